@@ -1,0 +1,37 @@
+package task
+
+import "fmt"
+
+// Code classifies an error that a caller may see; the API maps each to one status.
+type Code string
+
+// The codes. Everything else is internal and never shown.
+const (
+	CodeInvalid     Code = "invalid"     // the input is wrong; Details names the fields
+	CodeUnknown     Code = "unknown"     // no such task, batch or delivery
+	CodeState       Code = "state"       // the task exists in a state that forbids it
+	CodeStale       Code = "stale"       // the attempt is over
+	CodeAhead       Code = "ahead"       // the attempt has not begun
+	CodeOverflow    Code = "overflow"    // a counter would overflow
+	CodeTooMany     Code = "too_many"    // more than 100,000 tasks
+	CodeUnavailable Code = "unavailable" // the database cannot be reached, or no connection is free
+)
+
+// Error is an error that may be shown to a caller as it is.
+type Error struct {
+	Code    Code
+	Message string
+	Details []string // "<field path>: <message>" each
+	Status  Status   // the task's present state, "" when it does not apply
+	Err     error    // what is behind it; logged, never shown
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v", e.Message, e.Err)
+	}
+	return e.Message
+}
+
+// Unwrap gives the error behind it.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,137 @@
+package task
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Webhook is the params object of an action, with its true values.
+type Webhook struct {
+	URL     string            `json:"url"`
+	Verb    string            `json:"verb"` // Get, Post, Delete, Put or Patch
+	Body    json.RawMessage   `json:"body"` // compact JSON; nil or null: no body
+	Headers map[string]string `json:"headers"`
+}
+
+// Claim is a task that a replica has claimed. ClaimedAt identifies the claim: a result is settled only while the
+// same claim still holds the task.
+type Claim struct {
+	TaskID         uuid.UUID
+	BatchID        *uuid.UUID
+	Attempt        int32
+	Priority       int32
+	Seq            int64
+	ClaimedAt      time.Time
+	IdempotencyKey string
+	Webhook        *Webhook // nil: nothing to call, the task is Running already
+}
+
+// Mark says how far a replica has consumed the queue of one priority (design, D13).
+type Mark struct {
+	Priority int32
+	Seq      int64
+}
+
+// Try is one HTTP call of a webhook and how it ended.
+type Try struct {
+	At         time.Time     // when it began
+	Latency    time.Duration // until the answer was read, or the call failed
+	StatusCode *int32        // nil when there was no answer
+	Error      string        // short cause (contract, section 8.5); "" on success
+	Response   string        // the first 2 KiB of the answer, valid UTF-8 without U+0000
+	RetryAfter time.Duration // what the answer asked for; 0 when it did not
+}
+
+// StartTry is a try of on_start. Permanent means that no further try can help.
+type StartTry struct {
+	Claim     Claim
+	Permanent bool
+	Try
+}
+
+// Delivery is an End or Cancel webhook leased to a replica for one try.
+type Delivery struct {
+	ID             uuid.UUID
+	TaskID         uuid.UUID
+	BatchID        *uuid.UUID
+	Trigger        string // End or Cancel
+	TaskAttempt    int32
+	Number         int32 // of the try, from 1
+	NextTryAt      time.Time
+	IdempotencyKey string
+	Webhook        Webhook
+}
+
+// DeliveryOutcome says what a try means for its delivery.
+type DeliveryOutcome string
+
+// The outcomes of a try: done, to be tried again within the limits, or never to be tried again.
+const (
+	DeliveryDelivered DeliveryOutcome = "delivered"
+	DeliveryFailed    DeliveryOutcome = "failed"
+	DeliveryGivenUp   DeliveryOutcome = "given_up"
+)
+
+// DeliveryTry is a try of an End or Cancel delivery.
+type DeliveryTry struct {
+	Delivery Delivery
+	Outcome  DeliveryOutcome
+	Try
+}
+
+// Backoff is the schedule of End and Cancel tries (contract, section 8.5).
+type Backoff struct {
+	Base   time.Duration
+	Factor float64
+	Max    time.Duration
+}
+
+// Report is what a remote side says about its task (PATCH; contract, section 4.4). Nil fields are absent.
+type Report struct {
+	TaskID        uuid.UUID       `json:"task_id"`
+	Attempt       *int32          `json:"attempt,omitempty"` // fences the report when given
+	Status        *Status         `json:"status,omitempty"`  // Success or Failure
+	FailureReason *string         `json:"failure_reason,omitempty"`
+	NewSuccess    *int64          `json:"new_success,omitempty"`
+	NewFailures   *int64          `json:"new_failures,omitempty"`
+	Metadata      json.RawMessage `json:"metadata,omitempty"`
+	ExpectedCount *int64          `json:"expected_count,omitempty"`
+	Priority      *int32          `json:"priority,omitempty"`
+}
+
+// Progress adds to the counters of a task (PUT; contract, section 4.5).
+type Progress struct {
+	TaskID      uuid.UUID `json:"task_id"`
+	Attempt     *int32    `json:"attempt,omitempty"`
+	NewSuccess  int64     `json:"new_success"`
+	NewFailures int64     `json:"new_failures"`
+}
+
+// Stopped is the answer of a batch stop (contract, section 4.9).
+type Stopped struct {
+	BatchID         uuid.UUID `json:"batch_id"`
+	CanceledWaiting int64     `json:"canceled_waiting"`
+	CanceledPending int64     `json:"canceled_pending"`
+	CanceledClaimed int64     `json:"canceled_claimed"`
+	CanceledRunning int64     `json:"canceled_running"`
+	CanceledPaused  int64     `json:"canceled_paused"`
+	AlreadyTerminal int64     `json:"already_terminal"`
+}
+
+// Pulse is what a replica writes once a second: that it lives, and which of its loops sleep.
+type Pulse struct {
+	Replica                            uuid.UUID
+	Name, Version                      string
+	FreeSlots                          int
+	IdleStart, IdleDeliver, IdleChores bool
+}
+
+// Agenda is what the database answers to a pulse: what there is to do.
+type Agenda struct {
+	DueChores  []string
+	NextDueAt  *time.Time // when the next chore falls due; nil when nothing is scheduled
+	Ready      bool       // tasks are ready to be claimed
+	Deliveries bool       // deliveries are due
+}

@@ -1,0 +1,85 @@
+-- Rows that break a rule which the engine keeps; empty when healthy. STABLE on purpose: all its statements see one
+-- snapshot, so a live system shows no phantoms. It reads everything: minutes on a large database.
+-- Locks: none.
+create or replace function taskrunner.check_invariants() returns table (invariant text, detail jsonb)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return query
+  select 'wait counters equal the unended parents', jsonb_build_object('task_id', t.id, 'status', t.status,
+    'wait_finished', t.wait_finished, 'unended', coalesce(p.unended, 0),
+    'wait_success', t.wait_success, 'required_unended', coalesce(p.required_unended, 0))
+  from taskrunner.task t
+  left join (
+    select l.child_id, count(*) as unended, count(*) filter (where l.requires_success) as required_unended
+    from taskrunner.link l
+    join taskrunner.task parent on parent.id = l.parent_id
+    where not taskrunner_private.is_terminal(parent.status)
+    group by l.child_id
+  ) p on p.child_id = t.id
+  where not taskrunner_private.is_terminal(t.status)
+    and (t.wait_finished, t.wait_success) is distinct from (coalesce(p.unended, 0), coalesce(p.required_unended, 0));
+
+  return query
+  select 'a waiting task has no failed required parent', jsonb_build_object('task_id', t.id, 'parent_id', p.id)
+  from taskrunner.task t
+  join taskrunner.link l on l.child_id = t.id and l.requires_success
+  join taskrunner.task p on p.id = l.parent_id and p.status in ('Failure', 'Canceled')
+  where not taskrunner_private.is_terminal(t.status);
+
+  return query
+  select 'every link rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
+  from taskrunner.link l
+  join taskrunner.task p on p.id = l.parent_id
+  join taskrunner.task c on c.id = l.child_id
+  where p.rank >= c.rank;
+
+  return query
+  select 'a queued task has its row in queued_task', jsonb_build_object('task_id', coalesce(t.id, q.task_id),
+    'status', t.status, 'state', q.state)
+  from (
+    select * from taskrunner.task
+    where not taskrunner_private.is_terminal(status) and not taskrunner_private.is_active(status, paused_from)
+  ) t
+  full join taskrunner_private.queued_task q on q.task_id = t.id
+  where t.id is null or q.task_id is null
+    or (q.kind, q.priority, q.seq, q.created_at) is distinct from (t.kind, t.priority, t.seq, t.created_at)
+    or not case t.status when 'Waiting' then q.state = 'waiting' when 'Paused' then q.state = 'paused'
+         else q.state in ('ready', 'scheduled') end
+    or (q.state = 'ready' and t.run_at > clock_timestamp())
+    or (q.state = 'scheduled' and q.run_at is distinct from t.run_at);
+
+  return query
+  select 'an active task has its row in active_task', jsonb_build_object('task_id', coalesce(t.id, a.task_id),
+    'status', t.status)
+  from (select * from taskrunner.task where taskrunner_private.is_active(status, paused_from)) t
+  full join taskrunner_private.active_task a on a.task_id = t.id
+  where t.id is null or a.task_id is null
+    or (a.kind, a.seq, a.created_at) is distinct from (t.kind, t.seq, t.created_at);
+
+  return query
+  select 'an ended task has its row in ended_task', jsonb_build_object('task_id', coalesce(t.id, e.task_id),
+    'status', t.status)
+  from (select * from taskrunner.task where taskrunner_private.is_terminal(status)) t
+  full join taskrunner_private.ended_task e on e.task_id = t.id
+  where t.id is null or e.task_id is null
+    or (e.status, e.kind, e.seq, e.created_at, e.ended_at)
+      is distinct from (t.status, t.kind, t.seq, t.created_at, t.ended_at);
+
+  return query
+  select 'an open delivery of an ended or cancelled event is due, and nothing else is', jsonb_build_object(
+    'delivery_id', coalesce(d.id, q.delivery_id), 'status', d.status)
+  from (select * from taskrunner_private.delivery where trigger <> 'Start' and status = 'Pending') d
+  full join taskrunner_private.due_delivery q on q.delivery_id = d.id
+  where d.id is null or q.delivery_id is null;
+
+  return query
+  select 'an ended task has no open Start delivery', jsonb_build_object('task_id', t.id, 'delivery_id', d.id)
+  from taskrunner_private.delivery d
+  join taskrunner.task t on t.id = d.task_id
+  where d.trigger = 'Start' and d.status = 'Pending' and taskrunner_private.is_terminal(t.status);
+
+  return query
+  select 'a delivery belongs to a task', jsonb_build_object('delivery_id', d.id, 'task_id', d.task_id)
+  from taskrunner_private.delivery d
+  where not exists (select from taskrunner.task t where t.id = d.task_id);
+end $$;

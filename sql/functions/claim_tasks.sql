@@ -1,0 +1,85 @@
+-- (3) Claims up to p_limit ready tasks for a replica, by priority and insertion order: Pending -> Claimed. A task that
+-- has no Start action, or whose on_start of this attempt is already delivered, goes on to Running without a call;
+-- its params come back as null.
+-- p_mark_*: per priority, the seq up to which this replica has consumed the queue (claim_candidates.sql). p_rescan: if
+-- that gives too few, read from the start as well. A replica that then gets nothing goes to sleep: it is stamped as
+-- idle, so that the next ready task notifies it.
+-- claimed_at is the claim: settle_starts compares it, so that a claim that went stale cannot settle its successor.
+-- Locks: rows of task, skip locked; then rows of queued_task. Writes task (status, contacted, last_updated,
+-- started_at), queued_task, active_task, replica.idle_start_at.
+create or replace function taskrunner_private.claim_tasks(
+  p_replica uuid, p_limit integer, p_claim_timeout_secs integer,
+  p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean
+) returns table (
+  task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
+  idempotency_key text, params jsonb, counts text
+)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_candidates uuid[];
+  v_claimed uuid[];
+  v_uncalled uuid[];
+begin
+  perform taskrunner_private.begin_counts();
+  v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
+  if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
+    v_candidates := v_candidates
+      || taskrunner_private.claim_candidates(p_limit - cardinality(v_candidates), '{}', '{}');
+  end if;
+
+  -- Under the locks, in a later statement: still ready?
+  with unqueued as (
+    delete from taskrunner_private.queued_task q
+    using taskrunner.task t
+    where q.task_id = any(v_candidates) and q.state = 'ready' and t.id = q.task_id and t.status = 'Pending'
+    returning q.task_id, q.seq, q.created_at, q.kind, t.timeout
+  ), activated as (
+    insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
+    select u.task_id, u.seq, u.created_at, v_now, v_now + make_interval(secs => least(u.timeout, p_claim_timeout_secs)),
+      p_replica, u.kind
+    from unqueued u
+    returning task_id
+  )
+  select array_agg(a.task_id) into v_claimed from activated a;
+
+  if v_claimed is null then
+    if p_rescan then
+      update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
+    end if;
+    return;
+  end if;
+  update taskrunner_private.replica r set idle_start_at = null
+  where r.id = p_replica and r.idle_start_at is not null;
+
+  -- Contacted before the claim: an earlier try of this attempt may have been delivered after all.
+  select array_agg(t.id) into v_uncalled
+  from taskrunner.task t
+  left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  where t.id = any(v_claimed) and (a.id is null or t.contacted and exists (
+    select from taskrunner_private.delivery d
+    where d.task_id = t.id and d.trigger = 'Start' and d.task_attempt = t.attempt and d.status = 'Delivered'));
+
+  perform taskrunner_private.set_cause('claim');
+  update taskrunner.task t
+  set status = 'Claimed', contacted = true, last_updated = now()
+  where t.id = any(v_claimed);
+  if v_uncalled is not null then
+    perform taskrunner_private.set_cause('start');
+    update taskrunner.task t
+    set status = 'Running', started_at = now(), last_updated = now()
+    where t.id = any(v_uncalled);
+  end if;
+  perform taskrunner_private.set_cause('');
+
+  return query
+  select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
+    taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
+    case when t.status = 'Claimed' then a.params end, c.counts
+  from taskrunner.task t
+  left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  cross join (select taskrunner_private.take_counts() as counts offset 0) c
+  where t.id = any(v_claimed)
+  order by t.priority desc, t.seq;
+end $$;

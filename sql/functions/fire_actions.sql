@@ -1,0 +1,44 @@
+-- The outbox: one delivery, and one row of the queue due_delivery, for every action that an event fires. n-th action
+-- of its event counts in the order of the contract's section 1.4, registered cancel actions last. Deliveries that
+-- exist already are left alone, so calling it again for the same event adds only what is new.
+-- Locks: none waited for. Called by triggers/task_700_outbox.sql and triggers/action_500_check.sql.
+create or replace function taskrunner_private.fire_actions(
+  p_success uuid[], p_failure uuid[], p_cancel uuid[]
+) returns void
+language plpgsql set search_path = '' set enable_seqscan = off as $$
+begin
+  with fired as materialized (
+    select a.id, a.task_id, a.trigger, case when a.trigger = 'End' then a.condition end as condition, a.params,
+      row_number() over (
+        partition by a.task_id, a.trigger, case when a.trigger = 'End' then a.condition end
+        order by a.attempt is not null, a.position, a.seq)::integer as number
+    from (
+      select e.task_id, 'End'::taskrunner.trigger_kind, 'Success'::taskrunner.trigger_condition
+      from unnest(p_success) e (task_id)
+      union all
+      select e.task_id, 'End', 'Failure' from unnest(p_failure) e (task_id)
+      union all
+      select e.task_id, 'Cancel', null from unnest(p_cancel) e (task_id)
+    ) event (task_id, trigger, condition)
+    join taskrunner.task t on t.id = event.task_id
+    join taskrunner.action a
+      on a.task_id = event.task_id
+      and (case when a.trigger = 'Start' then true end) is null
+      and a.trigger = event.trigger
+      and (event.trigger = 'Cancel' or a.condition = event.condition)
+      and (a.attempt is null or a.attempt = t.attempt)
+  ), delivered as (
+    insert into taskrunner_private.delivery
+      (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)
+    select f.task_id, t.batch_id, f.id, f.number, t.attempt, s.webhook_max_attempts, f.trigger, f.condition
+    from fired f
+    join taskrunner.task t on t.id = f.task_id
+    cross join taskrunner_private.server_setting s
+    on conflict do nothing
+    returning id, action_id
+  )
+  insert into taskrunner_private.due_delivery (delivery_id, next_try_at, host)
+  select d.id, clock_timestamp(), taskrunner_private.url_host(f.params ->> 'url')
+  from delivered d
+  join fired f on f.id = d.action_id;
+end $$;

@@ -1,0 +1,10 @@
+-- What is wrong with an optional integer of a request, or null. Inlined wherever it is used.
+create or replace function taskrunner_private.integer_error(p_value jsonb, p_min bigint, p_max bigint) returns text
+language sql immutable parallel safe
+return case
+  when p_value is null or p_value = 'null' then null
+  when jsonb_typeof(p_value) <> 'number' or p_value::text ~ '[.]' then 'must be an integer'
+  when p_value::numeric not between p_min and p_max then
+    case when p_max = 9223372036854775807 then 'must be at least ' || p_min
+         else 'must be between ' || p_min || ' and ' || p_max end
+end;

@@ -1,0 +1,15 @@
+-- A replica that stops says good-bye: its row goes, and what it still holds goes back at once. Its open calls were
+-- waited for, so what is left are tries whose outcome nobody knows.
+-- Locks: as sweep_replicas. Writes replica.
+create or replace function taskrunner_private.leave(p_replica uuid) returns void
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+begin
+  update taskrunner_private.replica r
+  set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_chores_at = null
+  where r.id = p_replica;
+  update taskrunner_private.due_delivery d
+  set leased_by = null, leased_until = null
+  where d.delivery_id in (
+    select held.delivery_id from taskrunner_private.due_delivery held
+    where held.leased_by = p_replica for update skip locked);
+end $$;

@@ -1,0 +1,40 @@
+-- The one ordered lock step of everything that ends tasks: locks p_ids, all that fails with p_failing, and the
+-- children of p_ending (p_failing included) and of all that fails, by rank. Then looks again, because links may have
+-- been added while it waited: what is new is locked without waiting, since waiting would break the order.
+-- Afterwards the set cannot grow: a link to one of these tasks needs the lock of both its ends.
+-- p_wait false never waits (chores: one task held in somebody's session must not stop the others) and returns
+-- whether everything is locked; with p_wait the answer is always true.
+-- Locks: graph lock shared; rows of task by rank. SQLSTATEs: 40001, TR009.
+-- Called by: report_tasks, fail_starts, cancel_tasks, stop_batch, sweep_active, sweep_replicas.
+create or replace function taskrunner_private.lock_affected(
+  p_ids uuid[], p_ending uuid[], p_failing uuid[], p_wait boolean
+) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  v_failing uuid[];
+  v_locked uuid[] := '{}';
+  v_new uuid[];
+  v_first boolean := true;
+begin
+  perform taskrunner_private.require_read_committed();
+  if not taskrunner_private.lock_graph_shared(p_wait) then
+    return false;
+  end if;
+  loop
+    v_failing := case when p_failing = '{}' then '{}' else taskrunner_private.failing_descendants(p_failing) end;
+    v_new := p_ids || v_failing || taskrunner_private.waiting_children(p_ending || v_failing);
+    if not v_first then
+      v_new := array(select unnest(v_new) except select unnest(v_locked));
+      exit when v_new = '{}';
+    end if;
+    if not taskrunner_private.lock_tasks(v_new, p_wait and v_first) then
+      if p_wait then
+        perform taskrunner_private.raise_busy();
+      end if;
+      return false;
+    end if;
+    v_locked := v_locked || v_new;
+    v_first := false;
+  end loop;
+  return true;
+end $$;

@@ -1,0 +1,11 @@
+-- The state of the queued_task row of a task that is neither active nor ended. Inlined wherever it is used.
+create or replace function taskrunner_private.queue_state(
+  p_status taskrunner.status_kind, p_run_at timestamptz
+) returns taskrunner_private.queue_state
+language sql stable parallel safe
+return case
+  when p_status = 'Waiting' then 'waiting'::taskrunner_private.queue_state
+  when p_status = 'Paused' then 'paused'
+  when p_run_at > clock_timestamp() then 'scheduled'
+  else 'ready'
+end;

@@ -1,0 +1,35 @@
+-- Records tries of on_start: the delivery row is made by the first settled try, whose log stands in it; later ones
+-- are rows of delivery_try. A delivery that was delivered stays so. p_status: what the deliveries become.
+-- p_tries as for start_tasks, with "error". Locks: their Start deliveries, covered by the task's lock.
+-- Writes delivery, delivery_try.
+create or replace function taskrunner_private.record_start_tries(
+  p_tries jsonb, p_status taskrunner.delivery_status
+) returns void
+language plpgsql set search_path = '' set enable_seqscan = off as $$
+begin
+  with try as materialized (
+    select * from jsonb_to_recordset(p_tries) as try (
+      task_id uuid, attempt integer, at timestamptz, latency_ms integer, status_code integer, error text, response text)
+  ), recorded as (
+    insert into taskrunner_private.delivery as d
+      (task_id, batch_id, action_id, finished_at, first_try_at, number, task_attempt, tries, max_tries,
+       last_status_code, first_latency_ms, first_status_code, trigger, status, last_error, first_error, first_response)
+    select t.id, t.batch_id, a.id, case when p_status <> 'Pending' then now() end, try.at, 1, try.attempt, 1,
+      s.start_max_attempts, try.status_code, try.latency_ms, try.status_code, 'Start', p_status, try.error, try.error,
+      try.response
+    from try
+    join taskrunner.task t on t.id = try.task_id
+    join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    cross join taskrunner_private.server_setting s
+    on conflict (task_id, trigger, condition, number, task_attempt) do update
+    set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,
+      status = case when d.status = 'Delivered' then d.status else excluded.status end,
+      finished_at = case when d.status = 'Delivered' then d.finished_at else excluded.finished_at end
+    returning d.id, d.task_id, d.tries
+  )
+  insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
+  select r.id, r.tries, try.at, try.status_code, try.latency_ms, try.error, try.response
+  from recorded r
+  join try on try.task_id = r.task_id
+  where r.tries > 1;
+end $$;

@@ -1,0 +1,74 @@
+-- (5) Reports of remote sides (PATCH, finish_task, finish_tasks), many at once: locks everything in one ordered step,
+-- classifies every item in a later statement, changes the good ones and answers each. No item's fault touches another.
+-- p_items: [{"task_id", "attempt"?, "status"?, "failure_reason"?, "new_success"?, "new_failures"?, "metadata"?,
+-- "expected_count"?, "priority"?}], a task at most once; JSON null equals absence. Shapes and ranges are the caller's.
+-- outcome: done, unknown, stale (older attempt), ahead (newer one), state, overflow.
+-- Locks: graph lock shared, rows of task by rank (lock_affected). SQLSTATEs: 40001, TR009.
+-- Writes task (status, failure_reason, ended_at, last_updated, paused_from, success, failures, metadata,
+-- expected_count, priority).
+create or replace function taskrunner_private.report_tasks(p_items jsonb)
+returns table (task_id uuid, outcome text, current_status taskrunner.status_kind, counts text)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_ending uuid[];
+  v_failing uuid[];
+  v_answers jsonb;
+begin
+  perform taskrunner_private.begin_counts();
+  select array_agg(i.task_id), coalesce(array_agg(i.task_id) filter (where i.status is not null), '{}'),
+    coalesce(array_agg(i.task_id) filter (where i.status = 'Failure'), '{}')
+  into v_ids, v_ending, v_failing
+  from jsonb_to_recordset(p_items) as i (task_id uuid, status taskrunner.status_kind);
+  if v_ids is null then
+    return;
+  end if;
+  perform taskrunner_private.lock_affected(v_ids, v_ending, v_failing, true);
+
+  select jsonb_agg(jsonb_build_object('task_id', i.task_id, 'current_status', t.status, 'outcome', case
+    when t.id is null then 'unknown'
+    when i.attempt < t.attempt then 'stale'
+    when i.attempt > t.attempt then 'ahead'
+    when i.status is null and taskrunner_private.is_terminal(t.status) then 'state'
+    when i.status is not null and not (t.status in ('Claimed', 'Running')
+      or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
+    when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
+      or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
+    else 'done' end))
+  into v_answers
+  from jsonb_to_recordset(p_items) as i (
+    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint)
+  left join taskrunner.task t on t.id = i.task_id;
+
+  -- Reports of progress first, results next; each set-wise.
+  for v_pass in 1 .. 2 loop
+    if v_pass = 2 and v_ending = '{}' then
+      exit;
+    end if;
+    perform taskrunner_private.set_cause(case v_pass when 1 then 'patch' else 'report' end);
+    update taskrunner.task t
+    set success = t.success + coalesce(i.new_success, 0),
+      failures = t.failures + coalesce(i.new_failures, 0),
+      metadata = coalesce(i.metadata, t.metadata),
+      expected_count = coalesce(i.expected_count, t.expected_count),
+      priority = coalesce(i.priority, t.priority),
+      last_updated = now(),
+      status = coalesce(i.status, t.status),
+      failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
+      ended_at = case when i.status is not null then now() end,
+      paused_from = case when i.status is null then t.paused_from end
+    from jsonb_to_recordset(p_items) as i (
+      task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
+      metadata jsonb, expected_count bigint, priority integer)
+    join jsonb_to_recordset(v_answers) as answer (task_id uuid, outcome text) using (task_id)
+    where t.id = i.task_id and answer.outcome = 'done' and (i.status is not null) = (v_pass = 2);
+  end loop;
+  perform taskrunner_private.set_cause('');
+
+  return query
+  select answer.task_id, answer.outcome, answer.current_status, c.counts
+  from jsonb_to_recordset(v_answers) as answer (
+    task_id uuid, outcome text, current_status taskrunner.status_kind)
+  cross join (select taskrunner_private.take_counts() as counts offset 0) c;
+end $$;

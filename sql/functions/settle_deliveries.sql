@@ -1,0 +1,56 @@
+-- Records tries of End and Cancel deliveries: delivered, given up, or due again after a growing pause
+-- (contract 8.5: min(max, base * factor^(k-1)) * uniform[0.9, 1.1) after try k, or Retry-After if longer).
+-- The log of the first try stands in the delivery, later ones are rows of delivery_try. A try is settled once: its
+-- number must be the next one, so a lease that ran out and was sent by somebody else is not counted twice.
+-- p_tries: [{"delivery_id", "number", "outcome" (delivered, failed, given_up), "at", "latency_ms", "status_code",
+-- "error", "response", "retry_after_secs"}], a delivery at most once.
+-- Locks: rows of delivery by id, then of due_delivery. Writes delivery, delivery_try, due_delivery.
+create or replace function taskrunner_private.settle_deliveries(
+  p_tries jsonb, p_backoff_secs double precision, p_backoff_factor double precision, p_backoff_max_secs double precision
+) returns table (delivery_id uuid, trigger taskrunner.trigger_kind, status taskrunner.delivery_status)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[] := array(select (item ->> 'delivery_id')::uuid from jsonb_array_elements(p_tries) item);
+begin
+  perform from (
+    select from taskrunner_private.delivery d where d.id = any(v_ids) order by d.id for no key update) locked;
+
+  return query
+  with try as materialized (
+    select try.*, d.tries, d.max_tries,
+      case when try.outcome = 'delivered' then 'Delivered'
+           when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
+           else 'Pending' end::taskrunner.delivery_status as status
+    from jsonb_to_recordset(p_tries) as try (
+      delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
+      error text, response text, retry_after_secs double precision)
+    join taskrunner_private.delivery d on d.id = try.delivery_id and d.tries = try.number - 1 and d.status = 'Pending'
+  ), logged as (
+    insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
+    select t.delivery_id, t.number, t.at, t.status_code, t.latency_ms, t.error, t.response
+    from try t
+    where t.number > 1
+  ), settled as (
+    delete from taskrunner_private.due_delivery q using try t
+    where q.delivery_id = t.delivery_id and t.status <> 'Pending'
+  ), again as (
+    update taskrunner_private.due_delivery q
+    set leased_by = null, leased_until = null, next_try_at = clock_timestamp() + make_interval(secs => greatest(
+      least(p_backoff_max_secs, p_backoff_secs * p_backoff_factor ^ least(t.number - 1, 100)) * (0.9 + random() / 5),
+      least(coalesce(t.retry_after_secs, 0), 86400)))
+    from try t
+    where q.delivery_id = t.delivery_id and t.status = 'Pending'
+  )
+  update taskrunner_private.delivery d
+  set status = t.status, tries = t.number, last_status_code = t.status_code, last_error = t.error,
+    finished_at = case when t.status <> 'Pending' then clock_timestamp() end,
+    first_try_at = case when t.number = 1 then t.at else d.first_try_at end,
+    first_latency_ms = case when t.number = 1 then t.latency_ms else d.first_latency_ms end,
+    first_status_code = case when t.number = 1 then t.status_code else d.first_status_code end,
+    first_error = case when t.number = 1 then t.error else d.first_error end,
+    first_response = case when t.number = 1 then t.response else d.first_response end
+  from try t
+  where d.id = t.delivery_id
+  returning d.id, d.trigger, d.status;
+end $$;

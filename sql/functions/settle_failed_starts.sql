@@ -1,0 +1,52 @@
+-- What becomes of claimed tasks whose on_start failed or got lost (contract 5.3 rows 8, 9, 12, 21). A lost try counts
+-- like a failed one; a task without a Start action (claimed by SQL, or by nobody's call) has no tries and just goes
+-- back. p_tries as for fail_starts, with "delay_secs"; the caller holds the locks of all that may end with them.
+-- Locks: none waited for. Called by: fail_starts, requeue_stale.
+-- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated), delivery, delivery_try.
+create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
+language plpgsql set search_path = '' set enable_seqscan = off as $$
+declare
+  v_failed jsonb;
+  v_paused jsonb;
+  v_again jsonb;
+begin
+  select
+    jsonb_agg(item) filter (where t.status = 'Claimed' and item ->> 'error' is not null
+      and ((item ->> 'permanent')::boolean or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)),
+    jsonb_agg(item) filter (where t.status = 'Paused' and item ->> 'error' is not null),
+    jsonb_agg(item) filter (where t.status = 'Claimed' and not (item ->> 'error' is not null
+      and ((item ->> 'permanent')::boolean or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)))
+  into v_failed, v_paused, v_again
+  from jsonb_array_elements(p_tries) item
+  join taskrunner.task t on t.id = (item ->> 'task_id')::uuid
+  cross join taskrunner_private.server_setting s
+  left join taskrunner_private.delivery d
+    on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt;
+
+  if v_failed is not null then
+    perform taskrunner_private.record_start_tries(v_failed, 'Failed');
+  end if;
+  if v_paused is not null then
+    perform taskrunner_private.record_start_tries(v_paused, 'Canceled');
+  end if;
+  if v_again is not null then
+    perform taskrunner_private.record_start_tries((
+      select coalesce(jsonb_agg(item), '[]') from jsonb_array_elements(v_again) item where item ->> 'error' is not null),
+      'Pending');
+  end if;
+
+  perform taskrunner_private.set_cause('start_failed');
+  update taskrunner.task t
+  set status = case when failed.error is not null then 'Failure' when t.status = 'Claimed' then 'Pending' else t.status end,
+    paused_from = case when t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
+    failure_reason = coalesce('on_start webhook failed: ' || failed.error, t.failure_reason),
+    ended_at = case when failed.error is not null then now() end,
+    run_at = case when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
+      then clock_timestamp() + make_interval(secs => try.delay_secs) else t.run_at end,
+    last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
+  from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
+  left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
+    on failed.task_id = try.task_id
+  where t.id = try.task_id and coalesce(t.paused_from, t.status) = 'Claimed';
+  perform taskrunner_private.set_cause('');
+end $$;

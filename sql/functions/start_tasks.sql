@@ -1,0 +1,37 @@
+-- (4) on_start was delivered: Claimed -> Running, and a task paused from Claimed counts as paused from Running.
+-- Every try is recorded, whatever became of the task meanwhile: a delivered on_start is never called again in its
+-- attempt. Not fenced by the claim, because a delivery that a stale claim made is a delivery all the same.
+-- p_tries: [{"task_id", "attempt", "at", "latency_ms", "status_code", "response"}], a task at most once.
+-- Locks: graph lock shared, rows of task by rank, their Start deliveries. SQLSTATE: TR009.
+-- Writes task (status, paused_from, started_at, last_updated), delivery, delivery_try.
+create or replace function taskrunner_private.start_tasks(p_tries jsonb)
+returns table (task_id uuid, status taskrunner.status_kind, counts text)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[];
+begin
+  perform taskrunner_private.begin_counts();
+  perform taskrunner_private.require_read_committed();
+  v_ids := array(select (item ->> 'task_id')::uuid from jsonb_array_elements(p_tries) item);
+  perform taskrunner_private.lock_graph_shared(true);
+  perform taskrunner_private.lock_tasks(v_ids, true);
+
+  perform taskrunner_private.record_start_tries(p_tries, 'Delivered');
+  perform taskrunner_private.set_cause('start');
+  update taskrunner.task t
+  set status = case when t.status = 'Claimed' then 'Running' else t.status end,
+    paused_from = case when t.status = 'Paused' then 'Running'::taskrunner.status_kind end,
+    started_at = now(),
+    last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
+  from jsonb_to_recordset(p_tries) as try (task_id uuid, attempt integer)
+  where t.id = try.task_id and t.attempt = try.attempt
+    and (t.status = 'Claimed' or t.status = 'Paused' and t.paused_from = 'Claimed');
+  perform taskrunner_private.set_cause('');
+
+  return query
+  select t.id, t.status, c.counts
+  from taskrunner.task t
+  cross join (select taskrunner_private.take_counts() as counts offset 0) c
+  where t.id = any(v_ids);
+end $$;

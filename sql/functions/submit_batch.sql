@@ -1,0 +1,18 @@
+-- Creates a graph by SQL: the same JSON as POST /task, both forms. One row per entry in request order.
+-- Locks, SQLSTATEs: as submit.
+create or replace function taskrunner.submit_batch(p_body jsonb) returns table (
+  local_id text, task_id uuid, batch_id uuid, status taskrunner.status_kind, deduplicated boolean
+)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_batch_id uuid := taskrunner.uuidv7();
+  v_created record;
+begin
+  select * into v_created from taskrunner_private.submit(v_batch_id, p_body);
+  return query
+  select e.local_id, e.task_id, v_batch_id, t.status, false
+  from unnest(v_created.local_ids, v_created.task_ids) with ordinality as e (local_id, task_id, n)
+  join taskrunner.task t on t.id = e.task_id
+  order by e.n;
+end $$;

@@ -1,0 +1,57 @@
+-- The chore of active tasks whose due_at has passed: Running ones without a sign of life for their timeout fail with
+-- 'Timeout', stale claims go back, and the others are due again later. One bounded chunk; p_limit tasks at most.
+-- Never waits for a task: first the whole chunk is locked at once, and only if somebody holds a part of it each task
+-- for itself, so that one open session does not stop the others.
+-- Locks: graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
+-- Writes task (status, failure_reason, ended_at), active_task.due_at.
+create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
+returns table (timed_out integer, requeued integer, looked_at integer, counts text)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_due uuid[];
+  v_locked uuid[] := '{}';
+  v_stale uuid[];
+  v_timed_out uuid[];
+  v_id uuid;
+begin
+  perform taskrunner_private.begin_counts();
+  v_due := array(
+    select a.task_id from taskrunner_private.active_task a
+    where a.due_at <= clock_timestamp() order by a.due_at limit p_limit);
+  if v_due <> '{}' then
+    v_locked := taskrunner_private.try_lock_each(v_due);
+  end if;
+
+  -- Under the locks, in a later statement: a heartbeat that committed first wins.
+  select
+    array_agg(t.id) filter (where coalesce(t.paused_from, t.status) = 'Claimed'
+      and a.claimed_at + make_interval(secs => p_claim_timeout_secs) <= clock_timestamp()),
+    array_agg(t.id) filter (where t.status = 'Running'
+      and t.last_updated + make_interval(secs => t.timeout) <= clock_timestamp())
+  into v_stale, v_timed_out
+  from taskrunner_private.active_task a
+  join taskrunner.task t on t.id = a.task_id
+  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp();
+
+  if v_stale is not null then
+    perform taskrunner_private.requeue_stale(v_stale);
+  end if;
+  if v_timed_out is not null then
+    perform taskrunner_private.set_cause('timeout');
+    update taskrunner.task t
+    set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
+    where t.id = any(v_timed_out);
+    perform taskrunner_private.set_cause('');
+  end if;
+  update taskrunner_private.active_task a
+  set due_at = case
+    when t.paused_from = 'Running' then 'infinity'
+    when t.status = 'Running' then t.last_updated + make_interval(secs => t.timeout)
+    else a.claimed_at + make_interval(secs => p_claim_timeout_secs) end
+  from taskrunner.task t
+  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp() and t.id = a.task_id;
+
+  return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
+    taskrunner_private.take_counts();
+end $$;

@@ -1,0 +1,12 @@
+-- Status changes counted since begin_counts, one JSON array per line: ["from","to","kind",n]. Clears them.
+-- Counting is off unless begin_counts was called in this transaction, so that a client's long transaction never
+-- carries a growing setting along.
+-- Locks: none. Called by the functions that replicas call, at their end; triggers/task_800_count.sql fills it.
+create or replace function taskrunner_private.take_counts() returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
+begin
+  perform set_config('taskrunner.counts', '', true);
+  return substr(v_counts, 2);
+end $$;

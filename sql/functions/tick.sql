@@ -1,0 +1,50 @@
+-- The pulse of a replica, once a second: writes its heartbeat and the stamps of its sleeping loops, and says what there
+-- is to do: which chores are due, when the next one will be, whether tasks are ready and deliveries due. So one
+-- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms.
+-- Locks: the replica's row; rows of chore by name, skip locked. Writes replica, chore.
+create or replace function taskrunner_private.tick(
+  p_replica uuid, p_name text, p_version text, p_free_slots integer,
+  p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean
+) returns table (due_chores text[], next_due_at timestamptz, ready boolean, deliveries boolean)
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+  v_active timestamptz;
+  v_scheduled timestamptz;
+  v_due text[];
+begin
+  insert into taskrunner_private.replica as r
+    (id, name, version, heartbeat_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
+  values (p_replica, p_name, p_version, v_now, p_free_slots, case when p_idle_start then v_now end,
+    case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
+  on conflict (id) do update
+  set heartbeat_at = excluded.heartbeat_at, free_slots = excluded.free_slots,
+    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
+    idle_chores_at = excluded.idle_chores_at;
+
+  select min(a.due_at) into v_active from taskrunner_private.active_task a where a.due_at < 'infinity';
+  select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
+  with handed_out as (
+    update taskrunner_private.chore c
+    set next_at = v_now + interval '200 milliseconds'
+    where c.name in (
+      select due.name from taskrunner_private.chore due
+      where due.next_at <= v_now and case due.name
+        when 'sweep_active' then v_active <= v_now
+        when 'release_scheduled' then v_scheduled <= v_now
+        when 'sweep_replicas' then exists (
+          select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds')
+        end
+      order by due.name
+      for update skip locked)
+    returning c.name
+  )
+  select coalesce(array_agg(h.name order by h.name), '{}') into v_due from handed_out h;
+
+  return query select v_due, least(v_active, v_scheduled),
+    exists (select from taskrunner_private.queued_task q where q.state = 'ready'),
+    exists (
+      select from taskrunner_private.due_delivery d
+      where d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now));
+end $$;

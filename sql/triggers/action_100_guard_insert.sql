@@ -1,0 +1,29 @@
+-- Shape of a webhook. The condition lets the plain case pass without calling anything; it is evaluated as whoever runs
+-- the statement, and believes a cause only when that is the owner of the schema. The function then finds the words.
+-- SQLSTATEs: TR001 (protected column), TR007.
+create or replace function taskrunner_private.action_guard_insert() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_error text := taskrunner_private.webhook_error(new.params);
+begin
+  if new.attempt is not null then
+    raise exception 'action %: column attempt is set by the engine', new.id using errcode = 'TR001';
+  elsif v_error is not null then
+    raise exception 'task %: params: %', new.task_id, v_error
+      using errcode = 'TR007', detail = jsonb_build_array('params: ' || v_error)::text;
+  end if;
+  return new;
+end $$;
+
+create or replace trigger action_100_guard_insert before insert on taskrunner.action
+for each row when (
+  (new.attempt is null
+    and jsonb_typeof(new.params -> 'url') = 'string'
+    and new.params ->> 'url' ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'
+    and octet_length(new.params ->> 'url') <= 8192
+    and jsonb_typeof(new.params -> 'verb') = 'string'
+    and new.params ->> 'verb' in ('Get', 'Post', 'Delete', 'Put', 'Patch')
+    and not new.params ? 'headers'
+    or coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE')
+  ) is not true)
+execute function taskrunner_private.action_guard_insert();

@@ -1,0 +1,16 @@
+-- Status changes need READ COMMITTED. Looks at the rows only in the rare session that has another level.
+-- SQLSTATE: TR009.
+create or replace function taskrunner_private.task_isolation() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if current_setting('transaction_isolation') <> 'read committed'
+    and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
+  then
+    perform taskrunner_private.require_read_committed();
+  end if;
+  return null;
+end $$;
+
+create or replace trigger task_450_isolation after update on taskrunner.task
+referencing new table as new_rows old table as old_rows
+for each statement execute function taskrunner_private.task_isolation();

@@ -1,0 +1,64 @@
+-- (6) Tasks ended: whatever fails with them fails, their other children are counted down, and those that wait for
+-- nobody any more become Pending (contract 6.1). As a set: one statement finds all that fail, one UPDATE marks them,
+-- one counts. The nested firings of this trigger return at once (cause propagate).
+-- The ended ids are taken out of the transition tables by EXECUTE, planned afresh each time: a join of the two
+-- planned once for one row would be a nested loop for 100,000.
+-- Locks: functions that end tasks have locked everything before (lock_affected). For direct SQL: graph lock shared,
+-- only tried, since rows are held already; then the failing tasks and the children by rank, waiting with the graph
+-- lock and not waiting without it.
+-- SQLSTATE: 40001. Writes of other tasks: status, failure_reason, ended_at, paused_from, wait_finished, wait_success.
+create or replace function taskrunner_private.task_propagate() returns trigger
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+declare
+  v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
+  v_succeeded uuid[];
+  v_failed uuid[];
+  v_failing uuid[] := '{}';
+begin
+  if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
+    return null;
+  end if;
+  execute $q$
+    select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+      coalesce(array_agg(n.id) filter (where n.status <> 'Success'), '{}')
+    from new_rows n
+    join old_rows o using (id)
+    where n.status in ('Success', 'Failure', 'Canceled') and o.status not in ('Success', 'Failure', 'Canceled')
+  $q$ into v_succeeded, v_failed;
+  if v_succeeded = '{}' and v_failed = '{}' then
+    return null;
+  end if;
+
+  if v_cause in ('', 'link') then
+    perform taskrunner_private.lock_children(v_succeeded, v_failed, v_cause = '');
+  end if;
+
+  if v_failed <> '{}' then
+    v_failing := taskrunner_private.failing_descendants(v_failed);
+  end if;
+  perform taskrunner_private.set_cause('propagate');
+  if v_failing <> '{}' then
+    perform taskrunner_private.fail_tasks(v_failing, v_failed);
+  end if;
+  update taskrunner.task c
+  set wait_finished = c.wait_finished - ended.parents,
+    wait_success = c.wait_success - ended.required_parents,
+    status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
+  from (
+    select l.child_id, count(*) as parents, count(*) filter (where l.requires_success) as required_parents
+    from unnest(v_succeeded || v_failed || v_failing) as parent (id)
+    cross join lateral (
+      select link.child_id, link.requires_success
+      from taskrunner.link
+      where link.parent_id = parent.id
+      offset 0) l
+    group by l.child_id
+  ) ended
+  where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
+  perform taskrunner_private.set_cause(v_cause);
+  return null;
+end $$;
+
+create or replace trigger task_500_propagate after update on taskrunner.task
+referencing new table as new_rows old table as old_rows
+for each statement execute function taskrunner_private.task_propagate();

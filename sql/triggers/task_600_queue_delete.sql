@@ -1,0 +1,21 @@
+-- A deleted task leaves nothing behind.
+-- Locks: none waited for but rows of the deleted tasks. Writes ended_task, delivery, due_delivery.
+create or replace function taskrunner_private.task_queue_delete() returns trigger
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+declare
+  v_deleted uuid[];
+begin
+  execute 'select array_agg(id) from old_rows' into v_deleted;
+  if v_deleted is null then
+    return null;
+  end if;
+  delete from taskrunner_private.ended_task where task_id = any(v_deleted);
+  delete from taskrunner_private.due_delivery
+  where delivery_id in (select d.id from taskrunner_private.delivery d where d.task_id = any(v_deleted));
+  delete from taskrunner_private.delivery where task_id = any(v_deleted);
+  return null;
+end $$;
+
+create or replace trigger task_600_queue_delete after delete on taskrunner.task
+referencing old table as old_rows
+for each statement execute function taskrunner_private.task_queue_delete();

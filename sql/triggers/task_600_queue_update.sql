@@ -1,0 +1,91 @@
+-- queued_task, active_task and ended_task follow the status. Claims write their rows themselves (claim_tasks); starting
+-- a task and its progress change none.
+-- Locks: rows of queued_task, the last thing anybody waits for; rows of active_task are covered by the task's lock.
+-- Writes queued_task, active_task, ended_task.
+create or replace function taskrunner_private.task_queue_update() returns trigger
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+declare
+  v_left_queue uuid[];
+  v_entered_queue uuid[];
+  v_moved_in_queue uuid[];
+  v_left_active uuid[];
+  v_entered_active uuid[];
+  v_due uuid[];
+  v_ended uuid[];
+begin
+  if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'progress', 'rerank') then
+    return null;
+  end if;
+  execute $q$
+    select
+      array_agg(n.id) filter (where o.queued and not n.queued),
+      array_agg(n.id) filter (where n.queued and not o.queued),
+      array_agg(n.id) filter (where n.queued and o.queued and (n.status, n.priority, n.run_at)
+        is distinct from (o.status, o.priority, o.run_at)),
+      array_agg(n.id) filter (where o.active and not n.active),
+      array_agg(n.id) filter (where n.active and not o.active),
+      array_agg(n.id) filter (where n.active and o.active and (n.status, n.timeout) is distinct from (o.status, o.timeout)),
+      array_agg(n.id) filter (where n.ended and not o.ended)
+    from (
+      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+        taskrunner_private.is_terminal(status) as ended,
+        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
+      from new_rows) n
+    join (
+      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+        taskrunner_private.is_terminal(status) as ended,
+        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
+      from old_rows) o using (id)
+    where (n.status, n.priority, n.run_at, n.timeout, n.active)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active)
+  $q$ into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended;
+
+  if v_left_queue is not null then
+    delete from taskrunner_private.queued_task where task_id = any(v_left_queue);
+  end if;
+  if v_left_active is not null then
+    delete from taskrunner_private.active_task where task_id = any(v_left_active);
+  end if;
+  if v_ended is not null then
+    insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
+    select t.id, t.seq, t.created_at, t.ended_at, t.status, t.kind
+    from taskrunner.task t
+    where t.id = any(v_ended);
+  end if;
+  if v_moved_in_queue is not null then
+    update taskrunner_private.queued_task q
+    set state = taskrunner_private.queue_state(t.status, t.run_at), priority = t.priority, run_at = t.run_at
+    from taskrunner.task t
+    where t.id = any(v_moved_in_queue) and q.task_id = t.id;
+  end if;
+  if v_entered_queue is not null then
+    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+    select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
+      taskrunner_private.url_host(a.params ->> 'url')
+    from taskrunner.task t
+    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    where t.id = any(v_entered_queue);
+  end if;
+  if v_entered_active is not null then
+    -- Claimed by SQL. Due at once: the sweep knows the claim timeout and sets the moment.
+    insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, kind)
+    select t.id, t.seq, t.created_at, clock_timestamp(), clock_timestamp(), t.kind
+    from taskrunner.task t
+    where t.id = any(v_entered_active);
+  end if;
+  if v_due is not null then
+    -- Resumed, paused or given another timeout. A paused Running task never times out; a paused claim can go stale.
+    update taskrunner_private.active_task a
+    set due_at = case
+      when t.paused_from = 'Running' then 'infinity'
+      when t.status = 'Running' then least(a.due_at, t.last_updated + make_interval(secs => t.timeout))
+      else least(a.due_at, clock_timestamp()) end
+    from taskrunner.task t
+    where t.id = any(v_due) and a.task_id = t.id;
+  end if;
+  return null;
+end $$;
+
+create or replace trigger task_600_queue_update after update on taskrunner.task
+referencing new table as new_rows old table as old_rows
+for each statement execute function taskrunner_private.task_queue_update();

@@ -1,0 +1,42 @@
+-- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended,
+-- cancel actions of what was contacted and is canceled, and of every timed-out attempt. An end or a pause also closes
+-- a Start delivery that waits for its next try.
+-- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery.
+create or replace function taskrunner_private.task_outbox() returns trigger
+language plpgsql security definer set search_path = '' set enable_seqscan = off as $$
+declare
+  v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
+  v_success uuid[];
+  v_failure uuid[];
+  v_cancel uuid[];
+  v_unstarted uuid[];
+begin
+  if v_cause in ('claim', 'start', 'progress', 'rerank') then
+    return null;
+  end if;
+  execute $q$
+    select
+      coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+      coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
+      coalesce(array_agg(n.id) filter (where
+        n.status = 'Canceled' and o.contacted or $1 = 'timeout' and o.status = 'Running'), '{}'),
+      array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
+    from new_rows n
+    join old_rows o using (id)
+    where n.status <> o.status
+  $q$ into v_success, v_failure, v_cancel, v_unstarted using v_cause;
+
+  if v_success <> '{}' or v_failure <> '{}' or v_cancel <> '{}' then
+    perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
+  end if;
+  if v_unstarted is not null then
+    update taskrunner_private.delivery d
+    set status = 'Canceled', finished_at = now()
+    where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending';
+  end if;
+  return null;
+end $$;
+
+create or replace trigger task_700_outbox after update on taskrunner.task
+referencing new table as new_rows old table as old_rows
+for each statement execute function taskrunner_private.task_outbox();

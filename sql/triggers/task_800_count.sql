@@ -1,0 +1,30 @@
+-- Counts status changes for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
+-- line: ["from","to","kind",n]. Off in every other transaction.
+-- Locks: none.
+create or replace function taskrunner_private.task_count() returns trigger
+language plpgsql security definer set search_path = '' as $$
+declare
+  v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
+begin
+  if v_counts = '' then
+    return null;
+  end if;
+  execute $q$
+    select $1 || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '')
+    from (
+      select o.status as old_status, n.status as new_status, n.kind, count(*) as n
+      from new_rows n
+      join old_rows o using (id)
+      where n.status <> o.status
+      group by o.status, n.status, n.kind
+    ) c
+  $q$ into v_counts using v_counts;
+  if v_counts is not null then
+    perform set_config('taskrunner.counts', v_counts, true);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger task_800_count after update on taskrunner.task
+referencing new table as new_rows old table as old_rows
+for each statement execute function taskrunner_private.task_count();
