@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the migrations, the code files and REVISION, under the names they have in this folder.
 //
-//go:embed */*.sql REVISION
+//go:embed migrations/*.sql access/*.sql functions/*.sql views/*.sql triggers/*.sql REVISION
 var FS embed.FS

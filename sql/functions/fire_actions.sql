@@ -5,7 +5,7 @@
 create or replace function taskrunner_private.fire_actions(
   p_success uuid[], p_failure uuid[], p_cancel uuid[]
 ) returns void
-language plpgsql set search_path = '' set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
 begin
   with fired as materialized (
     select a.id, a.task_id, a.trigger, case when a.trigger = 'End' then a.condition end as condition, a.params,
@@ -21,19 +21,21 @@ begin
       select e.task_id, 'Cancel', null from unnest(p_cancel) e (task_id)
     ) event (task_id, trigger, condition)
     join taskrunner.task t on t.id = event.task_id
-    join taskrunner.action a
-      on a.task_id = event.task_id
-      and (case when a.trigger = 'Start' then true end) is null
-      and a.trigger = event.trigger
-      and (event.trigger = 'Cancel' or a.condition = event.condition)
-      and (a.attempt is null or a.attempt = t.attempt)
+    cross join lateral (
+      select x.* from taskrunner.action x
+      where x.task_id = event.task_id
+        and (case when x.trigger = 'Start' then true end) is null
+        and x.trigger = event.trigger
+        and (event.trigger = 'Cancel' or x.condition = event.condition)
+        and (x.attempt is null or x.attempt = t.attempt)
+      offset 0) a
   ), delivered as (
     insert into taskrunner_private.delivery
       (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)
     select f.task_id, t.batch_id, f.id, f.number, t.attempt, s.webhook_max_attempts, f.trigger, f.condition
     from fired f
     join taskrunner.task t on t.id = f.task_id
-    cross join taskrunner_private.server_setting s
+    join taskrunner_private.server_setting s on s.singleton
     on conflict do nothing
     returning id, action_id
   )

@@ -11,30 +11,32 @@ create or replace function taskrunner_private.lock_affected(
 ) returns boolean
 language plpgsql set search_path = '' as $$
 declare
-  v_failing uuid[];
-  v_locked uuid[] := '{}';
+  v_affected record;
+  v_locked uuid[];
   v_new uuid[];
-  v_first boolean := true;
 begin
   perform taskrunner_private.require_read_committed();
   if not taskrunner_private.lock_graph_shared(p_wait) then
     return false;
   end if;
-  loop
-    v_failing := case when p_failing = '{}' then '{}' else taskrunner_private.failing_descendants(p_failing) end;
-    v_new := p_ids || v_failing || taskrunner_private.waiting_children(p_ending || v_failing);
-    if not v_first then
-      v_new := array(select unnest(v_new) except select unnest(v_locked));
-      exit when v_new = '{}';
-    end if;
-    if not taskrunner_private.lock_tasks(v_new, p_wait and v_first) then
+  v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);
+  v_locked := p_ids || v_affected.touched;
+  if not taskrunner_private.lock_tasks(v_locked, p_wait) then
+    return false;
+  end if;
+  -- Whatever was linked meanwhile must show as a child that is not locked.
+  while exists (
+    select unnest(taskrunner_private.waiting_children(v_affected.expanding)) except select unnest(v_locked)
+  ) loop
+    v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);
+    v_new := array(select unnest(v_affected.touched) except select unnest(v_locked));
+    if not taskrunner_private.lock_tasks(v_new, false) then
       if p_wait then
         perform taskrunner_private.raise_busy();
       end if;
       return false;
     end if;
     v_locked := v_locked || v_new;
-    v_first := false;
   end loop;
   return true;
 end $$;

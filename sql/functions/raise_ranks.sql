@@ -6,7 +6,7 @@
 -- Locks: graph lock exclusive; rows of task by rank. SQLSTATEs: TR003, 40001.
 -- Called by: triggers/link_500_count.sql. Writes task.rank.
 create or replace function taskrunner_private.raise_ranks(p_children uuid[], p_parents uuid[]) returns void
-language plpgsql set search_path = '' set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
 declare
   v_below uuid[] := taskrunner_private.descendants(p_children);
   v_set uuid[];

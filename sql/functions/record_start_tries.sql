@@ -5,7 +5,7 @@
 create or replace function taskrunner_private.record_start_tries(
   p_tries jsonb, p_status taskrunner.delivery_status
 ) returns void
-language plpgsql set search_path = '' set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
 begin
   with try as materialized (
     select * from jsonb_to_recordset(p_tries) as try (
@@ -20,7 +20,7 @@ begin
     from try
     join taskrunner.task t on t.id = try.task_id
     join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
-    cross join taskrunner_private.server_setting s
+    join taskrunner_private.server_setting s on s.singleton
     on conflict (task_id, trigger, condition, number, task_attempt) do update
     set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,
       status = case when d.status = 'Delivered' then d.status else excluded.status end,

@@ -4,7 +4,7 @@
 -- Locks: none waited for. Called by: fail_starts, requeue_stale.
 -- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
-language plpgsql set search_path = '' set enable_seqscan = off as $$
+language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
 declare
   v_failed jsonb;
   v_paused jsonb;
@@ -19,7 +19,7 @@ begin
   into v_failed, v_paused, v_again
   from jsonb_array_elements(p_tries) item
   join taskrunner.task t on t.id = (item ->> 'task_id')::uuid
-  cross join taskrunner_private.server_setting s
+  join taskrunner_private.server_setting s on s.singleton
   left join taskrunner_private.delivery d
     on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt;
 

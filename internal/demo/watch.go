@@ -1,0 +1,261 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// How often the service is asked. A terminal shows movement, a file only what changed.
+const (
+	liveEvery  = 150 * time.Millisecond
+	plainEvery = 250 * time.Millisecond
+)
+
+// Run creates the demo graph with the service at the given URL, worked on by the receiver, and shows how it goes until
+// every task has ended or the context does. The result is what became of it.
+func Run(ctx context.Context, service string, receiver *Receiver, screen *Screen, hooks *Hooks) (Result, error) {
+	body, err := Graph(receiver.url, receiver.speed)
+	if err != nil {
+		return Result{}, err
+	}
+	w := &watcher{
+		client: newClient(service), screen: screen, hooks: hooks,
+		begun: time.Now(), details: map[uuid.UUID]task.Task{}, said: map[uuid.UUID]string{},
+	}
+	defer w.client.close()
+	if w.batch, err = w.client.submit(ctx, body); err != nil {
+		return Result{}, err
+	}
+	screen.Printf("POST /task created batch %s: %d tasks, %s", w.batch, len(release), screen.Strong("release 2.4.0"))
+	screen.Println("")
+	defer screen.Close()
+	return w.run(ctx)
+}
+
+// Result is what became of the demo graph.
+type Result struct {
+	Batch   uuid.UUID
+	Task    uuid.UUID // one of its tasks, to look at
+	Tasks   []task.Basic
+	Elapsed time.Duration
+}
+
+// watcher follows one batch.
+type watcher struct {
+	client *client
+	screen *Screen
+	hooks  *Hooks
+	batch  uuid.UUID
+	begun  time.Time
+
+	details  map[uuid.UUID]task.Task // tasks looked at in full
+	said     map[uuid.UUID]string    // the state last written of each task, where nothing is drawn
+	canceled bool                    // the step that outlives all others was canceled
+}
+
+// patience is how often in a row the service may fail to answer, and afterHooks how long the hooks of the last tasks are
+// waited for when all have ended.
+const (
+	patience   = 20
+	afterHooks = 10 * time.Second
+)
+
+func (w *watcher) run(ctx context.Context) (Result, error) {
+	every := plainEvery
+	if w.screen.Live() {
+		every = liveEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	failures := 0
+	var end time.Time // when all tasks had ended
+	for {
+		g, err := w.look(ctx)
+		if err == nil {
+			err = w.impatience(ctx, g)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return Result{}, ctx.Err()
+		case err != nil:
+			// A service under load or a restarting database is no reason to give up at once.
+			if failures++; failures >= patience {
+				return Result{}, err
+			}
+		default:
+			failures = 0
+			ended := w.show(g)
+			if ended && end.IsZero() {
+				end = time.Now()
+			}
+			if ended && (w.hooks.ends() >= len(g.Tasks) || time.Since(end) > afterHooks) {
+				w.last(g)
+				return Result{Batch: w.batch, Task: g.Tasks[0].ID, Tasks: g.Tasks, Elapsed: end.Sub(w.begun)}, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// look asks for the batch, and for those tasks in full of which a list does not say enough.
+func (w *watcher) look(ctx context.Context) (task.Graph, error) {
+	g, err := w.client.graph(ctx, w.batch)
+	if err != nil {
+		return task.Graph{}, err
+	}
+	if len(g.Tasks) == 0 {
+		return task.Graph{}, errors.New("demo: the batch has no tasks")
+	}
+	for _, t := range g.Tasks {
+		failed := t.Status == task.Failure || t.Status == task.Canceled
+		if t.Status != task.Pending && !failed || failed && w.details[t.ID].Status == t.Status {
+			continue
+		}
+		full, err := w.client.task(ctx, t.ID)
+		if err != nil {
+			return task.Graph{}, err
+		}
+		w.details[t.ID] = full
+	}
+	return g, nil
+}
+
+// show displays the graph and reports whether all of it has ended.
+func (w *watcher) show(g task.Graph) bool {
+	list := rows(g, w.details, time.Now())
+	elapsed := time.Since(w.begun)
+	if w.screen.Live() {
+		w.screen.draw(func(s style) []string { return w.frame(list, elapsed, s) })
+	} else {
+		w.tell(g, list, elapsed)
+	}
+	for _, r := range list {
+		if !r.status.Terminal() {
+			return false
+		}
+	}
+	return true
+}
+
+// last writes the table at the end, where it was not drawn all the time.
+func (w *watcher) last(g task.Graph) {
+	if !w.screen.Live() {
+		list := rows(g, w.details, time.Now())
+		w.screen.Println(append([]string{""}, w.frame(list, time.Since(w.begun), w.screen.style)...)...)
+	}
+}
+
+// frame is the table with a line above and one below.
+func (w *watcher) frame(list []row, elapsed time.Duration, s style) []string {
+	const around = 4 // the other lines, and the one where the cursor stands
+	if s.height > 0 {
+		s.height = max(1, s.height-around)
+	}
+	head := fmt.Sprintf("  %s   %s", seconds(elapsed), tally(list))
+	foot := "  webhooks received: " + w.hooks.String()
+	lines := []string{s.paint(cut(head, s.width, s.ascii), bold)}
+	lines = append(lines, table(list, s)...)
+	return append(lines, s.paint(cut(foot, s.width, s.ascii), dim))
+}
+
+// tell writes a line for each task whose state changed.
+func (w *watcher) tell(g task.Graph, list []row, elapsed time.Duration) {
+	for i, r := range list {
+		id, state := g.Tasks[i].ID, r.state()
+		before, known := w.said[id]
+		if before == state {
+			continue
+		}
+		w.said[id] = state
+		if !known && r.status == task.Waiting {
+			continue // how it begins is of no interest
+		}
+		line := fmt.Sprintf("%7s  %-18s %s", seconds(elapsed), r.name, state)
+		if known {
+			line = fmt.Sprintf("%7s  %-18s %s -> %s", seconds(elapsed), r.name, before, state)
+		}
+		extra := []string{}
+		if r.status.Terminal() && r.took > 0 {
+			extra = append(extra, "after "+seconds(r.took))
+		}
+		if r.note != "" {
+			extra = append(extra, r.note)
+		}
+		if len(extra) > 0 {
+			line += " (" + strings.Join(extra, "; ") + ")"
+		}
+		w.screen.Println(line)
+	}
+}
+
+// impatience cancels the step that outlives all others, once they have ended and it runs.
+func (w *watcher) impatience(ctx context.Context, g task.Graph) error {
+	if w.canceled {
+		return nil
+	}
+	var last task.Basic
+	for _, t := range g.Tasks {
+		switch {
+		case t.Name == outlived:
+			last = t
+		case !t.Status.Terminal():
+			return nil
+		}
+	}
+	if last.Status != task.Running {
+		return nil
+	}
+	if err := w.client.cancel(ctx, last.ID); err != nil {
+		return err
+	}
+	w.canceled = true
+	w.screen.Printf("  everything else has ended: DELETE /task/%s cancels %s", last.ID, last.Name)
+	return nil
+}
+
+// Hooks counts the webhooks that the receiver was called with. The zero value is ready.
+type Hooks struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// Add counts one.
+func (h *Hooks) Add(e Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.counts == nil {
+		h.counts = map[string]int{}
+	}
+	h.counts[e.Kind]++
+}
+
+// Count returns how often the event was called.
+func (h *Hooks) Count(kind string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts[kind]
+}
+
+// ends counts the hooks that tell the end of a task.
+func (h *Hooks) ends() int { return h.Count(onSuccess) + h.Count(onFailure) + h.Count(onCancel) }
+
+// String writes the counts.
+func (h *Hooks) String() string {
+	var parts []string
+	for _, kind := range []string{onStart, onSuccess, onFailure, onCancel} {
+		parts = append(parts, fmt.Sprintf("%d %s", h.Count(kind), kind))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,134 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// lockKey is the advisory lock that whoever migrates a database holds: "taskrunr" in ASCII, in the one-bigint space. It
+// is no secret; another program that takes it only delays migrations.
+const lockKey int64 = 0x7461736b72756e72
+
+// session is one connection, seen as a pgx connection by our code and as a *sql.DB by goose. There is no second one on
+// purpose: the lock lives and dies with the connection that does the work, so a migration can never go on after its
+// lock was lost with another connection.
+type session struct {
+	db     *sql.DB
+	config *pgx.ConnConfig
+}
+
+// openSession connects.
+func openSession(ctx context.Context, dsn string) (*session, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err // pgx hides the password
+	}
+	// Exec mode uses no named prepared statements: behind a pooler those fail before requireDirect could explain why.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	s := &session{config: config}
+	s.db = sql.OpenDB(&onceConnector{Connector: stdlib.GetConnector(*config)})
+	s.db.SetMaxOpenConns(1)
+	if err := s.db.PingContext(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return s, nil
+}
+
+// onceConnector connects once: database/sql would otherwise replace a broken connection by a new one without the lock.
+type onceConnector struct {
+	driver.Connector
+	used atomic.Bool
+}
+
+func (c *onceConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if c.used.Load() {
+		return nil, errors.New("the connection was lost")
+	}
+	conn, err := c.Connector.Connect(ctx)
+	if err == nil {
+		c.used.Store(true)
+	}
+	return conn, err
+}
+
+func (s *session) close() {
+	_ = s.db.Close() // the server ends the session when the connection closes, however it does
+}
+
+// use lends the connection. f must not keep it, and must not be called while goose runs.
+func (s *session) use(ctx context.Context, f func(conn *pgx.Conn) error) error {
+	c, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close() // back to the pool of one
+	return c.Raw(func(driverConn any) error {
+		err := f(driverConn.(*stdlib.Conn).Conn())
+		if errors.Is(err, driver.ErrBadConn) {
+			// database/sql gives this value a meaning of its own.
+			return fmt.Errorf("the connection was lost: %v", err)
+		}
+		return err
+	})
+}
+
+// lock takes the migration lock, waiting for whoever holds it until the context ends.
+//
+// It is tried again and again, never waited for: a waiting pg_advisory_lock is a statement with a snapshot, and
+// "create index concurrently" in the holder's migration waits for all older snapshots: neither would ever go on.
+func (s *session) lock(ctx context.Context, log *slog.Logger) (unlock func(), err error) {
+	const (
+		pause    = 100 * time.Millisecond
+		reminder = 30 * time.Second
+	)
+	var logged time.Time
+	for {
+		var got bool
+		err := s.use(ctx, func(conn *pgx.Conn) error {
+			return conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", lockKey).Scan(&got)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("take the migration lock: %w", err)
+		}
+		if got {
+			return func() { s.unlock(log) }, nil
+		}
+		if time.Since(logged) > reminder {
+			logged = time.Now()
+			log.Info("waiting for another process that migrates this database")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for another process that migrates this database: %w", context.Cause(ctx))
+		case <-time.After(pause + rand.N(pause)):
+		}
+	}
+}
+
+// unlock frees the lock, also when the caller's context has ended. If that fails the connection is broken, and closing
+// it frees the lock as well.
+func (s *session) unlock(log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var held bool
+	err := s.use(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "select pg_advisory_unlock($1)", lockKey).Scan(&held)
+	})
+	switch {
+	case err != nil:
+		log.Debug("migration lock not freed by statement", "error", err)
+	case !held:
+		log.Error("the migration lock was not held at the end: is this a pooled connection?")
+	}
+}

@@ -1,0 +1,31 @@
+package testdb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs a package's tests, stops the server if one was started, fails the run if goroutines are left over, and
+// exits. It is the body of TestMain.
+func Main(m *testing.M, options ...goleak.Option) {
+	code := m.Run()
+	if shared.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+		if err := shared.server.Stop(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "testdb: stop the server: %v\n", err)
+			code = max(code, 1)
+		}
+		cancel()
+	}
+	if code == 0 {
+		if err := goleak.Find(options...); err != nil {
+			fmt.Fprintf(os.Stderr, "testdb: goroutines left over: %v\n", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}

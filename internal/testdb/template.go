@@ -1,0 +1,75 @@
+package testdb
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/taskrunner/taskrunner/internal/migrate"
+	enginesql "github.com/taskrunner/taskrunner/sql"
+)
+
+// templateLock is the advisory lock under which a template is made, in the maintenance database: "tr-templ" in ASCII.
+const templateLock int64 = 0x74722d74656d706c
+
+var template struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+// sharedTemplate returns the template database for the present folder sql, making it if this server has none. An error
+// is kept: it would only come again.
+func sharedTemplate(ctx context.Context, admin string) (string, error) {
+	template.once.Do(func() {
+		template.name, template.err = ensureTemplate(ctx, admin)
+		if template.err != nil {
+			template.err = fmt.Errorf("testdb: template database: %w", template.err)
+		}
+	})
+	return template.name, template.err
+}
+
+// ensureTemplate makes the template unless it is there. Its name holds the hash of the SQL files, so a changed file
+// means a new template; several processes may share the server, and checkouts too. A template is finished when it is
+// marked as one; a half-made one of a process that died is thrown away.
+func ensureTemplate(ctx context.Context, admin string) (string, error) {
+	hash, err := migrate.Hash(enginesql.FS)
+	if err != nil {
+		return "", err
+	}
+	name := "taskrunner_template_" + hash[:16]
+	conn, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", templateLock); err != nil {
+		return "", err
+	}
+	// The lock ends with the connection.
+
+	var finished bool
+	err = conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1 and datistemplate)", name).Scan(&finished)
+	if err != nil || finished {
+		return name, err
+	}
+	if _, err := conn.Exec(ctx, "drop database if exists "+name+" with (force)"); err != nil {
+		return "", err
+	}
+	if _, err := conn.Exec(ctx, "create database "+name+" template template0"); err != nil {
+		return "", err
+	}
+	dsn, err := withDatabase(admin, name)
+	if err != nil {
+		return "", err
+	}
+	if _, err := migrate.Up(ctx, dsn, nil); err != nil {
+		return "", err
+	}
+	// Nobody connects from now on, or copying would fail.
+	_, err = conn.Exec(ctx, "alter database "+name+" with is_template true allow_connections false")
+	return name, err
+}
