@@ -3,11 +3,11 @@
 create or replace function taskrunner.add_progress(
   p_task_id uuid, p_new_success bigint, p_new_failures bigint, p_attempt integer = null
 ) returns void
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_answer record;
 begin
-  if p_new_success < 0 or p_new_failures < 0 or coalesce(p_new_success, 0) + coalesce(p_new_failures, 0) = 0 then
+  if p_new_success < 0 or p_new_failures < 0 or (coalesce(p_new_success, 0) = 0 and coalesce(p_new_failures, 0) = 0) then
     raise exception 'task %: new_success and new_failures must not be negative, and one of them must be positive', p_task_id
       using errcode = 'TR007', detail = jsonb_build_array('new_success: at least one counter must be positive')::text;
   end if;

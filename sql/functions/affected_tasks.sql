@@ -6,7 +6,7 @@
 -- Locks: none; the caller locks what it gets and looks again.
 create or replace function taskrunner_private.affected_tasks(
   p_ending uuid[], p_failing uuid[], out expanding uuid[], out touched uuid[]
-) language plpgsql stable set search_path = '' set enable_seqscan = off set jit = off as $$
+) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   with recursive reached (id, fails, expands) as (
     select id, true, true from unnest(p_failing) as failing (id)

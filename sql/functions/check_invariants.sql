@@ -2,7 +2,7 @@
 -- snapshot, so a live system shows no phantoms. It reads everything: minutes on a large database.
 -- Locks: none.
 create or replace function taskrunner.check_invariants() returns table (invariant text, detail jsonb)
-language plpgsql stable security definer set search_path = '' as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select 'wait counters equal the unended parents', jsonb_build_object('task_id', t.id, 'status', t.status,

@@ -9,7 +9,7 @@
 create or replace function taskrunner_private.claim_candidates(
   p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[]
 ) returns uuid[]
-language plpgsql set search_path = ''
+language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 declare
   v_found uuid[] := '{}';

@@ -8,7 +8,7 @@ create or replace function taskrunner_private.claim_deliveries(
   delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer,
   number integer, next_try_at timestamptz, idempotency_key text, params jsonb
 )
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();

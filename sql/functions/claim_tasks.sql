@@ -14,7 +14,7 @@ create or replace function taskrunner_private.claim_tasks(
   task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
   idempotency_key text, params jsonb, counts text
 )
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
@@ -25,8 +25,10 @@ begin
   perform taskrunner_private.begin_counts();
   v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
-    v_candidates := v_candidates
-      || taskrunner_private.claim_candidates(p_limit - cardinality(v_candidates), '{}', '{}');
+    -- It finds those of the first look again, since they are locked by this very transaction.
+    v_candidates := (
+      select (array_agg(distinct c.id))[1 : p_limit]
+      from unnest(v_candidates || taskrunner_private.claim_candidates(p_limit, '{}', '{}')) as c (id));
   end if;
 
   -- Under the locks, in a later statement: still ready?

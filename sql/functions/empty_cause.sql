@@ -3,7 +3,7 @@
 -- the owner of the schema, as whom the engine's functions run, has CREATE on it.
 -- Trigger function of *_400_cause on task, link and action.
 create or replace function taskrunner_private.empty_cause() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') <> ''
     and not has_schema_privilege('taskrunner', 'CREATE')

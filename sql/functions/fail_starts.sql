@@ -6,7 +6,7 @@
 -- Locks: graph lock shared, rows of task by rank (lock_affected). SQLSTATEs: 40001, TR009.
 create or replace function taskrunner_private.fail_starts(p_replica uuid, p_tries jsonb, p_backoff_ms integer)
 returns table (task_id uuid, status taskrunner.status_kind, counts text)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];

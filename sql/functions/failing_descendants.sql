@@ -3,7 +3,7 @@
 -- join, a chain of 100,000 takes minutes instead of a second.
 -- Locks: none; the caller locks what it gets and calls again.
 create or replace function taskrunner_private.failing_descendants(p_failed uuid[]) returns uuid[]
-language plpgsql stable set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   return (
       with recursive failing (id) as (

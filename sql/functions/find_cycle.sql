@@ -5,7 +5,7 @@
 create or replace function taskrunner_private.find_cycle(
   p_n integer, p_parents integer[], p_children integer[], p_order integer[]
 ) returns integer[]
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_placed boolean[] := array_fill(false, array[p_n]);
   v_parent integer[] := array_fill(0, array[p_n]);         -- one missing parent of each missing node

@@ -4,7 +4,7 @@
 create or replace function taskrunner.finish_task(
   p_task_id uuid, p_status taskrunner.status_kind, p_failure_reason text = null, p_attempt integer = null
 ) returns taskrunner.task
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_answer record;
   v_task taskrunner.task;

@@ -4,7 +4,7 @@
 create or replace function taskrunner.finish_tasks(
   p_task_ids uuid[], p_status taskrunner.status_kind, p_failure_reason text = null
 ) returns setof taskrunner.task
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_done uuid[];
 begin

@@ -1,15 +1,15 @@
 -- The outbox: one delivery, and one row of the queue due_delivery, for every action that an event fires. n-th action
 -- of its event counts in the order of the contract's section 1.4, registered cancel actions last. Deliveries that
--- exist already are left alone, so calling it again for the same event adds only what is new.
+-- exist already are left alone and keep their numbers, so calling it again for the same event adds only what is new.
 -- Locks: none waited for. Called by triggers/task_700_outbox.sql and triggers/action_500_check.sql.
 create or replace function taskrunner_private.fire_actions(
   p_success uuid[], p_failure uuid[], p_cancel uuid[]
 ) returns void
-language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   with fired as materialized (
     select a.id, a.task_id, a.trigger, case when a.trigger = 'End' then a.condition end as condition, a.params,
-      row_number() over (
+      t.batch_id, t.attempt, coalesce(before.number, 0) + row_number() over (
         partition by a.task_id, a.trigger, case when a.trigger = 'End' then a.condition end
         order by a.attempt is not null, a.position, a.seq)::integer as number
     from (
@@ -28,13 +28,21 @@ begin
         and x.trigger = event.trigger
         and (event.trigger = 'Cancel' or x.condition = event.condition)
         and (x.attempt is null or x.attempt = t.attempt)
+        and not exists (
+          select from taskrunner_private.delivery d
+          where d.task_id = x.task_id and d.trigger = event.trigger and d.condition is not distinct from event.condition
+            and d.task_attempt = t.attempt and d.action_id = x.id)
       offset 0) a
+    cross join lateral (
+      select max(d.number) as number
+      from taskrunner_private.delivery d
+      where d.task_id = event.task_id and d.trigger = event.trigger
+        and d.condition is not distinct from event.condition and d.task_attempt = t.attempt) before
   ), delivered as (
     insert into taskrunner_private.delivery
       (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)
-    select f.task_id, t.batch_id, f.id, f.number, t.attempt, s.webhook_max_attempts, f.trigger, f.condition
+    select f.task_id, f.batch_id, f.id, f.number, f.attempt, s.webhook_max_attempts, f.trigger, f.condition
     from fired f
-    join taskrunner.task t on t.id = f.task_id
     join taskrunner_private.server_setting s on s.singleton
     on conflict do nothing
     returning id, action_id

@@ -1,7 +1,7 @@
 -- Writes the actions of a request in the order of the contract's section 1.4: on_start, on_failure, on_success,
 -- on_cancel. Locks: none waited for. Called by: submit under cause submit. Writes action.
 create or replace function taskrunner_private.insert_actions(p_tasks jsonb, p_ids uuid[]) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into taskrunner.action (task_id, trigger, condition, position, params)
   select p_ids[x.n], a.trigger, a.condition, a.position, a.params

@@ -2,7 +2,7 @@
 -- waited for, so what is left are tries whose outcome nobody knows.
 -- Locks: as sweep_replicas. Writes replica.
 create or replace function taskrunner_private.leave(p_replica uuid) returns void
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   update taskrunner_private.replica r
   set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_chores_at = null

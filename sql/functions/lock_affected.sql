@@ -9,7 +9,7 @@
 create or replace function taskrunner_private.lock_affected(
   p_ids uuid[], p_ending uuid[], p_failing uuid[], p_wait boolean
 ) returns boolean
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_affected record;
   v_locked uuid[];

@@ -5,7 +5,7 @@
 create or replace function taskrunner_private.lock_children(
   p_succeeded uuid[], p_failed uuid[], p_wait boolean
 ) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
   v_affected record;

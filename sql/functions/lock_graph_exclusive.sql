@@ -3,7 +3,7 @@
 -- Whoever holds it shared must not wait for it: two such would wait for each other.
 -- Locks: advisory (1414681418, 1) exclusive. SQLSTATE: 40001.
 create or replace function taskrunner_private.lock_graph_exclusive() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_timeout text := current_setting('lock_timeout');
 begin

@@ -2,7 +2,7 @@
 -- p_wait it waits and the caller holds the graph lock; without, tasks that somebody else holds are left out.
 -- Locks: rows of task by rank, for no key update.
 create or replace function taskrunner_private.lock_tasks(p_ids uuid[], p_wait boolean) returns boolean
-language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_locked bigint;
 begin

@@ -3,7 +3,7 @@
 -- stamp notifies nobody, and the next poll finds the row. Equal payloads of a transaction collapse into one.
 -- Locks: at commit, the server's notification lock. Called by triggers/*_900_notify.sql.
 create or replace function taskrunner_private.notify_if_idle(p_loop text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (
     select from taskrunner_private.replica r

@@ -4,7 +4,7 @@
 -- Locks: graph lock shared, rows of task by rank. Writes task (success, failures, last_updated).
 create or replace function taskrunner_private.progress_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   perform taskrunner_private.lock_graph_shared(true);

@@ -3,7 +3,7 @@
 create or replace function taskrunner_private.raise_cycle(
   p_tasks jsonb, p_parents integer[], p_children integer[], p_order integer[]
 ) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_cycle text;
 begin

@@ -3,7 +3,7 @@
 create or replace function taskrunner_private.raise_outcome(
   p_task_id uuid, p_outcome text, p_status taskrunner.status_kind, p_attempt integer
 ) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   case p_outcome
     when 'done' then

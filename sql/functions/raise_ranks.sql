@@ -6,7 +6,7 @@
 -- Locks: graph lock exclusive; rows of task by rank. SQLSTATEs: TR003, 40001.
 -- Called by: triggers/link_500_count.sql. Writes task.rank.
 create or replace function taskrunner_private.raise_ranks(p_children uuid[], p_parents uuid[]) returns void
-language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_below uuid[] := taskrunner_private.descendants(p_children);
   v_set uuid[];
@@ -14,6 +14,7 @@ declare
   v_links record;
   v_order integer[];
   v_ranks bigint[];
+  v_cycle text;
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
 begin
   if exists (
@@ -35,11 +36,10 @@ begin
   v_links := taskrunner_private.links_among(v_below);
   v_order := taskrunner_private.topological_order(cardinality(v_below), v_links.parents, v_links.children);
   if cardinality(v_order) < cardinality(v_below) then
-    raise exception 'dependency cycle: %', (
-      select string_agg(v_below[c.n]::text, ' -> ' order by c.step)
-      from unnest(taskrunner_private.find_cycle(
-        cardinality(v_below), v_links.parents, v_links.children, v_order)) with ordinality as c (n, step))
-      using errcode = 'TR003';
+    select 'dependency cycle: ' || string_agg(v_below[c.n]::text, ' -> ' order by c.step) into v_cycle
+    from unnest(taskrunner_private.find_cycle(
+      cardinality(v_below), v_links.parents, v_links.children, v_order)) with ordinality as c (n, step);
+    raise exception '%', v_cycle using errcode = 'TR003', detail = jsonb_build_array(v_cycle)::text;
   end if;
 
   select array_agg(nextval('taskrunner.task_rank_seq')) into v_ranks from generate_series(1, cardinality(v_below));

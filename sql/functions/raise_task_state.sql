@@ -1,7 +1,7 @@
 -- The error of a function that found its task in the wrong state, or not at all.
 -- Locks: none. SQLSTATEs: TR001 (DETAIL is the status), TR002.
 create or replace function taskrunner_private.raise_task_state(p_task_id uuid, p_what text) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_status taskrunner.status_kind;
 begin

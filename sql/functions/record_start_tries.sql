@@ -5,7 +5,7 @@
 create or replace function taskrunner_private.record_start_tries(
   p_tries jsonb, p_status taskrunner.delivery_status
 ) returns void
-language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   with try as materialized (
     select * from jsonb_to_recordset(p_tries) as try (

@@ -2,7 +2,7 @@
 -- their tasks, so it waits for nothing and commits at once; task itself is not written.
 -- Locks: rows of queued_task, skip locked. Writes queued_task.state.
 create or replace function taskrunner_private.release_scheduled(p_limit integer) returns integer
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_released integer;
 begin

@@ -8,7 +8,7 @@
 -- expected_count, priority).
 create or replace function taskrunner_private.report_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind, counts text)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];

@@ -2,7 +2,7 @@
 -- while it waited for a lock, and could miss the end of a parent.
 -- Locks: none. SQLSTATE: TR009.
 create or replace function taskrunner_private.require_read_committed() returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'status changes and links need transaction isolation read committed, not %',

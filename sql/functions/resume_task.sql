@@ -2,10 +2,11 @@
 -- parents may end, and the start may be answered, while this waits.
 -- Locks: the task. SQLSTATEs: TR001, TR002, TR009.
 create or replace function taskrunner.resume_task(p_task_id uuid) returns taskrunner.task
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_task taskrunner.task;
 begin
+  perform taskrunner_private.set_cause('');
   perform from taskrunner.task t where t.id = p_task_id for no key update;
   update taskrunner.task t
   set status = case

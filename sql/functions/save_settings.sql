@@ -3,7 +3,7 @@
 create or replace function taskrunner_private.save_settings(
   p_dead_end_cancel boolean, p_webhook_max_attempts integer, p_start_max_attempts integer
 ) returns setof taskrunner_private.server_setting
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return query select * from taskrunner_private.server_setting for update;
   update taskrunner_private.server_setting s

@@ -8,7 +8,7 @@
 create or replace function taskrunner_private.settle_deliveries(
   p_tries jsonb, p_backoff_secs double precision, p_backoff_factor double precision, p_backoff_max_secs double precision
 ) returns table (delivery_id uuid, trigger taskrunner.trigger_kind, status taskrunner.delivery_status)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[] := array(select (item ->> 'delivery_id')::uuid from jsonb_array_elements(p_tries) item);

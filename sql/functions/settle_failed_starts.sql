@@ -4,7 +4,7 @@
 -- Locks: none waited for. Called by: fail_starts, requeue_stale.
 -- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
-language plpgsql set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_failed jsonb;
   v_paused jsonb;

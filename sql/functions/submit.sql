@@ -10,7 +10,7 @@
 -- Writes batch, task, link, action, queued_task.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_tasks jsonb;

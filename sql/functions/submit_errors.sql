@@ -5,7 +5,7 @@
 -- Locks: none. Called by: submit.
 create or replace function taskrunner_private.submit_errors(p_body jsonb, p_tasks jsonb)
 returns table (code text, detail text)
-language plpgsql stable set search_path = '' set enable_nestloop = off set jit = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $$
 begin
   return query
   with entry as materialized (

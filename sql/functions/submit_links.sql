@@ -3,7 +3,7 @@
 -- Locks: none. Called by: submit.
 create or replace function taskrunner_private.submit_links(
   p_tasks jsonb, out parents integer[], out children integer[], out required boolean[]
-) language plpgsql stable set search_path = '' set enable_nestloop = off set jit = off as $$
+) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $$
 begin
   with entry as materialized (
     select x.n::integer, x.task ->> 'id' as id, x.task -> 'dependencies' as dependencies

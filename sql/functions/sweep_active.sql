@@ -6,7 +6,7 @@
 -- Writes task (status, failure_reason, ended_at), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_due uuid[];

@@ -5,7 +5,7 @@
 -- same one; graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
 create or replace function taskrunner_private.sweep_replicas(p_limit integer, p_silence_secs integer)
 returns table (replicas integer, requeued integer, counts text)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_dead uuid[];

@@ -3,7 +3,7 @@
 -- carries a growing setting along.
 -- Locks: none. Called by the functions that replicas call, at their end; triggers/task_800_count.sql fills it.
 create or replace function taskrunner_private.take_counts() returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin

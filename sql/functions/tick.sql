@@ -6,7 +6,7 @@ create or replace function taskrunner_private.tick(
   p_replica uuid, p_name text, p_version text, p_free_slots integer,
   p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean
 ) returns table (due_chores text[], next_due_at timestamptz, ready boolean, deliveries boolean)
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();

@@ -4,7 +4,7 @@
 create or replace function taskrunner_private.topological_order(
   p_n integer, p_parents integer[], p_children integer[]
 ) returns integer[]
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_edges integer := coalesce(cardinality(p_parents), 0);
   v_unmet integer[] := array_fill(0, array[p_n]);          -- parents of a node that have no place yet

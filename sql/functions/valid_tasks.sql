@@ -1,7 +1,7 @@
 -- The array of tasks of a request in either form, or the error that lists all that is wrong with it.
 -- Locks: none. SQLSTATEs: TR002, TR003, TR006, TR007. Called by: submit.
 create or replace function taskrunner_private.valid_tasks(p_body jsonb) returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_tasks jsonb := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
   v_faults jsonb;

@@ -1,7 +1,7 @@
 -- The children of these tasks that follow their parents, each once.
 -- Locks: none; the caller locks what it gets and calls again.
 create or replace function taskrunner_private.waiting_children(p_parents uuid[]) returns uuid[]
-language plpgsql stable set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   return (
       select coalesce(array_agg(distinct child.id), '{}')

@@ -2,7 +2,7 @@
 -- at here: that happens when the call is made.
 -- Locks: none. Called by: submit_errors, triggers/action_100_guard_insert.sql.
 create or replace function taskrunner_private.webhook_error(p_params jsonb) returns text
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
   v_error text;
 begin

@@ -1,6 +1,6 @@
 -- Actions can be added, not changed; one goes only together with its task. SQLSTATE: TR001.
 create or replace function taskrunner_private.action_guard_change() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'DELETE' then
     if not exists (select from taskrunner.task where id = old.task_id) then

@@ -2,7 +2,7 @@
 -- the statement, and believes a cause only when that is the owner of the schema. The function then finds the words.
 -- SQLSTATEs: TR001 (protected column), TR007.
 create or replace function taskrunner_private.action_guard_insert() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_error text := taskrunner_private.webhook_error(new.params);
 begin

@@ -1,7 +1,7 @@
 -- What a client may put into a new batch. SECURITY INVOKER, pg_catalog only.
 -- SQLSTATEs: TR001 (protected column), TR006 (limit or size), TR007 (blank name, not supported yet).
 create or replace function taskrunner_private.batch_guard_insert() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.created_at is distinct from now() then
     raise exception 'batch %: column created_at is set by the engine', new.id using errcode = 'TR001';

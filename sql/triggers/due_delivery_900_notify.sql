@@ -1,6 +1,6 @@
 -- Owed webhooks wake the delivery loop of a sleeping replica.
 create or replace function taskrunner_private.due_delivery_notify() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from new_rows) then
     perform taskrunner_private.notify_if_idle('deliver');

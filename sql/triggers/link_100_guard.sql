@@ -1,6 +1,6 @@
 -- Links are immutable; one goes only together with a task at one of its ends. SQLSTATE: TR001.
 create or replace function taskrunner_private.link_guard() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'DELETE' then
     if not exists (select from taskrunner.task where id = old.parent_id)

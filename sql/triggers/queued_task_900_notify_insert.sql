@@ -1,6 +1,6 @@
 -- (2) Ready tasks wake the start loop of a sleeping replica: once per statement, and only if one sleeps.
 create or replace function taskrunner_private.queued_task_notify() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select from new_rows n where n.state = 'ready') then
     perform taskrunner_private.notify_if_idle('start');

@@ -2,7 +2,7 @@
 -- the function only finds the words for the others. SECURITY INVOKER, pg_catalog only.
 -- SQLSTATEs: TR001 (protected column), TR004 (rules), TR006 (limit or size), TR007 (invalid field, not supported yet).
 create or replace function taskrunner_private.task_guard_insert() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_field text;
 begin

@@ -6,7 +6,7 @@
 -- SQLSTATEs: TR001 (transition, protected column), TR004 (rules), TR006 (limit), TR007 (not supported yet),
 -- TR008 (start before run_at).
 create or replace function taskrunner_private.task_guard_update() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_target taskrunner.status_kind;
   v_field text;

@@ -1,9 +1,11 @@
 -- Status changes need READ COMMITTED. Looks at the rows only in the rare session that has another level.
 -- SQLSTATE: TR009.
 create or replace function taskrunner_private.task_isolation() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  -- Links among new tasks need no isolation level; where older tasks are concerned link_count has looked already.
   if current_setting('transaction_isolation') <> 'read committed'
+    and coalesce(current_setting('taskrunner.cause', true), '') not in ('propagate', 'link', 'rerank')
     and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
   then
     perform taskrunner_private.require_read_committed();

@@ -8,7 +8,7 @@
 -- lock and not waiting without it.
 -- SQLSTATE: 40001. Writes of other tasks: status, failure_reason, ended_at, paused_from, wait_finished, wait_success.
 create or replace function taskrunner_private.task_propagate() returns trigger
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_succeeded uuid[];

@@ -2,14 +2,21 @@
 -- submit writes the rows itself, with their final state.
 -- Locks: none waited for. Writes queued_task.
 create or replace function taskrunner_private.task_queue_insert() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') = 'submit' then
     return null;
   end if;
-  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind)
-  select n.id, n.seq, n.created_at, n.run_at, n.priority, taskrunner_private.queue_state(n.status, n.run_at), n.kind
-  from new_rows n;
+  -- By the present rows: in a statement of several parts, links and actions of these tasks may have come before.
+  execute $q$
+    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+    select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
+      taskrunner_private.url_host(a.params ->> 'url')
+    from new_rows n
+    join taskrunner.task t on t.id = n.id
+    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    where not taskrunner_private.is_terminal(t.status)
+  $q$;
   return null;
 end $$;
 

@@ -3,7 +3,7 @@
 -- Locks: rows of queued_task, the last thing anybody waits for; rows of active_task are covered by the task's lock.
 -- Writes queued_task, active_task, ended_task.
 create or replace function taskrunner_private.task_queue_update() returns trigger
-language plpgsql security definer set search_path = '' set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_left_queue uuid[];
   v_entered_queue uuid[];

@@ -2,7 +2,7 @@
 -- line: ["from","to","kind",n]. Off in every other transaction.
 -- Locks: none.
 create or replace function taskrunner_private.task_count() returns trigger
-language plpgsql security definer set search_path = '' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
