@@ -1,7 +1,8 @@
 -- These tasks and everything below them.
 -- Locks: none; the caller locks what it gets and calls again.
 create or replace function taskrunner_private.descendants(p_ids uuid[]) returns uuid[]
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 begin
   return (
     with recursive below (id) as (

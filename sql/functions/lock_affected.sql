@@ -11,7 +11,6 @@ create or replace function taskrunner_private.lock_affected(
 ) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_affected record;
   v_locked uuid[];
   v_new uuid[];
 begin
@@ -19,17 +18,13 @@ begin
   if not taskrunner_private.lock_graph_shared(p_wait) then
     return false;
   end if;
-  v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);
-  v_locked := p_ids || v_affected.touched;
+  v_locked := p_ids || taskrunner_private.affected_tasks(p_ending, p_failing);
   if not taskrunner_private.lock_tasks(v_locked, p_wait) then
     return false;
   end if;
-  -- Whatever was linked meanwhile must show as a child that is not locked.
-  while exists (
-    select unnest(taskrunner_private.waiting_children(v_affected.expanding)) except select unnest(v_locked)
-  ) loop
-    v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);
-    v_new := array(select unnest(v_affected.touched) except select unnest(v_locked));
+  loop
+    v_new := array(select unnest(taskrunner_private.affected_tasks(p_ending, p_failing)) except select unnest(v_locked));
+    exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, false) then
       if p_wait then
         perform taskrunner_private.raise_busy();

@@ -8,20 +8,16 @@ create or replace function taskrunner_private.lock_children(
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
-  v_affected record;
   v_locked uuid[] := p_succeeded || p_failed;
   v_new uuid[];
 begin
-  v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);
   loop
-    v_new := array(select unnest(v_affected.touched) except select unnest(v_locked));
+    v_new := array(select unnest(taskrunner_private.affected_tasks(p_succeeded, p_failed)) except select unnest(v_locked));
+    exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, v_wait) then
       perform taskrunner_private.raise_busy();
     end if;
     v_locked := v_locked || v_new;
     v_wait := false;
-    exit when not exists (
-      select unnest(taskrunner_private.waiting_children(v_affected.expanding)) except select unnest(v_locked));
-    v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);
   end loop;
 end $$;

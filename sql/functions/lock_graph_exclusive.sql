@@ -16,6 +16,10 @@ begin
     where pid = pg_backend_pid() and locktype = 'advisory' and classid = 1414681418 and objid = 1
       and mode = 'ExclusiveLock' and granted
   ) then
+    -- Without waiting, two that hold it shared cannot wait for each other; who is alone gets it at once.
+    if pg_try_advisory_xact_lock(1414681418, 1) then
+      return;
+    end if;
     raise exception 'links of this graph need a new order, which this transaction cannot wait for; repeat it'
       using errcode = '40001';
   end if;

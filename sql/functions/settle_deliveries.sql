@@ -1,7 +1,8 @@
 -- Records tries of End and Cancel deliveries: delivered, given up, or due again after a growing pause
 -- (contract 8.5: min(max, base * factor^(k-1)) * uniform[0.9, 1.1) after try k, or Retry-After if longer).
--- The log of the first try stands in the delivery, later ones are rows of delivery_try. A try is settled once: its
--- number must be the next one, so a lease that ran out and was sent by somebody else is not counted twice.
+-- The log of the first try stands in the delivery, later ones are rows of delivery_try. A failure is settled once: its
+-- number must be the next one, so a lease that ran out and was sent by somebody else is not counted twice. A success
+-- always counts, also late and after the delivery was given up: the receiver has it.
 -- p_tries: [{"delivery_id", "number", "outcome" (delivered, failed, given_up), "at", "latency_ms", "status_code",
 -- "error", "response", "retry_after_secs"}], a delivery at most once.
 -- Locks: rows of delivery by id, then of due_delivery. Writes delivery, delivery_try, due_delivery.
@@ -18,14 +19,17 @@ begin
 
   return query
   with try as materialized (
-    select try.*, d.tries, d.max_tries,
+    select try.delivery_id, try.at, try.latency_ms, try.status_code, try.error, try.response, try.retry_after_secs,
+      d.tries + 1 as number,
       case when try.outcome = 'delivered' then 'Delivered'
            when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
            else 'Pending' end::taskrunner.delivery_status as status
     from jsonb_to_recordset(p_tries) as try (
       delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
       error text, response text, retry_after_secs double precision)
-    join taskrunner_private.delivery d on d.id = try.delivery_id and d.tries = try.number - 1 and d.status = 'Pending'
+    join taskrunner_private.delivery d on d.id = try.delivery_id
+    where (d.status = 'Pending' and d.tries = try.number - 1)
+      or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed'))
   ), logged as (
     insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
     select t.delivery_id, t.number, t.at, t.status_code, t.latency_ms, t.error, t.response

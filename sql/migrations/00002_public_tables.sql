@@ -77,7 +77,7 @@ create table taskrunner.task (
     case when status = 'Paused' then coalesce(paused_from in ('Waiting', 'Pending', 'Claimed', 'Running'), false)
          else paused_from is null end),
   constraint task_contacted_check check (contacted or status not in ('Claimed', 'Running'))
-) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+) with (fillfactor = 30, autovacuum_vacuum_scale_factor = 0.05);
 
 -- Links are immutable; both ends are fixed, and the graph is acyclic (triggers/link_500_count.sql).
 create table taskrunner.link (

@@ -14,6 +14,7 @@ declare
   v_succeeded uuid[];
   v_failed uuid[];
   v_failing uuid[] := '{}';
+  v_children record;
 begin
   if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
     return null;
@@ -40,21 +41,15 @@ begin
   if v_failing <> '{}' then
     perform taskrunner_private.fail_tasks(v_failing, v_failed);
   end if;
-  update taskrunner.task c
-  set wait_finished = c.wait_finished - ended.parents,
-    wait_success = c.wait_success - ended.required_parents,
-    status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
-  from (
-    select l.child_id, count(*) as parents, count(*) filter (where l.requires_success) as required_parents
-    from unnest(v_succeeded || v_failed || v_failing) as parent (id)
-    cross join lateral (
-      select link.child_id, link.requires_success
-      from taskrunner.link
-      where link.parent_id = parent.id
-      offset 0) l
-    group by l.child_id
-  ) ended
-  where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
+  v_children := taskrunner_private.children_of(v_succeeded || v_failed || v_failing);
+  if v_children.ids is not null then
+    update taskrunner.task c
+    set wait_finished = c.wait_finished - ended.parents,
+      wait_success = c.wait_success - ended.required_parents,
+      status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
+    from unnest(v_children.ids, v_children.parents, v_children.required_parents) as ended (child_id, parents, required_parents)
+    where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
+  end if;
   perform taskrunner_private.set_cause(v_cause);
   return null;
 end $$;

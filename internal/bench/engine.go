@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// substitute puts n in place of $1, in statements that cannot take parameters.
+func substitute(sql string, n int) string {
+	sql = strings.ReplaceAll(sql, "$1::int", strconv.Itoa(n))
+	return strings.ReplaceAll(sql, "$1", strconv.Itoa(n))
+}
+
+// runEngine drains the graph: each worker claims a batch, starts it and reports success for all of it, as a replica
+// and its receivers would.
+func (c Config) runEngine(ctx context.Context, pool *pgxpool.Pool, n int, result *Result) error {
+	before, err := readStats(ctx, pool)
+	if err != nil {
+		return err
+	}
+	var (
+		done      atomic.Int64
+		mu        sync.Mutex
+		latencies []time.Duration
+	)
+	start := time.Now()
+	err = inParallel(ctx, c.Workers, func(ctx context.Context) error {
+		replica := uuid.New()
+		for done.Load() < int64(n) {
+			at := time.Now()
+			finished, err := drainBatch(ctx, pool, replica, c.Batch)
+			if err != nil {
+				return err
+			}
+			if finished == 0 {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-time.After(2 * time.Millisecond):
+				}
+				continue
+			}
+			done.Add(int64(finished))
+			mu.Lock()
+			latencies = append(latencies, time.Since(at))
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	result.Rate = float64(n) / time.Since(start).Seconds()
+	result.P50, result.P99 = percentiles(latencies)
+	after, err := readStats(ctx, pool)
+	if err != nil {
+		return err
+	}
+	result.WALBytes = float64(after.wal-before.wal) / float64(n)
+	result.Commits = float64(after.commits-before.commits) / float64(n)
+	if updates := after.updates - before.updates; updates > 0 {
+		result.HOT = float64(after.hot-before.hot) / float64(updates)
+	}
+	result.DeadRows = after.dead
+	return healthy(ctx, pool)
+}
+
+type tryItem struct {
+	TaskID    uuid.UUID `json:"task_id"`
+	Attempt   int32     `json:"attempt,omitempty"`
+	At        time.Time `json:"at,omitzero"`
+	LatencyMS int       `json:"latency_ms,omitempty"`
+	Code      int       `json:"status_code,omitempty"`
+	Status    string    `json:"status,omitempty"`
+}
+
+func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (int, error) {
+	rows, err := pool.Query(ctx, `select task_id, attempt
+		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true)`, replica, batch)
+	if err != nil {
+		return 0, fmt.Errorf("claim: %w", err)
+	}
+	var tries, reports []tryItem
+	var id uuid.UUID
+	var attempt int32
+	now := time.Now()
+	if _, err = pgx.ForEachRow(rows, []any{&id, &attempt}, func() error {
+		tries = append(tries, tryItem{TaskID: id, Attempt: attempt, At: now, LatencyMS: 1, Code: 200})
+		reports = append(reports, tryItem{TaskID: id, Attempt: attempt, Status: "Success"})
+		return nil
+	}); err != nil {
+		return 0, fmt.Errorf("claim: %w", err)
+	}
+	if len(tries) == 0 {
+		return 0, nil
+	}
+	if err := call(ctx, pool, "select count(*) from taskrunner_private.start_tasks($1)", tries, len(tries)); err != nil {
+		return 0, fmt.Errorf("start: %w", err)
+	}
+	if err := call(ctx, pool, `select count(*) from taskrunner_private.report_tasks($1) where outcome = 'done'`,
+		reports, len(reports)); err != nil {
+		return 0, fmt.Errorf("report: %w", err)
+	}
+	return len(tries), nil
+}
+
+// call runs a set-wise function and insists that it did all items.
+func call(ctx context.Context, pool *pgxpool.Pool, sql string, items []tryItem, want int) error {
+	body, err := json.Marshal(items)
+	if err != nil {
+		return err
+	}
+	var got int
+	if err := pool.QueryRow(ctx, sql, string(body)).Scan(&got); err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("%d of %d items were done", got, want)
+	}
+	return nil
+}
+
+type stats struct {
+	wal, commits, updates, hot, dead int64
+}
+
+func readStats(ctx context.Context, pool *pgxpool.Pool) (stats, error) {
+	var s stats
+	// Statistics of other sessions arrive when these report them, at the latest a second after their last statement.
+	time.Sleep(1100 * time.Millisecond)
+	err := pool.QueryRow(ctx, `select (pg_current_wal_insert_lsn() - '0/0')::bigint,
+			(select xact_commit from pg_stat_database where datname = current_database()),
+			t.n_tup_upd, t.n_tup_hot_upd, (select sum(n_dead_tup)::bigint from pg_stat_user_tables)
+		from pg_stat_user_tables t where t.schemaname = 'taskrunner' and t.relname = 'task'`).
+		Scan(&s.wal, &s.commits, &s.updates, &s.hot, &s.dead)
+	return s, err
+}
+
+// healthy is the end of every run: everything has ended well, and no rule of the engine is broken.
+func healthy(ctx context.Context, pool *pgxpool.Pool) error {
+	var open, broken, deadlocks int64
+	if err := pool.QueryRow(ctx, `select (select count(*) from taskrunner.task where status <> 'Success'),
+			(select count(*) from taskrunner.check_invariants()),
+			(select deadlocks from pg_stat_database where datname = current_database())`).
+		Scan(&open, &broken, &deadlocks); err != nil {
+		return err
+	}
+	if open+broken+deadlocks > 0 {
+		return fmt.Errorf("after the run: %d tasks without success, %d broken invariants, %d deadlocks", open, broken, deadlocks)
+	}
+	return nil
+}
+
+func percentiles(d []time.Duration) (p50, p99 float64) {
+	if len(d) == 0 {
+		return 0, 0
+	}
+	slices.Sort(d)
+	at := func(q float64) float64 { return float64(d[int(q*float64(len(d)-1))].Microseconds()) / 1000 }
+	return at(0.5), at(0.99)
+}
