@@ -20,6 +20,7 @@ declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
   v_claimed uuid[];
+  v_doubtful uuid[];
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
@@ -36,7 +37,7 @@ begin
     delete from taskrunner_private.queued_task q
     using taskrunner.task t
     where q.task_id = any(v_candidates) and q.state = 'ready' and t.id = q.task_id and t.status = 'Pending'
-    returning q.task_id, q.seq, q.created_at, q.kind, t.timeout
+    returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
     select u.task_id, u.seq, u.created_at, v_now, v_now + make_interval(secs => least(u.timeout, p_claim_timeout_secs)),
@@ -44,7 +45,10 @@ begin
     from unqueued u
     returning task_id
   )
-  select array_agg(a.task_id) into v_claimed from activated a;
+  select array_agg(u.task_id), array_agg(u.task_id) filter (where u.doubtful)
+  into v_claimed, v_doubtful
+  from unqueued u
+  join activated a on a.task_id = u.task_id;
 
   if v_claimed is null then
     if p_rescan then
@@ -55,13 +59,15 @@ begin
   update taskrunner_private.replica r set idle_start_at = null
   where r.id = p_replica and r.idle_start_at is not null;
 
-  -- Contacted before the claim: an earlier try of this attempt may have been delivered after all.
-  select array_agg(t.id) into v_uncalled
-  from taskrunner.task t
-  left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
-  where t.id = any(v_claimed) and (a.id is null or t.contacted and exists (
-    select from taskrunner_private.delivery d
-    where d.task_id = t.id and d.trigger = 'Start' and d.task_attempt = t.attempt and d.status = 'Delivered'));
+  -- Without a Start action, or contacted before: an earlier try of this attempt may have been delivered after all.
+  if v_doubtful is not null then
+    select array_agg(t.id) into v_uncalled
+    from taskrunner.task t
+    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    where t.id = any(v_doubtful) and (a.id is null or exists (
+      select from taskrunner_private.delivery d
+      where d.task_id = t.id and d.trigger = 'Start' and d.task_attempt = t.attempt and d.status = 'Delivered'));
+  end if;
 
   perform taskrunner_private.set_cause('claim');
   update taskrunner.task t

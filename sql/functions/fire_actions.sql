@@ -20,24 +20,25 @@ begin
       union all
       select e.task_id, 'Cancel', null from unnest(p_cancel) e (task_id)
     ) event (task_id, trigger, condition)
-    join taskrunner.task t on t.id = event.task_id
     cross join lateral (
       select x.* from taskrunner.action x
       where x.task_id = event.task_id
         and (case when x.trigger = 'Start' then true end) is null
         and x.trigger = event.trigger
         and (event.trigger = 'Cancel' or x.condition = event.condition)
-        and (x.attempt is null or x.attempt = t.attempt)
-        and not exists (
-          select from taskrunner_private.delivery d
-          where d.task_id = x.task_id and d.trigger = event.trigger and d.condition is not distinct from event.condition
-            and d.task_attempt = t.attempt and d.action_id = x.id)
       offset 0) a
+    cross join lateral (
+      select x.batch_id, x.attempt from taskrunner.task x where x.id = event.task_id offset 0) t
     cross join lateral (
       select max(d.number) as number
       from taskrunner_private.delivery d
       where d.task_id = event.task_id and d.trigger = event.trigger
         and d.condition is not distinct from event.condition and d.task_attempt = t.attempt) before
+    where (a.attempt is null or a.attempt = t.attempt)
+      and not exists (
+        select from taskrunner_private.delivery d
+        where d.task_id = a.task_id and d.trigger = event.trigger and d.condition is not distinct from event.condition
+          and d.task_attempt = t.attempt and d.action_id = a.id)
   ), delivered as (
     insert into taskrunner_private.delivery
       (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)

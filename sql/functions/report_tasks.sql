@@ -14,7 +14,10 @@ declare
   v_ids uuid[];
   v_ending uuid[];
   v_failing uuid[];
-  v_answers jsonb;
+  v_statuses taskrunner.status_kind[];
+  v_outcomes text[];
+  v_cause text;
+  v_counts text;
 begin
   perform taskrunner_private.begin_counts();
   select array_agg(i.task_id), coalesce(array_agg(i.task_id) filter (where i.status is not null), '{}'),
@@ -26,7 +29,7 @@ begin
   end if;
   perform taskrunner_private.lock_affected(v_ids, v_ending, v_failing, true);
 
-  select jsonb_agg(jsonb_build_object('task_id', i.task_id, 'current_status', t.status, 'outcome', case
+  select array_agg(i.task_id), array_agg(t.status), array_agg(case
     when t.id is null then 'unknown'
     when i.attempt < t.attempt then 'stale'
     when i.attempt > t.attempt then 'ahead'
@@ -35,18 +38,17 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
-    else 'done' end))
-  into v_answers
+    else 'done' end)
+  into v_ids, v_statuses, v_outcomes
   from jsonb_to_recordset(p_items) as i (
     task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint)
   left join taskrunner.task t on t.id = i.task_id;
 
   -- Reports of progress first, results next; each set-wise.
-  for v_pass in 1 .. 2 loop
-    if v_pass = 2 and v_ending = '{}' then
-      exit;
-    end if;
-    perform taskrunner_private.set_cause(case v_pass when 1 then 'patch' else 'report' end);
+  foreach v_cause in array array['patch', 'report'] loop
+    continue when v_cause = 'patch' and cardinality(v_ending) = cardinality(v_ids);
+    continue when v_cause = 'report' and v_ending = '{}';
+    perform taskrunner_private.set_cause(v_cause);
     update taskrunner.task t
     set success = t.success + coalesce(i.new_success, 0),
       failures = t.failures + coalesce(i.new_failures, 0),
@@ -61,14 +63,13 @@ begin
     from jsonb_to_recordset(p_items) as i (
       task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
       metadata jsonb, expected_count bigint, priority integer)
-    join jsonb_to_recordset(v_answers) as answer (task_id uuid, outcome text) using (task_id)
-    where t.id = i.task_id and answer.outcome = 'done' and (i.status is not null) = (v_pass = 2);
+    join unnest(v_ids, v_outcomes) as answer (task_id, outcome) using (task_id)
+    where t.id = i.task_id and answer.outcome = 'done' and (i.status is not null) = (v_cause = 'report');
   end loop;
   perform taskrunner_private.set_cause('');
 
+  v_counts := taskrunner_private.take_counts();
   return query
-  select answer.task_id, answer.outcome, answer.current_status, c.counts
-  from jsonb_to_recordset(v_answers) as answer (
-    task_id uuid, outcome text, current_status taskrunner.status_kind)
-  cross join (select taskrunner_private.take_counts() as counts offset 0) c;
+  select answer.task_id, answer.outcome, answer.status, v_counts
+  from unnest(v_ids, v_outcomes, v_statuses) as answer (task_id, outcome, status);
 end $$;
