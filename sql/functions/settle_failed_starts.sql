@@ -12,10 +12,10 @@ declare
 begin
   select
     jsonb_agg(item) filter (where t.status = 'Claimed' and item ->> 'error' is not null
-      and ((item ->> 'permanent')::boolean or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)),
+      and (coalesce((item ->> 'permanent')::boolean, false) or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)),
     jsonb_agg(item) filter (where t.status = 'Paused' and item ->> 'error' is not null),
     jsonb_agg(item) filter (where t.status = 'Claimed' and not (item ->> 'error' is not null
-      and ((item ->> 'permanent')::boolean or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)))
+      and (coalesce((item ->> 'permanent')::boolean, false) or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)))
   into v_failed, v_paused, v_again
   from jsonb_array_elements(p_tries) item
   join taskrunner.task t on t.id = (item ->> 'task_id')::uuid
