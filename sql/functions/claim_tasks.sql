@@ -32,23 +32,22 @@ begin
       from unnest(v_candidates || taskrunner_private.claim_candidates(p_limit, '{}', '{}')) as c (id));
   end if;
 
-  -- Under the locks, in a later statement: still ready?
+  -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
+  -- ids: with statistics from before a large promotion the index of ready tasks looks empty, and all of it would be read.
   with unqueued as (
     delete from taskrunner_private.queued_task q
     using taskrunner.task t
-    where q.task_id = any(v_candidates) and q.state = 'ready' and t.id = q.task_id and t.status = 'Pending'
+    where q.task_id = any(v_candidates) and q.state::text = 'ready' and t.id = q.task_id and t.status = 'Pending'
     returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
     select u.task_id, u.seq, u.created_at, v_now, v_now + make_interval(secs => least(u.timeout, p_claim_timeout_secs)),
       p_replica, u.kind
     from unqueued u
-    returning task_id
   )
   select array_agg(u.task_id), array_agg(u.task_id) filter (where u.doubtful)
   into v_claimed, v_doubtful
-  from unqueued u
-  join activated a on a.task_id = u.task_id;
+  from unqueued u;
 
   if v_claimed is null then
     if p_rescan then
