@@ -23,6 +23,22 @@ begin
     return null;
   end if;
 
+  -- A parent that ends in the very statement that links it is propagated by a trigger that may have run before this one,
+  -- and would be counted down without having been counted. Looked at before ranks change, which writes parents too.
+  execute $q$
+    select p.id, p.status, n.child_id
+    from new_rows n
+    join taskrunner.task p on p.id = n.parent_id
+    join taskrunner.link l on l.parent_id = n.parent_id and l.child_id = n.child_id
+    where taskrunner_private.is_terminal(p.status)
+      and p.xmin = l.xmin and p.cmin::text::bigint >= l.cmin::text::bigint
+    limit 1
+  $q$ into v_bad;
+  if v_bad.id is not null then
+    raise exception 'link % -> %: its parent ends in the same statement, use two', v_bad.id, v_bad.child_id
+      using errcode = 'TR001', detail = v_bad.status::text;
+  end if;
+
   -- 1. Which ends existed before, and do all links rise?
   execute $q$
     select array_agg(distinct t.id)
@@ -62,22 +78,6 @@ begin
   if v_bad.id is not null then
     raise exception 'link % -> %: task % is %, a link can be added only before its first start',
       v_bad.parent_id, v_bad.id, v_bad.id, v_bad.status using errcode = 'TR001', detail = v_bad.status::text;
-  end if;
-
-  -- A parent that ends in the very statement that links it is propagated by a trigger that may have run before this one,
-  -- and would be counted down without having been counted.
-  execute $q$
-    select p.id, p.status, n.child_id
-    from new_rows n
-    join taskrunner.task p on p.id = n.parent_id
-    join taskrunner.link l on l.parent_id = n.parent_id and l.child_id = n.child_id
-    where taskrunner_private.is_terminal(p.status)
-      and p.xmin = l.xmin and p.cmin::text::bigint >= l.cmin::text::bigint
-    limit 1
-  $q$ into v_bad;
-  if v_bad.id is not null then
-    raise exception 'link % -> %: its parent ends in the same statement, use two', v_bad.id, v_bad.child_id
-      using errcode = 'TR001', detail = v_bad.status::text;
   end if;
 
   -- 3. Count.
