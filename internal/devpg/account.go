@@ -2,6 +2,7 @@ package devpg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,6 +70,26 @@ func (a account) own(path string) error {
 	}
 	if err := os.Chown(path, int(a.uid), int(a.gid)); err != nil {
 		return fmt.Errorf("devpg: %w", err)
+	}
+	return nil
+}
+
+// mkdirAll makes a folder and its missing parents. The account may enter what is made here, whatever the umask.
+func (a account) mkdirAll(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := a.mkdirAll(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		if errors.Is(err, os.ErrExist) { // another process was faster
+			return nil
+		}
+		return err
+	}
+	if a.switched {
+		return os.Chmod(dir, 0o755)
 	}
 	return nil
 }

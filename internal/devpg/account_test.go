@@ -3,6 +3,7 @@ package devpg
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,7 @@ func TestBlockedAt(t *testing.T) {
 	stranger := account{name: "stranger", uid: 4_000_000_001, gid: 4_000_000_002, switched: true}
 	dir := openDir(t)
 	inner := filepath.Join(dir, "closed", "inner")
-	require.NoError(t, os.MkdirAll(inner, 0o755))
+	require.NoError(t, stranger.mkdirAll(inner))
 	require.Empty(t, stranger.blockedAt(inner))
 
 	closed := filepath.Join(dir, "closed")
@@ -51,4 +52,19 @@ func TestCommandHidesTheEnvironment(t *testing.T) {
 	require.NotContains(t, env, "LC_MESSAGES=de_DE.UTF-8")
 	require.Contains(t, env, "LC_ALL=C")
 	require.Contains(t, env, "KEPT=yes")
+}
+
+func TestMkdirAll(t *testing.T) {
+	old := syscall.Umask(0o077) // of the whole process, so this test is not parallel
+	defer syscall.Umask(old)
+	dir := openDir(t)
+	path := filepath.Join(dir, "a", "b")
+	me := account{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid()), switched: true}
+	require.NoError(t, me.mkdirAll(path))
+	require.NoError(t, me.mkdirAll(path))
+	for _, p := range []string{filepath.Join(dir, "a"), path} {
+		info, err := os.Stat(p)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o755), info.Mode().Perm())
+	}
 }

@@ -2,7 +2,6 @@ package devpg
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,7 +15,9 @@ func fakeBinaries(t *testing.T, version string) string {
 	dir := openDir(t)
 	script := fmt.Sprintf("#!/bin/sh\necho 'postgres (PostgreSQL) %s'\n", version)
 	for _, name := range []string{"postgres", "initdb"} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(script), 0o755))
+		require.NoError(t, os.Chmod(path, 0o755)) // whatever the umask
 	}
 	return dir
 }
@@ -32,7 +33,7 @@ func TestFindBinaries(t *testing.T) {
 	t.Cleanup(func() { installedPatterns = old })
 	t.Setenv(BinEnv, "")
 	find := func(cfg Config, major string) (binaries, error) {
-		cfg.Log = slog.New(slog.DiscardHandler)
+		cfg.Search = SearchLocal // a failing test downloads nothing
 		return findBinaries(t.Context(), cfg, major, acct)
 	}
 
@@ -69,7 +70,7 @@ func TestFindBinaries(t *testing.T) {
 	t.Run("none installed", func(t *testing.T) {
 		t.Setenv("PATH", v14)
 		installedPatterns = nil
-		_, err := find(Config{Search: SearchLocal}, "")
+		_, err := find(Config{}, "")
 		require.ErrorContains(t, err, "no PostgreSQL 15 to 18 is installed")
 		require.ErrorContains(t, err, BinEnv)
 	})
@@ -113,7 +114,7 @@ func TestFinishFetch(t *testing.T) {
 func TestFetchLock(t *testing.T) {
 	t.Parallel()
 	dir := openDir(t)
-	unlock, err := lockCache(t.Context(), dir)
+	free, err := lockCache(t.Context(), dir)
 	require.NoError(t, err)
 	got := make(chan error)
 	go func() {
@@ -128,6 +129,6 @@ func TestFetchLock(t *testing.T) {
 		require.Fail(t, "two processes would fetch at once")
 	default:
 	}
-	unlock()
+	free()
 	require.NoError(t, <-got)
 }

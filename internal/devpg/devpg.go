@@ -192,11 +192,13 @@ func (s *Server) launch(ctx context.Context, bins binaries, acct account, cfg Co
 
 // DSN returns the connection URL of a database of this server, as its superuser. The database need not exist; a new
 // server has "postgres" only.
-func (s *Server) DSN(database string) string {
+func (s *Server) DSN(database string) string { return dsn(s.port, s.password, database) }
+
+func dsn(port int, password, database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
-		User:     url.UserPassword(superuser, s.password),
-		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
+		User:     url.UserPassword(superuser, password),
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
 		Path:     "/" + database,
 		RawQuery: "sslmode=disable",
 	}
@@ -233,7 +235,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // end signals the server and waits until it is gone, with increasing force: the given signal until the context ends,
 // an immediate shutdown for some seconds, SIGKILL.
 func (s *Server) end(ctx context.Context, signal syscall.Signal) error {
-	const patience = 10 * time.Second
+	const patience = 5 * time.Second
 	_ = s.process.Signal(signal) // an error means that it ended already
 	if signal == syscall.SIGINT {
 		select {
@@ -263,7 +265,7 @@ func (s *Server) release() {
 		}
 	}
 	if s.lock != nil {
-		_ = s.lock.Close() // frees the lock; nothing was written through it that could be lost
+		unlock(s.lock)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -30,7 +31,7 @@ func fetch(ctx context.Context, major string, log *slog.Logger, acct account) (b
 	if !ok {
 		return binaries{}, fmt.Errorf("no release of PostgreSQL %s to fetch", major)
 	}
-	cache, err := cacheDir()
+	cache, err := cacheDir(acct)
 	if err != nil {
 		return binaries{}, err
 	}
@@ -39,11 +40,11 @@ func fetch(ctx context.Context, major string, log *slog.Logger, acct account) (b
 	if b, err := inspect(ctx, bin, acct); err == nil {
 		return b, nil
 	}
-	unlock, err := lockCache(ctx, cache)
+	free, err := lockCache(ctx, cache)
 	if err != nil {
 		return binaries{}, err
 	}
-	defer unlock()
+	defer free()
 	if b, err := inspect(ctx, bin, acct); err == nil { // somebody else fetched it while we waited
 		return b, nil
 	}
@@ -82,6 +83,7 @@ func fetchInto(ctx context.Context, dest string, version embeddedpostgres.Postgr
 			err = finishFetch(unpacked, dest)
 		}
 		_ = os.RemoveAll(work)
+		http.DefaultClient.CloseIdleConnections() // it used that one; this process needs it no more
 		result <- err
 	}()
 	select {
@@ -119,12 +121,12 @@ func finishFetch(unpacked, dest string) error {
 
 // cacheDir returns the folder for fetched binaries. Root's own cache is closed to the account that the server runs as,
 // so root uses the system's.
-func cacheDir() (string, error) {
+func cacheDir(acct account) (string, error) {
 	var base string
 	switch {
-	case os.Geteuid() == 0 && runtime.GOOS == "darwin":
+	case acct.switched && runtime.GOOS == "darwin":
 		base = "/Library/Caches"
-	case os.Geteuid() == 0:
+	case acct.switched:
 		base = "/var/cache"
 	default:
 		var err error
@@ -133,11 +135,11 @@ func cacheDir() (string, error) {
 		}
 	}
 	dir := filepath.Join(base, "taskrunner")
-	return dir, os.MkdirAll(dir, 0o755)
+	return dir, acct.mkdirAll(dir)
 }
 
 // lockCache takes the lock of the cache folder, waiting for whoever downloads at the moment.
-func lockCache(ctx context.Context, dir string) (unlock func(), err error) {
+func lockCache(ctx context.Context, dir string) (free func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "fetch.lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func lockCache(ctx context.Context, dir string) (unlock func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { _ = f.Close() }, nil
+			return func() { unlock(f) }, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -52,7 +52,7 @@ func prepareDir(dir string, acct account) (layout, error) {
 	}
 	l := layoutOf(dir)
 	// Parents must let the server's account pass, the folder itself is private.
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := acct.mkdirAll(filepath.Dir(dir)); err != nil {
 		return layout{}, fmt.Errorf("devpg: %w", err)
 	}
 	if blocked := acct.blockedAt(filepath.Dir(dir)); blocked != "" {
@@ -90,8 +90,8 @@ func tempDir(acct account) (layout, error) {
 	return layoutOf(dir), acct.own(dir)
 }
 
-// lockDir makes this process the owner of the folder, until the returned file is closed or the process dies. The lock
-// is not inherited by children.
+// lockDir makes this process the owner of the folder, until unlock is called for the returned file or the process dies.
+// Programs that this process starts do not inherit the lock.
 func lockDir(l layout) (*os.File, error) {
 	f, err := os.OpenFile(l.lock, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -109,4 +109,11 @@ func lockDir(l layout) (*os.File, error) {
 	_ = f.Truncate(0)
 	_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 	return f, nil
+}
+
+// unlock frees a lock taken with flock. Closing the file alone would leave it to a child that is just being started by
+// another goroutine: between fork and exec it has a copy of every open file.
+func unlock(f *os.File) {
+	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // closing frees it too, a moment later
+	_ = f.Close()
 }

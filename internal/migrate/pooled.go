@@ -2,9 +2,12 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // requireDirect returns [ErrPooled] unless all statements of this connection run in one session of the server.
@@ -63,21 +66,36 @@ func probePooler(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig) (b
 	if err != nil || again != first {
 		return err == nil, err
 	}
-	other, err := pgx.ConnectConfig(ctx, config.Copy())
+	return probeSecond(ctx, conn, config, first)
+}
+
+// probeSecond opens the second connection and compares. A pooler that has no session left for it, or that knows no
+// transactions (PgBouncer in statement mode answers 08P01), counts as pooled too.
+func probeSecond(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig, first uint32) (pooled bool, err error) {
+	const patience = 5 * time.Second
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer func() {
+		var pgErr *pgconn.PgError
+		if short.Err() != nil && ctx.Err() == nil || errors.As(err, &pgErr) && pgErr.Code == "08P01" {
+			pooled, err = true, nil
+		}
+	}()
+	other, err := pgx.ConnectConfig(short, config.Copy())
 	if err != nil {
 		return false, err
 	}
-	defer other.Close(ctx)
-	tx, err := other.Begin(ctx)
+	defer other.Close(short)
+	tx, err := other.Begin(short)
 	if err != nil {
 		return false, err
 	}
-	defer tx.Rollback(ctx)
-	holder, err := backend(ctx, tx)
+	defer tx.Rollback(short)
+	holder, err := backend(short, tx)
 	if err != nil || holder == first {
 		return err == nil, err
 	}
-	again, err = backend(ctx, conn)
+	again, err := backend(ctx, conn)
 	return err == nil && again != first, err
 }
 

@@ -92,25 +92,28 @@ func (s *session) lock(ctx context.Context, log *slog.Logger) (unlock func(), er
 		pause    = 100 * time.Millisecond
 		reminder = 30 * time.Second
 	)
+	const waiting = "waiting for another process that migrates this database"
 	var logged time.Time
 	for {
 		var got bool
 		err := s.use(ctx, func(conn *pgx.Conn) error {
 			return conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", lockKey).Scan(&got)
 		})
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && !logged.IsZero():
+			return nil, fmt.Errorf("%s: %w", waiting, context.Cause(ctx))
+		case err != nil:
 			return nil, fmt.Errorf("take the migration lock: %w", err)
-		}
-		if got {
+		case got:
 			return func() { s.unlock(log) }, nil
 		}
 		if time.Since(logged) > reminder {
 			logged = time.Now()
-			log.Info("waiting for another process that migrates this database")
+			log.Info(waiting)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for another process that migrates this database: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("%s: %w", waiting, context.Cause(ctx))
 		case <-time.After(pause + rand.N(pause)):
 		}
 	}

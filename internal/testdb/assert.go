@@ -36,18 +36,25 @@ func (db *DB) AssertInvariants(t testing.TB) {
 	}
 }
 
-// Deadlocks returns how many deadlocks PostgreSQL broke up in this database (each ended one statement with 40P01).
+// Deadlocks returns how many deadlocks PostgreSQL broke up in this database (each ended one statement with 40P01). The
+// workers of the test must have stopped: all connections to the database are ended, DB.Pool can be used afterwards. The
+// reason is that a connection reports a deadlock when it ends, or else up to ten seconds later.
 func (db *DB) Deadlocks(t testing.TB) int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	// A backend that saw a deadlock reports it within a second of going idle, at once when it ends. A fresh connection
-	// has no cached statistics.
+	db.Pool.Reset()
 	conn, err := pgx.Connect(ctx, db.DSN)
 	if err != nil {
 		t.Fatalf("testdb: %v", err)
 	}
 	defer conn.Close(ctx)
+	const waitMillis = 5000
+	_, err = conn.Exec(ctx, "select pg_terminate_backend(pid, $1) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+		waitMillis)
+	if err != nil {
+		t.Fatalf("testdb: end the other connections: %v", err)
+	}
 	var n int64
 	err = conn.QueryRow(ctx, "select deadlocks from pg_stat_database where datname = current_database()").Scan(&n)
 	if err != nil {
@@ -56,7 +63,8 @@ func (db *DB) Deadlocks(t testing.TB) int64 {
 	return n
 }
 
-// AssertNoDeadlocks fails the test if PostgreSQL had to break up a deadlock in this database.
+// AssertNoDeadlocks fails the test if PostgreSQL had to break up a deadlock in this database. Call it at the end of a
+// test: see [DB.Deadlocks].
 func (db *DB) AssertNoDeadlocks(t testing.TB) {
 	t.Helper()
 	if n := db.Deadlocks(t); n > 0 {

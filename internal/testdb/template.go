@@ -2,10 +2,12 @@ package testdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/taskrunner/taskrunner/internal/migrate"
 	enginesql "github.com/taskrunner/taskrunner/sql"
@@ -56,6 +58,9 @@ func ensureTemplate(ctx context.Context, admin string) (string, error) {
 	if err != nil || finished {
 		return name, err
 	}
+	if err := dropOld(ctx, conn); err != nil {
+		return "", err
+	}
 	if _, err := conn.Exec(ctx, "drop database if exists "+name+" with (force)"); err != nil {
 		return "", err
 	}
@@ -72,4 +77,39 @@ func ensureTemplate(ctx context.Context, admin string) (string, error) {
 	// Nobody connects from now on, or copying would fail.
 	_, err = conn.Exec(ctx, "alter database "+name+" with is_template true allow_connections false")
 	return name, err
+}
+
+// dropOld drops templates of former states of the SQL files, and test databases of processes that were killed, once they
+// are a week old: a server that is kept would fill up with them. A database's age is that of a file in its folder.
+func dropOld(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `
+		select datname, datistemplate from pg_database
+		where datname ~ '^taskrunner_(template|test)_[0-9a-z]{16}$'
+		  and (pg_stat_file('base/' || oid || '/PG_VERSION', true)).modification < now() - interval '7 days'`)
+	if err != nil {
+		return err
+	}
+	type database struct {
+		Name     string
+		Template bool
+	}
+	old, err := pgx.CollectRows(rows, pgx.RowToStructByPos[database])
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "42501" {
+		return nil // not a superuser: then somebody else cleans up
+	}
+	if err != nil {
+		return err
+	}
+	for _, db := range old {
+		if db.Template {
+			if _, err := conn.Exec(ctx, "alter database "+db.Name+" is_template false"); err != nil {
+				return err
+			}
+		}
+		if _, err := conn.Exec(ctx, "drop database if exists "+db.Name+" with (force)"); err != nil {
+			return err
+		}
+	}
+	return nil
 }

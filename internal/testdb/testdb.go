@@ -39,6 +39,8 @@ const (
 	setupTimeout = 3 * time.Minute
 	// cleanupTimeout bounds what is done after a test.
 	cleanupTimeout = 30 * time.Second
+	// poolPatience is how long the end of a test waits for connections to be given back to DB.Pool.
+	poolPatience = 10 * time.Second
 	// poolSize is the most connections of DB.Pool. The server allows 300 in all.
 	poolSize = 20
 )
@@ -157,7 +159,7 @@ func (db *DB) cleanup(t testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if db.Pool != nil {
-		closePool(ctx, t, db.Pool)
+		closePool(t, db.Pool, poolPatience)
 	}
 	if err := execAdmin(ctx, db.admin, "drop database if exists "+db.Name+" with (force)"); err != nil {
 		t.Errorf("testdb: %v", err)
@@ -170,8 +172,7 @@ func (db *DB) cleanup(t testing.TB) {
 }
 
 // closePool closes the pool, or reports connections that the test did not give back: Close would wait for them forever.
-func closePool(ctx context.Context, t testing.TB, pool *pgxpool.Pool) {
-	const patience = 10 * time.Second
+func closePool(t testing.TB, pool *pgxpool.Pool, patience time.Duration) {
 	closed := make(chan struct{})
 	go func() {
 		pool.Close()
@@ -182,7 +183,6 @@ func closePool(ctx context.Context, t testing.TB, pool *pgxpool.Pool) {
 	case <-time.After(patience):
 		t.Errorf("testdb: %d connections were not given back to the pool (rows not closed, transaction not ended?)",
 			pool.Stat().AcquiredConns())
-	case <-ctx.Done():
 	}
 }
 
