@@ -1,0 +1,254 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/api"
+	"github.com/taskrunner/taskrunner/internal/handle"
+	"github.com/taskrunner/taskrunner/internal/store"
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+const maxBody = 4 << 20
+
+// testBundle is the API over HTTP, on a real store whose login has the role taskrunner_service and no other.
+type testBundle struct {
+	db      *testdb.DB
+	store   *store.Store
+	handles *handle.Signer
+	server  *httptest.Server
+	client  *http.Client
+	replica uuid.UUID
+	log     syncBuffer
+
+	mu       sync.Mutex
+	observed []string
+	created  int
+}
+
+func setup(t *testing.T, change ...func(*api.Config)) *testBundle {
+	t.Helper()
+	b := &testBundle{db: testdb.New(t), replica: uuid.New()}
+	var err error
+	b.store, err = store.Open(t.Context(), b.db.Login(t, "taskrunner_service"), store.Options{
+		MaxConns: 4, PreparedStatements: true, AcquireTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	t.Cleanup(b.store.Close)
+	b.handles, err = handle.New("https://runner.example.com", [][]byte{[]byte("new key"), []byte("old key")})
+	require.NoError(t, err)
+	c := api.Config{
+		Store:        b.store,
+		Handles:      b.handles,
+		MaxBodyBytes: maxBody,
+		RetryAfter:   1500 * time.Millisecond,
+		Log:          slog.New(slog.NewTextHandler(&b.log, nil)),
+		Observe: func(endpoint, method string, status int, _ time.Duration) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.observed = append(b.observed, fmt.Sprint(endpoint, " ", method, " ", status))
+		},
+		Created: func(tasks []task.Task) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.created += len(tasks)
+		},
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	h, err := api.New(c)
+	require.NoError(t, err)
+	b.server = httptest.NewServer(h)
+	b.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
+	t.Cleanup(func() { b.client.CloseIdleConnections(); b.server.Close() })
+	return b
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// answer is a response, read to its end.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// failure is the body of an error.
+type failure struct {
+	Error         string     `json:"error"`
+	Status        int        `json:"status"`
+	Details       []string   `json:"details"`
+	BatchID       *uuid.UUID `json:"batch_id"`
+	CurrentStatus string     `json:"current_status"`
+}
+
+// do sends a request; a body that is not nil is sent as application/json.
+func (b *testBundle) do(t *testing.T, method, path string, body any) answer {
+	t.Helper()
+	var reader io.Reader
+	switch body := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(body)
+	default:
+		raw, err := json.Marshal(body)
+		require.NoError(t, err)
+		reader = bytes.NewReader(raw)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, b.server.URL+path, reader)
+	require.NoError(t, err)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return b.send(t, r)
+}
+
+func (b *testBundle) send(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	resp, err := b.client.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return answer{Status: resp.StatusCode, Header: resp.Header, Body: string(raw)}
+}
+
+// fails sends a request and wants an error of this status, in the one shape.
+func (b *testBundle) fails(t *testing.T, status int, method, path string, body any) failure {
+	t.Helper()
+	a := b.do(t, method, path, body)
+	return a.failure(t, status)
+}
+
+func (a answer) failure(t *testing.T, status int) failure {
+	t.Helper()
+	require.Equal(t, status, a.Status, a.Body)
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+	var f failure
+	d := json.NewDecoder(strings.NewReader(a.Body))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(&f), a.Body)
+	require.Equal(t, status, f.Status)
+	require.NotEmpty(t, f.Error)
+	require.Empty(t, a.Header.Get("X-Batch-ID"))
+	return f
+}
+
+// ok sends a request, wants this status, and decodes the answer into dst unless that is nil.
+func (b *testBundle) ok(t *testing.T, status int, method, path string, body, dst any) answer {
+	t.Helper()
+	a := b.do(t, method, path, body)
+	require.Equal(t, status, a.Status, a.Body)
+	if dst != nil {
+		require.NoError(t, json.Unmarshal([]byte(a.Body), dst), a.Body)
+	}
+	return a
+}
+
+type object = map[string]any
+
+// action is an action of a request.
+func action(path string) object {
+	return object{"kind": "Webhook", "params": object{"url": "https://jobs.example.com/" + path, "verb": "Post"}}
+}
+
+// entry is a task of a request; parents are local names whose success it requires.
+func entry(id string, parents ...string) object {
+	e := object{"id": id, "name": "task " + id, "kind": "etl", "on_start": action(id)}
+	if len(parents) > 0 {
+		list := []object{}
+		for _, p := range parents {
+			list = append(list, object{"id": p, "requires_success": true})
+		}
+		e["dependencies"] = list
+	}
+	return e
+}
+
+// submit creates tasks and returns them.
+func (b *testBundle) submit(t *testing.T, entries ...object) []task.Task {
+	t.Helper()
+	var tasks []task.Task
+	b.ok(t, http.StatusCreated, "POST", "/task", entries, &tasks)
+	return tasks
+}
+
+// start claims all ready tasks and brings them to Running.
+func (b *testBundle) start(t *testing.T) {
+	t.Helper()
+	claims, err := b.store.ClaimTasks(t.Context(), b.replica, 100, 30*time.Second, nil, true)
+	require.NoError(t, err)
+	code := int32(200)
+	tries := []task.StartTry{}
+	for _, c := range claims {
+		tries = append(tries, task.StartTry{Claim: c, Try: task.Try{At: time.Now(), StatusCode: &code}})
+	}
+	require.NoError(t, b.store.StartTasks(t.Context(), tries))
+}
+
+// running creates one task and brings it to Running.
+func (b *testBundle) running(t *testing.T) uuid.UUID {
+	t.Helper()
+	id := b.submit(t, entry("a"))[0].ID
+	b.start(t)
+	return id
+}
+
+func (b *testBundle) exec(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	_, err := b.db.Pool.Exec(t.Context(), sql, args...)
+	require.NoError(t, err)
+}
+
+func TestNewNeedsItsParts(t *testing.T) {
+	t.Parallel()
+	signer, err := handle.New("http://h", [][]byte{[]byte("key")})
+	require.NoError(t, err)
+	good := api.Config{Store: &store.Store{}, Handles: signer, MaxBodyBytes: 1}
+	_, err = api.New(good)
+	require.NoError(t, err)
+	for _, change := range []func(*api.Config){
+		func(c *api.Config) { c.Store = nil },
+		func(c *api.Config) { c.Handles = nil },
+		func(c *api.Config) { c.MaxBodyBytes = 0 },
+	} {
+		c := good
+		change(&c)
+		_, err = api.New(c)
+		require.Error(t, err)
+	}
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/taskrunner/taskrunner/internal/strictjson"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// fields is a JSON object whose members are read one by one, collecting all that is wrong with them. Names count as
+// they are written, null equals absence, and unknown members are ignored (contract, section 1.3).
+type fields struct {
+	members map[string]json.RawMessage
+	faults  []string
+}
+
+// readFields reads a body that strictjson has found good.
+func readFields(body []byte) (*fields, error) {
+	f := &fields{}
+	if json.Unmarshal(body, &f.members) != nil || f.members == nil {
+		return nil, invalid(validation, "must be an object")
+	}
+	for name, value := range f.members {
+		if string(value) == "null" {
+			delete(f.members, name)
+		}
+	}
+	return f, nil
+}
+
+// fault notes what is wrong with a member.
+func (f *fields) fault(name, message string) { f.faults = append(f.faults, name+": "+message) }
+
+// err is the error that lists all faults, nil when there are none.
+func (f *fields) err() error {
+	if len(f.faults) == 0 {
+		return nil
+	}
+	return invalid(validation, f.faults...)
+}
+
+// integer reads an integer between low and high.
+func (f *fields) integer(name string, low, high int64) *int64 {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	var number json.Number
+	if raw[0] == '"' || json.Unmarshal(raw, &number) != nil || !isInteger(number) {
+		f.fault(name, "must be an integer")
+		return nil
+	}
+	n, err := strconv.ParseInt(number.String(), 10, 64)
+	if err != nil || n < low || n > high {
+		if high == math.MaxInt64 && err == nil {
+			f.fault(name, fmt.Sprintf("must be at least %d", low))
+		} else {
+			f.fault(name, fmt.Sprintf("must be between %d and %d", low, high))
+		}
+		return nil
+	}
+	return &n
+}
+
+// isInteger reports whether a number is written without point and exponent.
+func isInteger(number json.Number) bool {
+	for _, c := range number.String() {
+		if c == '.' || c == 'e' || c == 'E' {
+			return false
+		}
+	}
+	return true
+}
+
+// text reads a string of any length.
+func (f *fields) text(name string) *string {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		f.fault(name, "must be a string")
+		return nil
+	}
+	return &text
+}
+
+// status reads a task status.
+func (f *fields) status(name string) *task.Status {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	var status task.Status
+	if json.Unmarshal(raw, &status) != nil || !status.Valid() {
+		f.fault(name, "must be a task status")
+		return nil
+	}
+	return &status
+}
+
+// maxMetadata is the size of metadata in bytes, compact and with numbers written out.
+const maxMetadata = 65_536
+
+// metadata reads any JSON of at most maxMetadata bytes.
+func (f *fields) metadata(name string) json.RawMessage {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	result, err := strictjson.Check(raw, "", maxMetadata)
+	if err != nil || result.Size > maxMetadata {
+		f.fault(name, fmt.Sprintf("must be at most %d bytes", maxMetadata))
+		return nil
+	}
+	return raw
+}

@@ -1,0 +1,77 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// batchIDHeader names the batch that POST /task created, or that it would have created had there been anything.
+const batchIDHeader = "X-Batch-ID"
+
+// createTasks is POST /task.
+func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
+	batchID, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make a batch id: %w", err)
+	}
+	body, err := s.readJSON(w, r, "tasks")
+	if err != nil {
+		return ofBatch(err, batchID)
+	}
+	tasks, err := s.Store.Submit(r.Context(), batchID, body)
+	if err != nil {
+		return ofBatch(err, batchID)
+	}
+	w.Header().Set(batchIDHeader, batchID.String())
+	if len(tasks) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	s.Created(tasks)
+	return reply(w, http.StatusCreated, tasks)
+}
+
+// ofBatch adds to a validation error the id that the refused batch would have had.
+func ofBatch(err error, batchID uuid.UUID) error {
+	p := toProblem(err)
+	if p == nil || p.Status != http.StatusBadRequest || len(p.Details) == 0 {
+		return err
+	}
+	p.BatchID = &batchID
+	return p
+}
+
+// shownTask is the answer of GET /task/{task_id}.
+type shownTask struct {
+	task.Task
+	BlockedBy *struct{} `json:"blocked_by"` // null: there are no rules that could hold a task
+}
+
+// showTask is GET /task/{task_id}.
+func (s *server) showTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	attempt, err := s.handleAttempt(r, id)
+	if err != nil {
+		return err
+	}
+	t, err := s.Store.Task(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if err := checkAttempt(attempt, t); err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, shownTask{Task: t})
+}
+
+// cancelTask is DELETE /task/{task_id}. A handle does not permit it, so its token and attempt are not looked at.
+func (s *server) cancelTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	t, err := s.Store.Cancel(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, t)
+}

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// ClaimTasks claims up to limit ready tasks for a replica, by priority and insertion order. A claim older than
+// claimTimeout counts as stale. marks say how far the replica has consumed the queue, at most one per priority; with
+// rescan the queue is also read from its start if that finds too few, and a replica that gets nothing then is stamped
+// as idle. Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
+func (s *Store) ClaimTasks(
+	ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool,
+) ([]task.Claim, error) {
+	args := db.ClaimTasksParams{
+		Replica:          replica,
+		Most:             clampInt32(int64(limit)),
+		ClaimTimeoutSecs: wholeSeconds(claimTimeout),
+		MarkPriorities:   make([]int32, 0, len(marks)),
+		MarkSeqs:         make([]int64, 0, len(marks)),
+		Rescan:           rescan,
+	}
+	// claim_candidates reads them from the highest priority downwards.
+	marks = slices.SortedFunc(slices.Values(marks), func(a, b task.Mark) int { return int(b.Priority) - int(a.Priority) })
+	for _, m := range marks {
+		args.MarkPriorities = append(args.MarkPriorities, m.Priority)
+		args.MarkSeqs = append(args.MarkSeqs, m.Seq)
+	}
+
+	const op = "claim tasks"
+	var rows []db.ClaimTasksRow
+	err := s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		rows, err = s.queries.ClaimTasks(ctx, conn, args)
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	s.transitions(op, rows[0].Counts) // each row has them all
+	claims := make([]task.Claim, 0, len(rows))
+	for _, row := range rows {
+		c := task.Claim{
+			TaskID:         row.TaskID,
+			BatchID:        optional(row.BatchIds),
+			Attempt:        row.Attempt,
+			Priority:       row.Priority,
+			Seq:            row.Seq,
+			ClaimedAt:      row.ClaimedAt,
+			IdempotencyKey: row.IdempotencyKey,
+		}
+		if row.Params != nil {
+			w, err := webhook(row.Params)
+			if err != nil { // the guards of the action table do not let it in; the call will fail and say so
+				s.log.Error("unreadable webhook", "task_id", row.TaskID, "error", err)
+			}
+			c.Webhook = &w
+		}
+		claims = append(claims, c)
+	}
+	return claims, nil
+}

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// ClaimDeliveries leases up to limit due End and Cancel deliveries to a replica, oldest first, each for the time lease.
+// after is the due time up to which the replica has consumed the queue, zero for its start; with rescan the queue is
+// also read from its start if that finds too few, and a replica that gets nothing then is stamped as idle.
+func (s *Store) ClaimDeliveries(
+	ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool,
+) ([]task.Delivery, error) {
+	args := db.ClaimDeliveriesParams{
+		Replica:   replica,
+		Most:      clampInt32(int64(limit)),
+		LeaseSecs: wholeSeconds(lease),
+		Rescan:    rescan,
+	}
+	if !after.IsZero() {
+		args.After = &after
+	}
+	var rows []db.ClaimDeliveriesRow
+	err := s.do(ctx, call{op: "claim deliveries"}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		rows, err = s.queries.ClaimDeliveries(ctx, conn, args)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	deliveries := make([]task.Delivery, 0, len(rows))
+	for _, row := range rows {
+		w, err := webhook(row.Params)
+		if err != nil { // the guards of the action table do not let it in; the call will fail and say so
+			s.log.Error("unreadable webhook", "delivery_id", row.DeliveryID, "error", err)
+		}
+		deliveries = append(deliveries, task.Delivery{
+			ID:             row.DeliveryID,
+			TaskID:         row.TaskID,
+			BatchID:        optional(row.BatchIds),
+			Trigger:        row.Trigger,
+			TaskAttempt:    row.TaskAttempt,
+			Number:         row.Number,
+			NextTryAt:      row.NextTryAt,
+			IdempotencyKey: row.IdempotencyKey,
+			Webhook:        w,
+		})
+	}
+	return deliveries, nil
+}
+
+// SettleDeliveries records tries of deliveries. A delivery may occur once. Idempotent: a try whose number is recorded
+// already changes nothing.
+func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error {
+	if len(tries) == 0 {
+		return nil
+	}
+	const op = "settle deliveries"
+	items := make([]deliveryTry, 0, len(tries))
+	for _, t := range tries {
+		items = append(items, deliveryTry{
+			DeliveryID:     t.Delivery.ID,
+			Number:         t.Delivery.Number,
+			Outcome:        t.Outcome,
+			RetryAfterSecs: t.RetryAfter.Seconds(),
+			loggedTry:      newLoggedTry(t.Try, t.Outcome != task.DeliveryDelivered),
+		})
+	}
+	raw, err := json.Marshal(items)
+	if err != nil {
+		return mapError(op, err)
+	}
+	return s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return s.queries.SettleDeliveries(ctx, conn, db.SettleDeliveriesParams{
+			Tries:          raw,
+			BackoffSecs:    backoff.Base.Seconds(),
+			BackoffFactor:  backoff.Factor,
+			BackoffMaxSecs: backoff.Max.Seconds(),
+		})
+	})
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// Report applies what a remote side says about its task (PATCH) and returns the task as it is then. Shapes and ranges
+// of the fields are the caller's to check.
+// Errors: CodeUnknown, CodeStale, CodeAhead, CodeState, CodeOverflow (with the task's status), CodeUnavailable.
+func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
+	const op = "report"
+	items, err := json.Marshal([]task.Report{r})
+	if err != nil {
+		return task.Task{}, mapError(op, err)
+	}
+	var answer db.ReportTasksRow
+	var rows []db.FullTaskRow
+	err = s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := &pgx.Batch{}
+		one(batch, &answer, db.ReportTasks, items)
+		many(batch, &rows, db.FullTask, r.TaskID)
+		return send(ctx, conn, batch)
+	})
+	if err != nil {
+		return task.Task{}, err
+	}
+	s.transitions(op, answer.Counts)
+	if err := outcomeError(r.TaskID, answer.Outcome, answer.CurrentStatus); err != nil {
+		return task.Task{}, mapError(op, err)
+	}
+	return onlyTask(op, r.TaskID, rows)
+}
+
+// AddProgress adds to the counters of a task in any state (PUT); it is committed when this returns.
+// Errors: CodeUnknown, CodeStale, CodeAhead, CodeOverflow (with the task's status), CodeUnavailable.
+func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
+	const op = "add progress"
+	items, err := json.Marshal([]task.Progress{p})
+	if err != nil {
+		return mapError(op, err)
+	}
+	var answer db.ProgressTasksRow
+	err = s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		answer, err = s.queries.ProgressTasks(ctx, conn, items)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return mapError(op, outcomeError(p.TaskID, answer.Outcome, answer.CurrentStatus))
+}
+
+// Cancel cancels a task (DELETE) and returns it.
+// Errors: CodeUnknown, CodeState (it has ended), CodeUnavailable.
+func (s *Store) Cancel(ctx context.Context, id uuid.UUID) (task.Task, error) {
+	const op = "cancel"
+	var counts struct{ Text string }
+	var rows []db.FullTaskRow
+	err := s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := &pgx.Batch{}
+		batch.Queue(db.BeginCounts)
+		batch.Queue(db.CancelTask, id)
+		many(batch, &rows, db.FullTask, id)
+		one(batch, &counts, db.TakeCounts)
+		return send(ctx, conn, batch)
+	})
+	if err != nil {
+		return task.Task{}, err
+	}
+	s.transitions(op, counts.Text)
+	return onlyTask(op, id, rows)
+}
+
+// onlyTask returns the one task that a call read.
+func onlyTask(op string, id uuid.UUID, rows []db.FullTaskRow) (task.Task, error) {
+	if len(rows) == 0 {
+		return task.Task{}, mapError(op, unknownTask(id))
+	}
+	t, err := fullTask(rows[0])
+	return t, mapError(op, err)
+}
+
+func unknownTask(id uuid.UUID) error {
+	return &task.Error{Code: task.CodeUnknown, Message: fmt.Sprintf("task %s: unknown task", id)}
+}
+
+// outcomeError is the error of an item that the engine answered by something else than done.
+func outcomeError(id uuid.UUID, outcome, status string) error {
+	e := &task.Error{Status: task.Status(status)}
+	switch outcome {
+	case "done":
+		return nil
+	case "unknown":
+		return unknownTask(id)
+	case "state":
+		e.Code, e.Message = task.CodeState, fmt.Sprintf("task %s: is %s, it takes no such report", id, status)
+	case "stale":
+		e.Code, e.Message = task.CodeStale, fmt.Sprintf("task %s: this attempt is over", id)
+	case "ahead":
+		e.Code, e.Message = task.CodeAhead, fmt.Sprintf("task %s: this attempt has not begun", id)
+		e.Details = []string{"attempt: has not begun"}
+	case "overflow":
+		e.Code, e.Message = task.CodeOverflow, fmt.Sprintf("task %s: a counter would overflow", id)
+	default:
+		return errors.New("unknown outcome " + outcome)
+	}
+	return e
+}

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// conflictTries bounds how often a transaction is tried that others keep from committing, about 2 s in all.
+	conflictTries = 12
+	// lostTries bounds how often a call is tried whose connection was lost.
+	lostTries = 3
+	// linger is how long a query that has begun goes on when the caller gives up. Stopping it costs the connection, and a
+	// caller who lost patience with a busy database should not make it open new ones.
+	linger = 5 * time.Second
+)
+
+// ErrPoolExhausted is wrapped by errors that say: all connections of the pool are in use.
+var ErrPoolExhausted = errors.New("connection pool exhausted")
+
+// acquireError says that a connection could not be had; nothing was sent.
+type acquireError struct{ err error }
+
+func (e *acquireError) Error() string { return "get a connection: " + e.err.Error() }
+func (e *acquireError) Unwrap() error { return e.err }
+
+// call says how a call may be repeated.
+type call struct {
+	op string // for errors and logs
+	// idempotent calls are repeated also when nobody knows whether they were carried out.
+	idempotent bool
+	pool       *pgxpool.Pool // nil: the common one
+}
+
+// do runs f on a connection, again and again where that is safe and of use: a transaction that lost a conflict did not
+// happen, and neither did one of which nothing was sent. f must be one transaction: a single query, or one batch. The
+// error is a *task.Error or internal.
+func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool.Conn) error) error {
+	pool := c.pool
+	if pool == nil {
+		pool = s.pool
+	}
+	for try := 1; ; try++ {
+		err := s.once(ctx, pool, f)
+		if err == nil {
+			return nil
+		}
+		var tries int
+		switch {
+		case conflicted(err):
+			tries = conflictTries
+		case neverSent(err), c.idempotent && connectionLost(err):
+			tries = lostTries
+		}
+		if try >= tries || ctx.Err() != nil {
+			return mapError(c.op, err)
+		}
+		s.log.Debug("repeating a call", "operation", c.op, "try", try, "error", err)
+		if !pause(ctx, backoff(try)) {
+			return mapError(c.op, err)
+		}
+	}
+}
+
+func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, f func(context.Context, *pgxpool.Conn) error) error {
+	conn, err := s.acquire(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	ctx, cancel := lingering(ctx)
+	defer cancel()
+	return f(ctx, conn)
+}
+
+// send sends the queries of a batch in one round trip; together they are one transaction. Their callbacks receive the
+// answers, and its error is the first thing that went wrong, the commit included.
+func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// acquire gets a connection from the pool: AcquireRetries tries of AcquireTimeout each.
+func (s *Store) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	for try := 1; ; try++ {
+		tryCtx, cancel := context.WithTimeout(ctx, s.options.AcquireTimeout)
+		conn, err := s.acquireOnce(tryCtx, pool)
+		cancel()
+		if err == nil || try >= s.options.AcquireRetries || ctx.Err() != nil {
+			return conn, err
+		}
+		if !pause(ctx, backoff(try)) {
+			return nil, err
+		}
+	}
+}
+
+func (s *Store) acquireOnce(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	conn, err := pool.Acquire(ctx)
+	if err == nil {
+		return conn, nil
+	}
+	if errors.Is(err, context.DeadlineExceeded) && pool.Stat().AcquiredConns() >= pool.Config().MaxConns {
+		err = fmt.Errorf("%w (%w)", ErrPoolExhausted, err)
+	}
+	return nil, &acquireError{err: err}
+}
+
+// lingering returns a context that ends a while after its parent.
+func lingering(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stop := context.AfterFunc(parent, func() {
+		timer := time.AfterFunc(linger, cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
+// backoff is the pause after a try: 5 ms, doubled each time up to 320 ms, half of it random.
+func backoff(try int) time.Duration {
+	pause := 5 * time.Millisecond << min(try-1, 6)
+	return pause/2 + rand.N(pause/2)
+}
+
+// pause waits and reports whether it was not interrupted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// one adds a query that returns one row, which goes to dst by the order of its fields. No row is pgx.ErrNoRows.
+func one[T any](batch *pgx.Batch, dst *T, sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		*dst, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[T])
+		return err
+	})
+}
+
+// many adds a query that returns rows, which go to dst by the order of their fields.
+func many[T any](batch *pgx.Batch, dst *[]T, sql string, args ...any) {
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		*dst, err = pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+		return err
+	})
+}

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// StartTasks settles on_start calls that were delivered: their tasks are Running, if they are still Claimed. A task may
+// occur once. Repeated when the connection is lost, which can only log a try twice.
+func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) error {
+	if len(tries) == 0 {
+		return nil
+	}
+	const op = "start tasks"
+	items, err := startTries(tries, false)
+	if err != nil {
+		return mapError(op, err)
+	}
+	var counts []string
+	err = s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		counts, err = s.queries.StartTasks(ctx, conn, items)
+		return err
+	})
+	if err == nil && len(counts) > 0 {
+		s.transitions(op, counts[0]) // each row has them all
+	}
+	return err
+}
+
+// FailStarts settles on_start calls that failed, for the tasks that the same claim of the same replica still holds. A
+// task may occur once. backoff is the base of the pause before the next try.
+func (s *Store) FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error {
+	if len(tries) == 0 {
+		return nil
+	}
+	const op = "fail starts"
+	items, err := startTries(tries, true)
+	if err != nil {
+		return mapError(op, err)
+	}
+	args := db.FailStartsParams{Replica: replica, Tries: items, BackoffMs: clampInt32(backoff.Milliseconds())}
+	var counts []string
+	err = s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		counts, err = s.queries.FailStarts(ctx, conn, args)
+		return err
+	})
+	if err == nil && len(counts) > 0 {
+		s.transitions(op, counts[0])
+	}
+	return err
+}
+
+func startTries(tries []task.StartTry, failed bool) ([]byte, error) {
+	items := make([]startTry, 0, len(tries))
+	for _, t := range tries {
+		items = append(items, startTry{
+			TaskID:         t.Claim.TaskID,
+			Attempt:        t.Claim.Attempt,
+			ClaimedAt:      t.Claim.ClaimedAt.UTC(),
+			Permanent:      t.Permanent,
+			RetryAfterSecs: t.RetryAfter.Seconds(),
+			loggedTry:      newLoggedTry(t.Try, failed),
+		})
+	}
+	return json.Marshal(items)
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+const (
+	connLifetime = 24 * time.Hour
+	connIdle     = 120 * time.Second
+	// connectTimeout bounds one try to connect when the DSN does not say.
+	connectTimeout = 5 * time.Second
+)
+
+// Options are the settings of a Store.
+type Options struct {
+	MaxConns int // connections of the pool, > 0; one more is kept for Pulse
+	MinConns int // connections to keep open, at most MaxConns
+	// PreparedStatements keeps named prepared statements in the sessions. False for poolers that cannot keep them, such
+	// as PgBouncer before 1.21: then only descriptions are remembered, on our side, and every query is still one round
+	// trip with typed parameters.
+	PreparedStatements bool
+	AcquireTimeout     time.Duration // of one try to get a connection, > 0
+	AcquireRetries     int           // tries to get a connection; 0 acts as 1
+	// OnTransitions is called with the status changes of a transaction after its commit, on the goroutine of the call.
+	// May be nil.
+	OnTransitions func([]task.Transition)
+	Log           *slog.Logger // nil: slog.Default()
+}
+
+// Store calls the engine. It is safe for concurrent use.
+type Store struct {
+	pool    *pgxpool.Pool
+	pulse   *pgxpool.Pool // one connection, so that a pulse never waits for other calls
+	queries *db.Queries
+	options Options
+	log     *slog.Logger
+}
+
+// Open prepares a Store for the database at dsn, a URL or a keyword string. It does not wait for the database; Ping
+// tells whether it answers. ctx bounds only Open itself.
+func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	pool, err := newPool(ctx, dsn, o, o.MaxConns, o.MinConns)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	pulse, err := newPool(ctx, dsn, o, 1, 0)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Store{pool: pool, pulse: pulse, queries: db.New(), options: o, log: log.With("component", "store")}, nil
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.MaxConns < 1:
+		return errors.New("MaxConns must be positive")
+	case o.MinConns < 0 || o.MinConns > o.MaxConns:
+		return errors.New("MinConns must be between 0 and MaxConns")
+	case o.AcquireTimeout <= 0:
+		return errors.New("AcquireTimeout must be positive")
+	case o.AcquireRetries < 0:
+		return errors.New("AcquireRetries must not be negative")
+	}
+	return nil
+}
+
+func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, err // names no password
+	}
+	config.MaxConns, config.MinConns = int32(maxConns), int32(minConns)
+	config.MaxConnLifetime, config.MaxConnIdleTime = connLifetime, connIdle
+	config.MaxConnLifetimeJitter = connLifetime / 24
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	// Not QueryExecModeExec, which guesses parameter types from Go types and would send jsonb as bytea; and not
+	// QueryExecModeDescribeExec, whose two round trips a pooler may deal to two sessions.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	if o.PreparedStatements {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// Close waits for the calls in progress and closes all connections.
+func (s *Store) Close() {
+	s.pool.Close()
+	s.pulse.Close()
+}
+
+// Ping asks the database for an answer, by one connection of the pool and without repeating anything; ctx bounds it.
+// The error is a *task.Error that wraps ErrPoolExhausted when all connections are in use.
+func (s *Store) Ping(ctx context.Context) error {
+	conn, err := s.acquireOnce(ctx, s.pool)
+	if err != nil {
+		return mapError("ping", err)
+	}
+	defer conn.Release()
+	if err := conn.Ping(ctx); err != nil {
+		return mapError("ping", &acquireError{err: err})
+	}
+	return nil
+}
+
+// Stat returns the number of open connections of the pool, and how many of them are idle.
+func (s *Store) Stat() (size, idle int) {
+	stat := s.pool.Stat()
+	return int(stat.TotalConns()), int(stat.IdleConns())
+}
+
+// transitions hands counted status changes on.
+func (s *Store) transitions(op, counts string) {
+	if s.options.OnTransitions == nil || counts == "" {
+		return
+	}
+	list, err := parseCounts(counts)
+	if err != nil {
+		s.log.Error("status changes cannot be counted", "operation", op, "error", err)
+	}
+	if len(list) > 0 {
+		s.options.OnTransitions(list)
+	}
+}

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+)
+
+// SweepActive looks at up to limit active tasks that are due: Running ones without a sign of life time out, claims older
+// than claimTimeout go back. It returns how many it looked at; limit means that there may be more.
+func (s *Store) SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error) {
+	const op = "sweep active tasks"
+	args := db.SweepActiveParams{Most: clampInt32(int64(limit)), ClaimTimeoutSecs: wholeSeconds(claimTimeout)}
+	var row db.SweepActiveRow
+	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.SweepActive(ctx, conn, args)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.transitions(op, row.Counts)
+	return int(row.LookedAt), nil
+}
+
+// SweepReplicas takes up to limit claims back from replicas that were silent for longer than silence, and returns how
+// many; limit means that there may be more.
+func (s *Store) SweepReplicas(ctx context.Context, limit int, silence time.Duration) (int, error) {
+	const op = "sweep replicas"
+	args := db.SweepReplicasParams{Most: clampInt32(int64(limit)), SilenceSecs: wholeSeconds(silence)}
+	var row db.SweepReplicasRow
+	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.SweepReplicas(ctx, conn, args)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.transitions(op, row.Counts)
+	return int(row.Requeued), nil
+}
+
+// ReleaseScheduled makes up to limit tasks ready whose run_at has come, and returns how many; limit means that there
+// may be more.
+func (s *Store) ReleaseScheduled(ctx context.Context, limit int) (int, error) {
+	var released int32
+	err := s.do(ctx, call{op: "release scheduled tasks", idempotent: true},
+		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+			released, err = s.queries.ReleaseScheduled(ctx, conn, clampInt32(int64(limit)))
+			return err
+		})
+	return int(released), err
+}

@@ -1,0 +1,55 @@
+package strictjson
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxSegments = 12 // of a path that is shown
+	maxKey      = 64 // bytes of a key that are shown
+)
+
+var plainKey = regexp.MustCompile(`^"[A-Za-z_][A-Za-z0-9_-]{0,63}"$`)
+
+// path names the value at hand: tasks[0].metadata.a["odd key"][3].
+func (s *scanner) path() string {
+	var b strings.Builder
+	for i, f := range s.frames {
+		if i == maxSegments {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case f.object && f.key == nil:
+			// The object itself is meant.
+		case f.object && plainKey.Match(f.key):
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.Write(f.key[1 : len(f.key)-1])
+		case f.object:
+			b.WriteString("[" + short(f.key) + "]")
+		case f.members > 0:
+			if i == 0 {
+				b.WriteString(s.root)
+			}
+			b.WriteString("[" + strconv.Itoa(f.members-1) + "]")
+		}
+	}
+	return b.String()
+}
+
+// short cuts a quoted key for display.
+func short(key []byte) string {
+	if len(key) <= maxKey {
+		return string(key)
+	}
+	n := maxKey
+	for !utf8.RuneStart(key[n]) {
+		n--
+	}
+	return string(key[:n]) + `…"`
+}

@@ -1,0 +1,63 @@
+// Package strictjson tells whether JSON text is well-formed and whether PostgreSQL's jsonb can hold it and give it back:
+// no U+0000, no unpaired surrogates, bounded depth, numbers of bounded length (contract, section 1.3). It works on the
+// raw bytes, because encoding/json replaces what is wrong with strings and jsonb refuses or rewrites the rest.
+package strictjson
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	// MaxDepth is how deep arrays and objects may be nested.
+	MaxDepth = 1000
+	// MaxDigits is how many digits a number may have before the point, and after it, when written out.
+	MaxDigits = 1000
+	// MaxMembers is how many members one array or object may have. PostgreSQL 15 fails above 8 million.
+	MaxMembers = 4_000_000
+	// maxFaults bounds a list of faults.
+	maxFaults = 100
+)
+
+// ErrTooLarge says that the text is larger than allowed when its numbers are written out, as PostgreSQL does it: 1e999
+// has a thousand bytes then.
+var ErrTooLarge = errors.New("the JSON is too large when its numbers are written out")
+
+// ErrTooMany says that an array or object has more than MaxMembers members.
+var ErrTooMany = errors.New("an array or object of the JSON has too many members")
+
+// SyntaxError says where text stops being JSON.
+type SyntaxError struct {
+	Offset  int // of the first byte that cannot stand there
+	Problem string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Problem, e.Offset) }
+
+// Result is what Check found.
+type Result struct {
+	// Size is the number of bytes of the compact form, numbers written out. It is meaningless if there are faults.
+	Size int64
+	// Faults are the values that PostgreSQL cannot hold, "<path>: <message>" each, at most 100.
+	Faults []string
+}
+
+// Check scans raw, which must hold exactly one JSON value in UTF-8. root is what paths call a top-level array. The error
+// is a *SyntaxError, ErrTooLarge if the compact form with numbers written out has more than maxSize bytes, or ErrTooMany.
+// Nesting that is too deep ends the scan, so what follows it is not looked at.
+func Check(raw []byte, root string, maxSize int64) (Result, error) {
+	s := scanner{raw: raw, root: root, maxSize: maxSize}
+	err := s.run()
+	return Result{Size: s.size, Faults: s.faults}, err
+}
+
+// fault notes that the value at hand cannot be held.
+func (s *scanner) fault(message string) {
+	if len(s.faults) >= maxFaults {
+		return
+	}
+	if path := s.path(); path != "" {
+		message = path + ": " + message
+	}
+	s.faults = append(s.faults, message)
+}

@@ -1,0 +1,152 @@
+package strictjson_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/strictjson"
+)
+
+func TestSyntax(t *testing.T) {
+	t.Parallel()
+	for text, offset := range map[string]int{
+		``: 0, ` `: 1, `x`: 0, `{`: 1, `[`: 1, `[1`: 2, `[1,`: 3, `[1,]`: 3, `[,1]`: 1, `[1 2]`: 3, `{"a"}`: 4, `{"a":}`: 5,
+		`{"a":1,}`: 7, `{a:1}`: 1, `{"a":1 "b":2}`: 7, `[}`: 1, `{]`: 1, `[1}`: 2, `"a`: 2, "\"a\nb\"": 2, `"\x"`: 2,
+		`"\u12"`: 5, `"\u12G4"`: 5, `"\ud800\u12"`: 11, "\"\xff\"": 1, "\"\xed\xa0\x80\"": 1, `01`: 1, `-`: 1, `+1`: 0, `.5`: 0,
+		`1.`: 2, `1e`: 2, `1e+`: 3, `1.5.5`: 3, `tru`: 3, `nul1`: 3, `true false`: 5, `NaN`: 0, "\x00": 0, "1\x00": 1,
+		"\ufeff1": 0, `'a'`: 0, `[1]]`: 3, `{"a":1}x`: 7, "[1,/**/2]": 3, `"\`: 2,
+	} {
+		require.False(t, json.Valid([]byte(text)) && utf8.ValidString(text), text)
+		_, err := strictjson.Check([]byte(text), "", math.MaxInt64)
+		var e *strictjson.SyntaxError
+		require.ErrorAs(t, err, &e, text)
+		require.Equal(t, offset, e.Offset, text)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("[", 1000) + strings.Repeat("]", 1000)
+	for text, want := range map[string][]string{
+		`[{"a": "\u0000"}]`:                    {"tasks[0].a: must not contain U+0000"},
+		`[1, {"a": ["x", "\ud800"]}]`:          {"tasks[1].a[1]: must not contain an unpaired surrogate"},
+		`{"a": "\udc00\ud800"}`:                {"a: must not contain an unpaired surrogate"},
+		`{"a": "\ud800\ud800\udc00"}`:          {"a: must not contain an unpaired surrogate"},
+		`{"a": "\ud83d\ude00 \u00e9"}`:         nil,
+		`{"a": "\\u0000"}`:                     nil,
+		`{"a": {"x\u0000": 1, "b": "\u0000"}}`: {`a: the key "x\u0000" must not contain U+0000`, "a.b: must not contain U+0000"},
+		`{"\ud800": 1}`:                        {`the key "\ud800" must not contain an unpaired surrogate`},
+		`{"a b": {"c": "\u0000"}}`:             {`["a b"].c: must not contain U+0000`},
+		`"\u0000"`:                             {"must not contain U+0000"},
+		`[[], {}, "\u0000"]`:                   {"tasks[2]: must not contain U+0000"},
+		`{"tasks": [{"metadata": 1e1000}]}`:    {"tasks[0].metadata: must not have more than 1000 digits before or after the point"},
+		deep:                                   nil,
+		`[` + deep + `]`:                       {"tasks[0][0][0][0][0][0][0][0][0][0][0][0]…: must not be nested deeper than 1000"},
+		`{"a": ` + deep:                        {"a[0][0][0][0][0][0][0][0][0][0][0]…: must not be nested deeper than 1000"},
+	} {
+		got, err := strictjson.Check([]byte(text), "tasks", math.MaxInt64)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got.Faults, text)
+	}
+
+	got, err := strictjson.Check([]byte("["+strings.Repeat(`"\u0000",`, 1000)+"1]"), "tasks", math.MaxInt64)
+	require.NoError(t, err)
+	require.Len(t, got.Faults, 100)
+	got, err = strictjson.Check([]byte(`{"`+strings.Repeat("é", 100)+`": "\u0000"}`), "", math.MaxInt64)
+	require.NoError(t, err)
+	require.Equal(t, []string{`["` + strings.Repeat("é", 31) + `…"]: must not contain U+0000`}, got.Faults)
+}
+
+func TestDigits(t *testing.T) {
+	t.Parallel()
+	thousand := strings.Repeat("9", 1000)
+	for text, good := range map[string]bool{
+		thousand:                  true,
+		"-" + thousand:            true,
+		thousand + "9":            false,
+		"0." + thousand:           true,
+		"0." + thousand + "9":     false,
+		"1e999":                   true,
+		"1e1000":                  false,
+		"1E+1000":                 false,
+		"1e-1000":                 true,
+		"1e-1001":                 false,
+		thousand + "9e-1":         true,
+		thousand + "." + thousand: true,
+		"0." + strings.Repeat("0", 999) + "1e1500": true,
+		"0.001e1002":                    true,
+		"0.001e1003":                    false,
+		"0e1000":                        false,
+		"0e999":                         true,
+		"0e-1001":                       false,
+		"1e99999999999999999999999999":  false,
+		"1e-99999999999999999999999999": false,
+		"0e99999999999999999999999999":  false,
+	} {
+		got, err := strictjson.Check([]byte(text), "", math.MaxInt64)
+		require.NoError(t, err)
+		require.Equal(t, good, got.Faults == nil, text)
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	for text, written := range map[string]string{
+		` [ 1 , 2 ] `:                    `[1,2]`,
+		` { "a" : { } , "b" : [ ] } `:    `{"a":{},"b":[]}`,
+		`1e3`:                            `1000`,
+		`1.50e1`:                         `15.0`,
+		`-1.5E-3`:                        `-0.0015`,
+		`0.05e1`:                         `0.5`,
+		`-0.0`:                           `0.0`,
+		`-0`:                             `0`,
+		`12.5e2`:                         `1250`,
+		`"\u00e9\/\n\u0001\u0022\u000a"`: `"é/\n\u0001\"\n"`,
+		`"\ud83d\ude00"`:                 `"😀"`,
+		`[true,false,null]`:              `[true,false,null]`,
+	} {
+		got, err := strictjson.Check([]byte(text), "", math.MaxInt64)
+		require.NoError(t, err)
+		require.EqualValues(t, len(written), got.Size, text)
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	_, err := strictjson.Check([]byte(`[1e3]`), "", 6)
+	require.NoError(t, err)
+	_, err = strictjson.Check([]byte(`[1e3]`), "", 5)
+	require.ErrorIs(t, err, strictjson.ErrTooLarge)
+	_, err = strictjson.Check([]byte(`[`+strings.Repeat("1e999,", 1000)), "", 100_000)
+	require.ErrorIs(t, err, strictjson.ErrTooLarge)
+	_, err = strictjson.Check([]byte(`[`+strings.Repeat("0,", strictjson.MaxMembers)+`0]`), "", math.MaxInt64)
+	require.ErrorIs(t, err, strictjson.ErrTooMany)
+}
+
+// Text is accepted exactly if encoding/json accepts it and it is UTF-8; without faults it says the same.
+func FuzzCheck(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":[1,2.5e-3,"x\u00e9\ud83d\ude00",null,true,false,{}]}`, `[]`, `"\u0000"`, `"\ud800"`, `1e400`, `-0`, `[[[`, `{"a":1,}`,
+		"\"\xff\"", ` 1 `, `"\ud800\ud800\udc00"`, `0.1E+2`, `{"":""}`, `[1,]`, "\t{\r\n}", `"\u2028"`, `{"a":{"b":"\uDFFF"}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, err := strictjson.Check(raw, "root", math.MaxInt64)
+		valid := json.Valid(raw) && utf8.Valid(raw)
+		if err == nil && got.Faults != nil {
+			return // depth ends the scan
+		}
+		if valid != (err == nil) {
+			t.Fatalf("json.Valid %v, Check %v", valid, err)
+		}
+		if err == nil && got.Size > int64(len(raw))*2*strictjson.MaxDigits {
+			t.Fatalf("size %d", got.Size)
+		}
+	})
+}

@@ -1,0 +1,11 @@
+-- Claims of the start loop: sql/functions/claim_tasks.sql.
+
+-- name: ClaimTasks :many
+-- batch_ids holds the batch, or nothing for a task without one; params is null when there is nothing to call.
+select c.task_id::uuid as task_id, array_remove(array[c.batch_id], null)::uuid[] as batch_ids,
+  c.attempt::integer as attempt, c.priority::integer as priority, c.seq::bigint as seq,
+  c.claimed_at::timestamptz as claimed_at, c.idempotency_key::text as idempotency_key, c.params::jsonb as params,
+  c.counts::text as counts
+from taskrunner_private.claim_tasks(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
+  sqlc.arg(claim_timeout_secs)::integer, sqlc.arg(mark_priorities)::integer[], sqlc.arg(mark_seqs)::bigint[],
+  sqlc.arg(rescan)::boolean) c;

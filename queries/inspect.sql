@@ -1,0 +1,67 @@
+-- What is there: tasks, batches, graphs, broken invariants. Nothing here writes.
+
+-- name: FullTask :one
+select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
+  t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
+  t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
+from taskrunner.task t
+left join taskrunner.batch b on b.id = t.batch_id
+cross join lateral (
+  select json_agg(json_build_object('kind', m.kind, 'trigger', m.trigger, 'params', m.params) order by
+    m.attempt is not null, case m.trigger when 'Start' then 0 when 'Cancel' then 3
+      else case m.condition when 'Failure' then 1 else 2 end end, m.position, m.seq) as actions
+  from taskrunner.action_masked m
+  where m.task_id = t.id
+) a
+where t.id = $1;
+
+-- name: Batch :one
+-- Sums are capped at the largest int8. total_expected is -1 as soon as one task has none.
+select b.id, b.name, b.metadata, b.dead_end_cancel, b.created_at,
+  count(t.id) as total_tasks,
+  least(coalesce(sum(t.success), 0), 9223372036854775807)::bigint as total_success,
+  least(coalesce(sum(t.failures), 0), 9223372036854775807)::bigint as total_failures,
+  (case when count(t.expected_count) < count(t.id) then -1
+        else least(coalesce(sum(t.expected_count), 0), 9223372036854775807) end)::bigint as total_expected,
+  count(*) filter (where t.status = 'Waiting') as waiting,
+  count(*) filter (where t.status = 'Pending') as pending,
+  count(*) filter (where t.status = 'Claimed') as claimed,
+  count(*) filter (where t.status = 'Running') as running,
+  count(*) filter (where t.status = 'Success') as success,
+  count(*) filter (where t.status = 'Failure') as failure,
+  count(*) filter (where t.status = 'Paused') as paused,
+  count(*) filter (where t.status = 'Canceled') as canceled
+from taskrunner.batch b
+left join taskrunner.task t on t.batch_id = b.id
+where b.id = $1
+group by b.id;
+
+-- name: BatchExists :one
+select exists (select from taskrunner.batch b where b.id = $1);
+
+-- name: BatchLinks :many
+-- Links with at least one end in the batch; inside tells those with both.
+select l.parent_id, l.child_id, l.requires_success, coalesce(c.batch_id = sqlc.arg(batch_id), false)::boolean as inside,
+  p.seq as parent_seq, c.seq as child_seq
+from taskrunner.task p
+join taskrunner.link l on l.parent_id = p.id
+join taskrunner.task c on c.id = l.child_id
+where p.batch_id = sqlc.arg(batch_id)
+union all
+select l.parent_id, l.child_id, l.requires_success, false, p.seq, c.seq
+from taskrunner.task c
+join taskrunner.link l on l.child_id = c.id
+join taskrunner.task p on p.id = l.parent_id
+where c.batch_id = sqlc.arg(batch_id) and p.batch_id is distinct from sqlc.arg(batch_id)
+order by parent_seq, child_seq;
+
+-- name: BasicTasks :many
+select t.id, t.name, t.kind, t.status, t.created_at, t.started_at, t.success, t.failures, t.expected_count, t.ended_at,
+  t.batch_id, t.dead_end_barrier, t.priority
+from taskrunner.task t
+where t.batch_id = $1
+order by t.created_at, t.seq;
+
+-- name: CheckInvariants :many
+select i.invariant::text as invariant, i.detail::text as detail
+from taskrunner.check_invariants() i;

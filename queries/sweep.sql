@@ -1,0 +1,12 @@
+-- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql and release_scheduled.sql.
+
+-- name: SweepActive :one
+select s.looked_at::integer as looked_at, s.counts::text as counts
+from taskrunner_private.sweep_active(sqlc.arg(most)::integer, sqlc.arg(claim_timeout_secs)::integer) s;
+
+-- name: SweepReplicas :one
+select s.requeued::integer as requeued, s.counts::text as counts
+from taskrunner_private.sweep_replicas(sqlc.arg(most)::integer, sqlc.arg(silence_secs)::integer) s;
+
+-- name: ReleaseScheduled :one
+select taskrunner_private.release_scheduled(sqlc.arg(most)::integer);
