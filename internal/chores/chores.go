@@ -1,0 +1,188 @@
+// Package chores keeps a replica's place in the system and does the work that belongs to nobody (design, D14). Once a
+// second a pulse writes that this replica lives and which of its loops sleep, and reads what there is to do. Each due
+// chore then runs in transactions of its own, next to the pulse, so that a long one never hides the heartbeat. There is
+// no leader: any replica may run any chore, also several at the same moment.
+package chores
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/notify"
+	"github.com/taskrunner/taskrunner/internal/outage"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+const (
+	// silence is how long a replica may say nothing before its claims go back. Changing it needs the same change in
+	// sql/functions/tick.sql.
+	silence = 5 * time.Second
+	// chunk is how much one transaction of a chore does at most.
+	chunk = 500
+	// maxChunks bounds one run; what is left comes with the next pulse.
+	maxChunks    = 1000
+	chunkPause   = 20 * time.Millisecond
+	chunkTimeout = 30 * time.Second
+)
+
+// Store is what the chores need of the database.
+type Store interface {
+	Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error)
+	SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error)
+	SweepReplicas(ctx context.Context, limit int, silence time.Duration) (int, error)
+	ReleaseScheduled(ctx context.Context, limit int) (int, error)
+}
+
+// Config is what the pulse tells and whom it wakes. The functions must not block.
+type Config struct {
+	Replica      uuid.UUID
+	Name         string // of this replica, for people
+	Version      string
+	ClaimTimeout time.Duration // WORKER_CLAIM_TIMEOUT_SECS
+
+	FreeSlots   func() int  // of the start loop
+	IdleStart   func() bool // the loop sleeps
+	IdleDeliver func() bool
+	WakeStart   func()
+	WakeDeliver func()
+	Log         *slog.Logger // may be nil
+}
+
+// Chores are the pulse and the chores of one replica.
+type Chores struct {
+	config     Config
+	store      Store
+	log        *slog.Logger
+	registered chan struct{} // closed by the pulse
+	contact    contact
+	list       []*chore
+	busy       atomic.Int32 // chores that run
+}
+
+// chore is one kind of work, done in chunks. The pulse sets its signal, its own goroutine reads it.
+type chore struct {
+	name  string
+	level slog.Level // of what it did
+	due   notify.Signal
+	run   func(ctx context.Context) (worked int, err error) // one chunk
+	after func()                                            // when it has done something
+}
+
+// New makes the chores of a replica.
+func New(c Config, store Store) *Chores {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	r := &Chores{config: c, store: store, log: log.With("component", "chores"), registered: make(chan struct{})}
+	r.list = []*chore{
+		// Most of what it looks at has only been heard of since.
+		{"sweep_active", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
+			return store.SweepActive(ctx, chunk, c.ClaimTimeout)
+		}, c.WakeStart},
+		{"sweep_replicas", slog.LevelInfo, notify.NewSignal(), r.sweepReplicas, c.WakeStart},
+		{"release_scheduled", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
+			return store.ReleaseScheduled(ctx, chunk)
+		}, c.WakeStart},
+	}
+	return r
+}
+
+// Registered is closed after the first pulse. A replica must not claim before: nobody would miss it if it died.
+func (r *Chores) Registered() <-chan struct{} { return r.registered }
+
+// Run pulses until ctx ends. Chores are run until work ends, which may be earlier: a replica that stops still holds what
+// its open calls are about, so its heart must beat until the last of them is settled.
+func (r *Chores) Run(ctx, work context.Context) error {
+	work, cancel := context.WithCancel(work)
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	var group sync.WaitGroup
+	for _, c := range r.list {
+		group.Go(func() { r.runDue(work, c) })
+	}
+	r.beat(ctx)
+	cancel()
+	group.Wait()
+	return nil
+}
+
+// runDue runs a chore whenever the pulse says that it is due.
+func (r *Chores) runDue(ctx context.Context, c *chore) {
+	trouble := outage.New(r.log, c.name)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.due:
+		}
+		r.busy.Add(1)
+		worked, err := runChunks(ctx, c)
+		r.busy.Add(-1)
+		if worked > 0 {
+			r.log.Log(ctx, c.level, "chore done", "chore", c.name, "tasks", worked)
+			c.after()
+		}
+		switch {
+		case err == nil:
+			trouble.Worked()
+		case ctx.Err() == nil:
+			trouble.Failed(err)
+		}
+	}
+}
+
+// runChunks does a chore, chunk after chunk, until there is nothing left.
+func runChunks(ctx context.Context, c *chore) (worked int, err error) {
+	for range maxChunks {
+		n, err := runChunk(ctx, c)
+		worked += n
+		if err != nil || n < chunk {
+			return worked, err
+		}
+		select {
+		case <-ctx.Done():
+			return worked, nil
+		case <-time.After(chunkPause):
+		}
+	}
+	return worked, nil
+}
+
+func runChunk(ctx context.Context, c *chore) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
+	defer cancel()
+	n, err := c.run(ctx)
+	if err != nil {
+		return n, fmt.Errorf("chore %s: %w", c.name, err)
+	}
+	return n, nil
+}
+
+// sweepReplicas takes the claims of silent replicas back, if this replica may judge them.
+func (r *Chores) sweepReplicas(ctx context.Context) (int, error) {
+	if !r.contact.steady(time.Now()) {
+		return 0, nil
+	}
+	return r.store.SweepReplicas(ctx, chunk, silence)
+}
+
+// handOut sets the signals of the due chores and returns how many it knows.
+func (r *Chores) handOut(due []string) (known int) {
+	for _, name := range due {
+		for _, c := range r.list {
+			if c.name == name {
+				c.due.Set()
+				known++
+			}
+		}
+	}
+	return known
+}

@@ -1,0 +1,225 @@
+package chores_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/chores"
+	"github.com/taskrunner/taskrunner/internal/store"
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+const patience = 20 * time.Second
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// testStore is the real one, with a switch for faults and a place where a chore can be held up.
+type testStore struct {
+	*store.Store
+	broken atomic.Bool
+	sweeps chan chan struct{} // each sweep of active tasks waits for its channel, if anybody listens
+}
+
+var errBroken = errors.New("broken on purpose")
+
+func (s *testStore) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
+	if s.broken.Load() {
+		return task.Agenda{}, errBroken
+	}
+	return s.Store.Pulse(ctx, p)
+}
+
+func (s *testStore) SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error) {
+	if s.sweeps != nil {
+		release := make(chan struct{})
+		s.sweeps <- release
+		<-release
+	}
+	return s.Store.SweepActive(ctx, limit, claimTimeout)
+}
+
+type bundle struct {
+	db       *testdb.DB
+	store    *testStore
+	replica  uuid.UUID
+	chores   *chores.Chores
+	started  chan struct{} // the start loop was woken
+	stop     context.CancelFunc
+	stopWork context.CancelFunc
+}
+
+func setup(t *testing.T, change func(*testStore)) *bundle {
+	t.Helper()
+	db := testdb.New(t)
+	real, err := store.Open(t.Context(), db.Login(t, "taskrunner_service"), store.Options{MaxConns: 4, AcquireTimeout: patience})
+	require.NoError(t, err)
+	b := &bundle{db: db, store: &testStore{Store: real}, replica: uuid.New(), started: make(chan struct{}, 1000)}
+	if change != nil {
+		change(b.store)
+	}
+	b.chores = chores.New(chores.Config{
+		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second,
+		FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
+		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
+	}, b.store)
+	ctx, stop := context.WithCancel(context.Background())
+	work, stopWork := context.WithCancel(context.Background())
+	b.stop, b.stopWork = stop, stopWork
+	done := make(chan error, 1)
+	go func() { done <- b.chores.Run(ctx, work) }()
+	t.Cleanup(func() {
+		stop()
+		stopWork()
+		require.NoError(t, <-done)
+		real.Close()
+	})
+	return b
+}
+
+func (b *bundle) heartbeat(t *testing.T) (at time.Time) {
+	t.Helper()
+	err := b.db.Pool.QueryRow(t.Context(), "select heartbeat_at from taskrunner_private.replica where id = $1", b.replica).Scan(&at)
+	require.NoError(t, err)
+	return at
+}
+
+// awaitBeat waits for a heartbeat after the present one.
+func (b *bundle) awaitBeat(t *testing.T) {
+	t.Helper()
+	last := b.heartbeat(t)
+	require.Eventually(t, func() bool { return b.heartbeat(t).After(last) }, patience, 5*time.Millisecond)
+}
+
+func receive[T any](t *testing.T, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s", what)
+		panic("unreachable")
+	}
+}
+
+// submit creates a task with a timeout of a second.
+func (b *bundle) submit(t *testing.T) uuid.UUID {
+	t.Helper()
+	tasks, err := b.store.Submit(t.Context(), uuid.New(), []byte(`[{"id": "a", "name": "a", "kind": "k", "timeout": 1,
+		"on_start": {"kind": "Webhook", "params": {"url": "http://127.0.0.1:9/", "verb": "Post"}}}]`))
+	require.NoError(t, err)
+	require.Len(t, tasks, 1)
+	return tasks[0].ID
+}
+
+func (b *bundle) claim(t *testing.T, replica uuid.UUID) task.Claim {
+	t.Helper()
+	claims, err := b.store.ClaimTasks(t.Context(), replica, 10, 30*time.Second, nil, true)
+	require.NoError(t, err)
+	require.Len(t, claims, 1)
+	return claims[0]
+}
+
+func TestPulseRegistersTheReplica(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	receive(t, b.chores.Registered(), "registration")
+	var name, version string
+	var slots int
+	var idleStart, idleDeliver bool
+	err := b.db.Pool.QueryRow(t.Context(), `select name, version, free_slots, idle_start_at is not null, idle_deliver_at is not null
+		from taskrunner_private.replica where id = $1`, b.replica).Scan(&name, &version, &slots, &idleStart, &idleDeliver)
+	require.NoError(t, err)
+	require.Equal(t, []any{"test", "1", 7, true, false}, []any{name, version, slots, idleStart, idleDeliver})
+
+	b.submit(t)
+	receive(t, b.started, "wake-up for the ready task")
+	b.awaitBeat(t)
+}
+
+func TestPulseSurvivesFailures(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(s *testStore) { s.broken.Store(true) })
+	require.Never(t, func() bool {
+		select {
+		case <-b.chores.Registered():
+			return true
+		default:
+			return false
+		}
+	}, 100*time.Millisecond, 10*time.Millisecond)
+	b.store.broken.Store(false)
+	receive(t, b.chores.Registered(), "registration")
+	b.store.broken.Store(true)
+	b.store.broken.Store(false)
+	b.awaitBeat(t)
+}
+
+// A chore that takes long hides no heartbeat, and the heart beats on when the work is over.
+func TestHeartbeatBesideALongChore(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(s *testStore) { s.sweeps = make(chan chan struct{}) })
+	id := b.submit(t)
+	c := b.claim(t, b.replica)
+	require.NoError(t, b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}}))
+	release := receive(t, b.store.sweeps, "sweep of the task that timed out")
+	b.awaitBeat(t)
+	close(release)
+	require.Eventually(t, func() bool {
+		got, err := b.store.Task(t.Context(), id)
+		require.NoError(t, err)
+		return got.Status == task.Failure
+	}, patience, 5*time.Millisecond)
+
+	b.stopWork()
+	b.awaitBeat(t)
+	b.stop()
+	b.db.AssertInvariants(t)
+}
+
+// A timeout is handled when it is due, not at the next full second only.
+func TestChoresRunWhenTheyAreDue(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	id := b.submit(t)
+	c := b.claim(t, b.replica)
+	require.NoError(t, b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}}))
+	var got task.Task
+	require.Eventually(t, func() bool {
+		var err error
+		got, err = b.store.Task(t.Context(), id)
+		require.NoError(t, err)
+		return got.Status == task.Failure
+	}, patience, 5*time.Millisecond)
+	require.Equal(t, "Timeout", *got.FailureReason)
+	require.WithinDuration(t, got.LastUpdated.Add(time.Second), *got.EndedAt, time.Second)
+	b.db.AssertInvariants(t)
+}
+
+// Heartbeats that are old because nobody could write prove nothing, so a replica judges nobody for its first 5 s.
+func TestDeadReplicasAreJudgedAfterFiveSeconds(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	receive(t, b.chores.Registered(), "registration")
+	began := time.Now()
+	dead := uuid.New()
+	_, err := b.store.Store.Pulse(t.Context(), task.Pulse{Replica: dead, Name: "dead"})
+	require.NoError(t, err)
+	id := b.submit(t)
+	b.claim(t, dead)
+	_, err = b.db.Pool.Exec(t.Context(), "update taskrunner_private.replica set heartbeat_at = now() - interval '1 hour' where id = $1", dead)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		got, err := b.store.Task(t.Context(), id)
+		require.NoError(t, err)
+		return got.Status == task.Pending
+	}, patience, 5*time.Millisecond)
+	require.Greater(t, time.Since(began), 3500*time.Millisecond)
+	b.db.AssertInvariants(t)
+}

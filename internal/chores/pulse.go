@@ -1,0 +1,108 @@
+package chores
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/taskrunner/taskrunner/internal/outage"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+const (
+	pulseEvery   = time.Second
+	pulseTimeout = 3 * time.Second
+	// handOutAgain is how long the database does not hand a chore out again (sql/functions/tick.sql).
+	handOutAgain = 200 * time.Millisecond
+	// late is how much later than the moment the database named it is asked again.
+	late = 2 * time.Millisecond
+	// shortest is the least pause between two pulses.
+	shortest = 5 * time.Millisecond
+)
+
+// beat pulses until the context ends. A pulse that fails is logged and tried again in a second: the loops go on, and if
+// this replica is given up by the others, its claims are fenced.
+func (r *Chores) beat(ctx context.Context) {
+	trouble := outage.New(r.log, "pulse")
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	registered := false
+	overdue := 0 // pulses in a row for whose due moment there was nothing to do
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
+		agenda, err := r.pulse(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			r.contact.lost()
+			trouble.Failed(err)
+			timer.Reset(pulseEvery)
+			continue
+		}
+		trouble.Worked()
+		r.contact.answered(time.Now())
+		if !registered {
+			registered = true
+			close(r.registered)
+		}
+		if agenda.Ready {
+			r.config.WakeStart()
+		}
+		if agenda.Deliveries {
+			r.config.WakeDeliver()
+		}
+		now := time.Now()
+		if r.handOut(agenda.DueChores) > 0 || agenda.NextDueAt == nil || agenda.NextDueAt.After(now) {
+			overdue = 0
+		} else {
+			overdue++
+		}
+		timer.Reset(nextPulse(began, now, agenda.NextDueAt, overdue).Sub(now))
+	}
+}
+
+func (r *Chores) pulse(ctx context.Context) (task.Agenda, error) {
+	ctx, cancel := context.WithTimeout(ctx, pulseTimeout)
+	defer cancel()
+	agenda, err := r.store.Pulse(ctx, task.Pulse{
+		Replica:     r.config.Replica,
+		Name:        r.config.Name,
+		Version:     r.config.Version,
+		FreeSlots:   r.config.FreeSlots(),
+		IdleStart:   r.config.IdleStart(),
+		IdleDeliver: r.config.IdleDeliver(),
+		IdleChores:  r.busy.Load() == 0,
+	})
+	if err != nil {
+		return task.Agenda{}, fmt.Errorf("pulse: %w", err)
+	}
+	return agenda, nil
+}
+
+// nextPulse is a second after the last one began, or earlier when something falls due before.
+//
+// A due moment that has passed means that the chore runs now, here or on another replica, or that our clock is ahead of
+// the database's: it is asked again after the time for which it hands no chore out twice, and each time that there was
+// nothing to do (overdue), later.
+func nextPulse(began, now time.Time, due *time.Time, overdue int) time.Time {
+	next := began.Add(pulseEvery)
+	if due != nil {
+		at := due.Add(late)
+		if !due.After(now) {
+			at = began.Add(handOutAgain << min(overdue, 3))
+		}
+		if at.Before(next) {
+			next = at
+		}
+	}
+	if soonest := now.Add(shortest); next.Before(soonest) {
+		return soonest
+	}
+	return next
+}

@@ -1,0 +1,122 @@
+// Package config holds the settings of the program (contract, section 10). Each is a flag and an environment variable,
+// the flag being the variable's name in lower case with dashes; flags win over the environment. A command embeds the
+// groups it needs and calls their Check. (A method named Validate would be called by kong, group by group, stopping at
+// the first error.)
+package config
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Config is everything that serve needs.
+type Config struct {
+	Database
+	Log
+	Server
+	Pool
+	Worker
+	Webhook
+}
+
+// Database says where PostgreSQL is.
+type Database struct {
+	DatabaseURL                string `name:"database-url" env:"DATABASE_URL" group:"database" placeholder:"URL" help:"Pooled connections; may point to PgBouncer. Required."`
+	ListenDatabaseURL          string `name:"listen-database-url" env:"LISTEN_DATABASE_URL" group:"database" placeholder:"URL" help:"Direct connection for LISTEN and migrations; needed with PgBouncer in transaction mode. By default DATABASE_URL."`
+	DatabaseStartupTimeoutSecs int    `name:"database-startup-timeout-secs" env:"DATABASE_STARTUP_TIMEOUT_SECS" group:"database" default:"60" help:"How long to wait for the database at start."`
+}
+
+// Direct is the URL for what needs a session of its own: LISTEN and migrations.
+func (d Database) Direct() string {
+	if d.ListenDatabaseURL != "" {
+		return d.ListenDatabaseURL
+	}
+	return d.DatabaseURL
+}
+
+// StartupTimeout is how long to wait for the database at start.
+func (d Database) StartupTimeout() time.Duration { return seconds(d.DatabaseStartupTimeoutSecs) }
+
+// Log says what is logged, and how.
+type Log struct {
+	LogLevel  string `name:"log-level" env:"LOG_LEVEL" group:"log" default:"info" help:"debug, info, warn or error."`
+	LogFormat string `name:"log-format" env:"LOG_FORMAT" group:"log" default:"json" help:"json or text."`
+}
+
+// Level is the least level that is logged. Check has refused words that it does not know.
+func (l Log) Level() slog.Level {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.LogLevel)) // leaves info
+	return level
+}
+
+// Server is the HTTP side.
+type Server struct {
+	Port              int    `name:"port" env:"PORT" group:"server" default:"8085" help:"Port of the API, on all addresses; 0 takes a free one."`
+	HostURL           string `name:"host-url" env:"HOST_URL" group:"server" placeholder:"URL" help:"Base of the handles given to webhooks, http:// or https://. Required."`
+	DrainTimeoutSecs  int    `name:"drain-timeout-secs" env:"DRAIN_TIMEOUT_SECS" group:"server" default:"30" help:"How long open requests and webhook calls may go on at a stop."`
+	MaxBodyBytes      int64  `name:"max-body-bytes" env:"MAX_BODY_BYTES" group:"server" default:"67108864" help:"Largest request body."`
+	AuthHandleSecrets List   `name:"auth-handle-secrets" env:"AUTH_HANDLE_SECRETS" group:"server" placeholder:"SECRET,…" help:"Keys of handle tokens, 16 characters or more each. The first signs, all verify. By default one that the database made."`
+}
+
+// DrainTimeout is how long open work may go on at a stop.
+func (s Server) DrainTimeout() time.Duration { return seconds(s.DrainTimeoutSecs) }
+
+// BaseURL is HOST_URL without slashes at its end.
+func (s Server) BaseURL() string { return strings.TrimRight(s.HostURL, "/") }
+
+// Pool is how the database is used.
+type Pool struct {
+	PoolMaxSize            int    `name:"pool-max-size" env:"POOL_MAX_SIZE" group:"pool" default:"10" help:"Most connections."`
+	PoolMinIdle            int    `name:"pool-min-idle" env:"POOL_MIN_IDLE" group:"pool" default:"5" help:"Connections that are kept open."`
+	PoolAcquireRetries     int    `name:"pool-acquire-retries" env:"POOL_ACQUIRE_RETRIES" group:"pool" default:"3" help:"Tries to get a connection; 0 acts as 1."`
+	PoolTimeoutSecs        int    `name:"pool-timeout-secs" env:"POOL_TIMEOUT_SECS" group:"pool" default:"30" help:"Seconds per try; then 503."`
+	PoolPreparedStatements Switch `name:"pool-prepared-statements" env:"POOL_PREPARED_STATEMENTS" group:"pool" default:"1" help:"0 for poolers that cannot keep prepared statements, PgBouncer before 1.21 among them."`
+	PoolRetryAfterSecs     int    `name:"pool-retry-after-secs" env:"POOL_RETRY_AFTER_SECS" group:"pool" default:"1" help:"Value of the header Retry-After of a 503."`
+}
+
+// AcquireTimeout is how long one try to get a connection may take.
+func (p Pool) AcquireTimeout() time.Duration { return seconds(p.PoolTimeoutSecs) }
+
+// Worker is how tasks are started.
+type Worker struct {
+	WorkerEnabled            Switch `name:"worker-enabled" env:"WORKER_ENABLED" group:"worker" default:"1" help:"0: this process serves HTTP only and leaves all work to other replicas."`
+	WorkerLoopIntervalMS     int    `name:"worker-loop-interval-ms" env:"WORKER_LOOP_INTERVAL_MS" group:"worker" default:"1000" help:"Fallback poll of starts and deliveries."`
+	WorkerClaimTimeoutSecs   int    `name:"worker-claim-timeout-secs" env:"WORKER_CLAIM_TIMEOUT_SECS" group:"worker" default:"30" help:"Age from which a claim is stale; must exceed WEBHOOK_TIMEOUT_SECS."`
+	WorkerStartBatchSize     int    `name:"worker-start-batch-size" env:"WORKER_START_BATCH_SIZE" group:"worker" default:"50" help:"Most tasks claimed in one step."`
+	WorkerWebhookConcurrency int    `name:"worker-webhook-concurrency" env:"WORKER_WEBHOOK_CONCURRENCY" group:"worker" default:"10" help:"Parallel on_start calls of this process."`
+	DeadEndCancelEnabled     Switch `name:"dead-end-cancel-enabled" env:"DEAD_END_CANCEL_ENABLED" group:"worker" default:"0" help:"Not supported yet."`
+}
+
+// LoopInterval is the fallback poll of the loops.
+func (w Worker) LoopInterval() time.Duration { return milliseconds(w.WorkerLoopIntervalMS) }
+
+// ClaimTimeout is the age from which a claim is stale.
+func (w Worker) ClaimTimeout() time.Duration { return seconds(w.WorkerClaimTimeoutSecs) }
+
+// Webhook is how webhooks are called.
+type Webhook struct {
+	WebhookDeliveryConcurrency int     `name:"webhook-delivery-concurrency" env:"WEBHOOK_DELIVERY_CONCURRENCY" group:"webhook" default:"20" help:"Parallel End and Cancel calls of this process."`
+	WebhookTimeoutSecs         int     `name:"webhook-timeout-secs" env:"WEBHOOK_TIMEOUT_SECS" group:"webhook" default:"10" help:"Limit of one call."`
+	WebhookConnectTimeoutSecs  int     `name:"webhook-connect-timeout-secs" env:"WEBHOOK_CONNECT_TIMEOUT_SECS" group:"webhook" default:"5" help:"Limit of connecting; the smaller of both counts."`
+	WebhookStartMaxAttempts    int     `name:"webhook-start-max-attempts" env:"WEBHOOK_START_MAX_ATTEMPTS" group:"webhook" default:"3" help:"Tries of on_start per attempt of a task."`
+	WebhookStartBackoffMS      int     `name:"webhook-start-backoff-ms" env:"WEBHOOK_START_BACKOFF_MS" group:"webhook" default:"1000" help:"Wait before the second try of on_start; it doubles."`
+	WebhookMaxAttempts         int     `name:"webhook-max-attempts" env:"WEBHOOK_MAX_ATTEMPTS" group:"webhook" default:"10" help:"Tries of End and Cancel calls."`
+	WebhookBackoffSecs         int     `name:"webhook-backoff-secs" env:"WEBHOOK_BACKOFF_SECS" group:"webhook" default:"10" help:"Wait before their second try."`
+	WebhookBackoffFactor       float64 `name:"webhook-backoff-factor" env:"WEBHOOK_BACKOFF_FACTOR" group:"webhook" default:"3" help:"What it is multiplied by for each further try."`
+	WebhookBackoffMaxSecs      int     `name:"webhook-backoff-max-secs" env:"WEBHOOK_BACKOFF_MAX_SECS" group:"webhook" default:"54000" help:"Longest wait between their tries."`
+	WebhookMaxResponseBytes    int64   `name:"webhook-max-response-bytes" env:"WEBHOOK_MAX_RESPONSE_BYTES" group:"webhook" default:"65536" help:"How much of an answer is read."`
+}
+
+// Timeout is the limit of one call.
+func (w Webhook) Timeout() time.Duration { return seconds(w.WebhookTimeoutSecs) }
+
+// ConnectTimeout is the limit of connecting.
+func (w Webhook) ConnectTimeout() time.Duration { return seconds(w.WebhookConnectTimeoutSecs) }
+
+// StartBackoff is the wait before the second try of on_start.
+func (w Webhook) StartBackoff() time.Duration { return milliseconds(w.WebhookStartBackoffMS) }
+
+func seconds(n int) time.Duration      { return time.Duration(n) * time.Second }
+func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -1,0 +1,120 @@
+package config_test
+
+import (
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/config"
+)
+
+// parse reads settings as serve does, from the environment of the test and from flags.
+func parse(t *testing.T, args ...string) (config.Config, error) {
+	t.Helper()
+	var cli struct {
+		Config config.Config `embed:""`
+	}
+	parser, err := kong.New(&cli, append(config.Mappers(), config.Groups())...)
+	require.NoError(t, err)
+	_, err = parser.Parse(args)
+	return cli.Config, err
+}
+
+func required(t *testing.T) {
+	t.Setenv("DATABASE_URL", "postgres://u:p@127.0.0.1:5432/d")
+	t.Setenv("HOST_URL", "http://127.0.0.1:8085/")
+}
+
+func TestDefaults(t *testing.T) {
+	required(t)
+	c, err := parse(t)
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	require.Equal(t, 8085, c.Port)
+	require.Equal(t, "http://127.0.0.1:8085", c.BaseURL())
+	require.Equal(t, c.DatabaseURL, c.Direct())
+	require.True(t, bool(c.WorkerEnabled))
+	require.Equal(t, int64(67108864), c.MaxBodyBytes)
+	require.Empty(t, c.AuthHandleSecrets)
+}
+
+func TestFlagsWinOverEnvironment(t *testing.T) {
+	required(t)
+	t.Setenv("POOL_MAX_SIZE", "20")
+	t.Setenv("WORKER_ENABLED", "0")
+	t.Setenv("AUTH_HANDLE_SECRETS", " first-secret-of-16, second-secret-of-16 ,")
+	c, err := parse(t, "--pool-max-size", "30", "--worker-enabled", "true", "--listen-database-url=postgres://direct/d")
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	require.Equal(t, 30, c.PoolMaxSize)
+	require.True(t, bool(c.WorkerEnabled))
+	require.Equal(t, config.List{"first-secret-of-16", "second-secret-of-16"}, c.AuthHandleSecrets)
+	require.Equal(t, "postgres://direct/d", c.Direct())
+
+	c, err = parse(t)
+	require.NoError(t, err)
+	require.Equal(t, 20, c.PoolMaxSize)
+	require.False(t, bool(c.WorkerEnabled))
+}
+
+func TestMalformedValuesNameTheSetting(t *testing.T) {
+	for flag, value := range map[string]string{
+		"pool-max-size": "many", "port": "9999999999999999999", "worker-enabled": "yes", "webhook-backoff-factor": "x",
+		"max-body-bytes": "1.5",
+	} {
+		t.Run(flag, func(t *testing.T) {
+			required(t)
+			_, err := parse(t, "--"+flag, value)
+			require.ErrorContains(t, err, "--"+flag)
+			var valueErr *config.ValueError
+			require.ErrorAs(t, err, &valueErr)
+		})
+	}
+	t.Run("environment", func(t *testing.T) {
+		required(t)
+		t.Setenv("PORT", "http")
+		_, err := parse(t)
+		require.ErrorContains(t, err, "PORT")
+	})
+}
+
+func TestCheckNamesTheSetting(t *testing.T) {
+	for name, tc := range map[string]struct{ args, want []string }{
+		"required":        {[]string{"--host-url=", "--database-url="}, []string{"HOST_URL is required", "DATABASE_URL is required"}},
+		"host":            {[]string{"--host-url=example.com"}, []string{"HOST_URL must be"}},
+		"host query":      {[]string{"--host-url=http://h/?a=1"}, []string{"HOST_URL must not have a query"}},
+		"port":            {[]string{"--port=65536"}, []string{"PORT must be"}},
+		"idle":            {[]string{"--pool-min-idle=11"}, []string{"POOL_MIN_IDLE (11) must not exceed POOL_MAX_SIZE (10)"}},
+		"pool":            {[]string{"--pool-max-size=0"}, []string{"POOL_MAX_SIZE must be"}},
+		"claim timeout":   {[]string{"--worker-claim-timeout-secs=10"}, []string{"WORKER_CLAIM_TIMEOUT_SECS (10) must exceed WEBHOOK_TIMEOUT_SECS (10)"}},
+		"dead ends":       {[]string{"--dead-end-cancel-enabled=1"}, []string{"DEAD_END_CANCEL_ENABLED"}},
+		"factor":          {[]string{"--webhook-backoff-factor=NaN"}, []string{"WEBHOOK_BACKOFF_FACTOR must be"}},
+		"several at once": {[]string{"--log-level=loud", "--webhook-max-attempts=0"}, []string{"LOG_LEVEL must be", "WEBHOOK_MAX_ATTEMPTS must be"}},
+		"format":          {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
+		"backoff":         {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			required(t)
+			c, err := parse(t, tc.args...)
+			require.NoError(t, err)
+			err = c.Check()
+			for _, want := range tc.want {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+}
+
+func TestSecretsAreNotRepeated(t *testing.T) {
+	required(t)
+	const secret = "hunter2"
+	c, err := parse(t, "--auth-handle-secrets", "long-enough-secret,"+secret, "--database-url", "postgres://u:"+secret+"@h:port/d",
+		"--listen-database-url", "host=h password="+secret+" port=no")
+	require.NoError(t, err)
+	err = c.Check()
+	require.ErrorContains(t, err, "AUTH_HANDLE_SECRETS: entry 2 has fewer than 16 characters")
+	require.ErrorContains(t, err, "DATABASE_URL is not")
+	require.ErrorContains(t, err, "LISTEN_DATABASE_URL is not")
+	require.NotContains(t, err.Error(), secret)
+}

@@ -1,0 +1,91 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Switch is a boolean setting. It takes a value as a flag too: --worker-enabled 0.
+type Switch bool
+
+// List is a setting of several texts: comma-separated, entries trimmed, empty ones dropped.
+type List []string
+
+// UnmarshalText splits the text.
+func (l *List) UnmarshalText(text []byte) error {
+	*l = nil
+	for entry := range strings.SplitSeq(string(text), ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			*l = append(*l, entry)
+		}
+	}
+	return nil
+}
+
+// ValueError is a flag whose value cannot be read.
+type ValueError struct {
+	Value string
+	Want  string
+}
+
+func (e *ValueError) Error() string { return fmt.Sprintf("%q is not %s", e.Value, e.Want) }
+
+// Groups are the headings of the settings in --help.
+func Groups() kong.Option {
+	return kong.ExplicitGroups([]kong.Group{
+		{Key: "server", Title: "Server"},
+		{Key: "database", Title: "Database"},
+		{Key: "pool", Title: "Connection pool"},
+		{Key: "worker", Title: "Workers"},
+		{Key: "webhook", Title: "Webhooks"},
+		{Key: "log", Title: "Log"},
+	})
+}
+
+// Mappers make kong read the settings' types, and fail with a *ValueError that says what it wants.
+func Mappers() []kong.Option {
+	integer := mapper{"a whole number", func(text string, target reflect.Value) bool {
+		n, err := strconv.ParseInt(text, 10, target.Type().Bits())
+		target.SetInt(n)
+		return err == nil
+	}}
+	return []kong.Option{
+		kong.KindMapper(reflect.Int, integer),
+		kong.KindMapper(reflect.Int64, integer),
+		kong.KindMapper(reflect.Float64, mapper{"a number", func(text string, target reflect.Value) bool {
+			x, err := strconv.ParseFloat(text, 64)
+			target.SetFloat(x)
+			return err == nil
+		}}),
+		kong.TypeMapper(reflect.TypeFor[Switch](), mapper{"1, 0, true or false", func(text string, target reflect.Value) bool {
+			on := text == "1" || text == "true"
+			target.SetBool(on)
+			return on || text == "0" || text == "false"
+		}}),
+	}
+}
+
+// mapper reads one value from its text.
+type mapper struct {
+	want string
+	set  func(text string, target reflect.Value) bool
+}
+
+// Decode implements [kong.Mapper].
+func (m mapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+		return err
+	}
+	if text = strings.TrimSpace(text); !m.set(text, target) {
+		return &ValueError{Value: text, Want: m.want}
+	}
+	return nil
+}
+
+// IsBool tells kong that a [Switch] takes a value.
+func (m mapper) IsBool() bool { return false }

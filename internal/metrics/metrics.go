@@ -1,0 +1,169 @@
+// Package metrics defines what GET /metrics shows (contract, section 11). Counters and histograms count what this
+// process did; what other SQL clients change is not in them.
+package metrics
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// Metrics are the metrics of one process, in a registry of their own. The methods may be called by many goroutines.
+type Metrics struct {
+	registry *prometheus.Registry
+	kinds    kinds
+
+	httpRequests *prometheus.CounterVec   // endpoint, method, status
+	httpDuration *prometheus.HistogramVec // endpoint, method, status
+
+	tasksCreated   prometheus.Counter
+	transitions    *prometheus.CounterVec // from_status, to_status
+	tasksCompleted *prometheus.CounterVec // outcome, kind
+
+	loopIterations prometheus.Counter
+	loopDuration   prometheus.Histogram
+	loopProcessed  prometheus.Histogram
+	wakeups        *prometheus.CounterVec // source
+
+	attempts *prometheus.CounterVec   // trigger, outcome
+	duration *prometheus.HistogramVec // trigger
+	inFlight *prometheus.GaugeVec     // phase
+
+	listenerConnected  prometheus.Gauge
+	listenerReconnects prometheus.Counter
+}
+
+// New makes the metrics, all at zero.
+func New() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		httpRequests: counters("api_http_requests_total", "HTTP requests answered, by route pattern.",
+			"endpoint", "method", "status"),
+		httpDuration: histograms("api_http_requests_duration_seconds", "Time from a request's header to the end of its answer.",
+			prometheus.DefBuckets, "endpoint", "method", "status"),
+		tasksCreated: counter("tasks_created_total", "Tasks created by requests to this process; committed ones only."),
+		transitions: counters("task_status_transitions_total", "Status changes committed by this process.",
+			"from_status", "to_status"),
+		tasksCompleted: counters("tasks_completed_total", "Tasks ended by this process, those that failed with a parent included.",
+			"outcome", "kind"),
+		loopIterations: counter("worker_loop_iterations_total", "Claims of the start loop, empty ones included."),
+		loopDuration: histogram("worker_loop_duration_seconds", "Duration of a claim of the start loop.",
+			.001, .005, .01, .05, .1, .25, .5, 1),
+		loopProcessed: histogram("tasks_processed_per_loop", "Tasks got by one claim.", 0, 1, 5, 10, 25, 50, 100),
+		wakeups:       counters("notify_wakeups_total", "What woke a loop: a notification, or its own timer.", "source"),
+		attempts:      counters("webhook_attempts_total", "Webhook tries.", "trigger", "outcome"),
+		duration: histograms("webhook_duration_seconds", "Duration of a webhook try.",
+			[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10}, "trigger"),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "webhooks_in_flight", Help: "Open webhook calls."},
+			[]string{"phase"}),
+		listenerConnected: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "listener_connected", Help: "1 while notifications of the database come through."}),
+		listenerReconnects: counter("listener_reconnects_total", "Times that the listener found back after a loss."),
+	}
+	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.tasksCreated, m.transitions, m.tasksCompleted,
+		m.loopIterations, m.loopDuration, m.loopProcessed, m.wakeups, m.attempts, m.duration, m.inFlight,
+		m.listenerConnected, m.listenerReconnects,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// What has a known set of labels is there from the start, so that a rate has a beginning.
+	for _, trigger := range []string{"start", "end", "cancel"} {
+		m.attempts.WithLabelValues(trigger, outcome(true))
+		m.attempts.WithLabelValues(trigger, outcome(false))
+		m.duration.WithLabelValues(trigger)
+		m.inFlight.WithLabelValues(trigger)
+	}
+	for _, source := range []string{"notify", "poll"} {
+		m.wakeups.WithLabelValues(source)
+	}
+	return m
+}
+
+// Handler serves the metrics in Prometheus' text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Request counts an answered HTTP request. endpoint is the route's pattern, "" for a path that has none.
+func (m *Metrics) Request(endpoint, method string, status int, took time.Duration) {
+	if endpoint == "" {
+		endpoint = "unmatched"
+	}
+	labels := []string{endpoint, knownMethod(method), strconv.Itoa(status)}
+	m.httpRequests.WithLabelValues(labels...).Inc()
+	m.httpDuration.WithLabelValues(labels...).Observe(took.Seconds())
+}
+
+// TasksCreated counts the tasks of a committed request.
+func (m *Metrics) TasksCreated(n int) { m.tasksCreated.Add(float64(n)) }
+
+// Transitions counts status changes of a committed transaction.
+func (m *Metrics) Transitions(changes []task.Transition) {
+	for _, c := range changes {
+		n := float64(c.Count)
+		m.transitions.WithLabelValues(string(c.From), string(c.To)).Add(n)
+		if c.To.Terminal() {
+			m.tasksCompleted.WithLabelValues(string(c.To), m.kinds.label(c.Kind)).Add(n)
+		}
+	}
+}
+
+// Claimed counts a claim of the start loop that got n tasks.
+func (m *Metrics) Claimed(n int, took time.Duration) {
+	m.loopIterations.Inc()
+	m.loopDuration.Observe(took.Seconds())
+	m.loopProcessed.Observe(float64(n))
+}
+
+// Woken counts what woke a loop: notify or poll.
+func (m *Metrics) Woken(source string) { m.wakeups.WithLabelValues(source).Inc() }
+
+// CallStarted counts an open webhook call; trigger is start, end or cancel.
+func (m *Metrics) CallStarted(trigger string) { m.inFlight.WithLabelValues(trigger).Inc() }
+
+// CallEnded counts a try.
+func (m *Metrics) CallEnded(trigger string, success bool, took time.Duration) {
+	m.inFlight.WithLabelValues(trigger).Dec()
+	m.attempts.WithLabelValues(trigger, outcome(success)).Inc()
+	m.duration.WithLabelValues(trigger).Observe(took.Seconds())
+}
+
+// ListenerConnected says whether notifications come through.
+func (m *Metrics) ListenerConnected(connected bool) {
+	if connected {
+		m.listenerConnected.Set(1)
+	} else {
+		m.listenerConnected.Set(0)
+	}
+}
+
+// ListenerReconnected counts a new connection after a loss.
+func (m *Metrics) ListenerReconnected() { m.listenerReconnects.Inc() }
+
+func outcome(success bool) string {
+	if success {
+		return "success"
+	}
+	return "failure"
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets ...float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+}
+
+func histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+}

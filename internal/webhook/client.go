@@ -1,0 +1,196 @@
+// Package webhook calls webhooks: one HTTP call at a time, and what its end means (contract, section 8). Retries,
+// leases and results are the business of internal/worker and of the database.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// The triggers, spelled as in the header X-Task-Trigger.
+const (
+	Start  = "start"
+	End    = "end"
+	Cancel = "cancel"
+)
+
+// idleTimeout is short on purpose: many servers close idle connections after 5 s or even 2 s, and a call that meets the
+// closing is a lost try.
+const idleTimeout = 2 * time.Second
+
+// Config is how calls are made.
+type Config struct {
+	Timeout          time.Duration // of a whole call, the answer included
+	ConnectTimeout   time.Duration // of connecting; the smaller of both counts
+	MaxResponseBytes int64         // how much of an answer is read
+	MaxCalls         int           // at the same time, as far as the caller lets it; bounds the connections kept open
+	Version          string        // of this program, for User-Agent
+	Observer         Observer      // may be nil
+}
+
+// Observer is told what the metrics show. Its methods must not block.
+type Observer interface {
+	CallStarted(trigger string)
+	CallEnded(trigger string, success bool, took time.Duration)
+}
+
+// Call is one webhook call to make.
+type Call struct {
+	Webhook        task.Webhook
+	Handle         string // URL by which the target reports about the task
+	IdempotencyKey string
+	TaskID         uuid.UUID
+	BatchID        *uuid.UUID
+	Trigger        string // Start, End or Cancel
+	Attempt        int32  // of the task
+}
+
+// Result is how a call ended.
+type Result struct {
+	task.Try
+	Class Class
+	Body  []byte // of the answer, at most MaxResponseBytes
+}
+
+// Client makes calls. Its methods may be called by many goroutines.
+type Client struct {
+	config  Config
+	http    *http.Client
+	connect time.Duration // limit of connecting
+}
+
+// New makes a client. Close frees its connections.
+func New(c Config) *Client {
+	connect := min(c.ConnectTimeout, c.Timeout)
+	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
+	return &Client{
+		config:  c,
+		connect: connect,
+		http: &http.Client{
+			// Redirects are never followed: the answer is the redirect.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				Proxy:                  nil, // proxy environment variables are not used
+				DialContext:            dialer.DialContext,
+				TLSHandshakeTimeout:    connect,
+				ForceAttemptHTTP2:      true,
+				DisableCompression:     true, // no header that the contract does not name, no decompression bombs
+				MaxIdleConns:           max(c.MaxCalls, 1),
+				MaxIdleConnsPerHost:    max(c.MaxCalls, 1),
+				IdleConnTimeout:        idleTimeout,
+				MaxResponseHeaderBytes: 64 << 10,
+			},
+		},
+	}
+}
+
+// Close closes idle connections. Calls that are open go on.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Do makes the call, once. Everything that can go wrong with it is a result; when ctx ends the call is given up.
+func (c *Client) Do(ctx context.Context, call Call) Result {
+	if o := c.config.Observer; o != nil {
+		o.CallStarted(call.Trigger)
+	}
+	began := time.Now()
+	r := c.do(ctx, call)
+	r.At, r.Latency = began, time.Since(began)
+	if o := c.config.Observer; o != nil {
+		o.CallEnded(call.Trigger, r.Class == Delivered, r.Latency)
+	}
+	return r
+}
+
+func (c *Client) do(ctx context.Context, call Call) Result {
+	timed, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, errTotal)
+	defer cancel()
+	req, err := c.request(timed, call)
+	if err != nil {
+		return Result{Class: Permanent, Try: task.Try{Error: "connection failed: " + err.Error()}}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.failed(timed, err)
+	}
+	defer resp.Body.Close()
+	// The status has come, and with it the outcome: if the rest of the answer fails, what has come of it is kept.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, c.config.MaxResponseBytes))
+	return answered(resp, body, time.Now())
+}
+
+var errURL = errors.New("invalid URL")
+
+// methods by verb.
+var methods = map[string]string{
+	"Get": http.MethodGet, "Post": http.MethodPost, "Delete": http.MethodDelete, "Put": http.MethodPut, "Patch": http.MethodPatch,
+}
+
+// request builds the HTTP request. Its errors do not repeat the URL, which may hold secrets.
+func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
+	u, err := url.Parse(call.Webhook.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errURL
+	}
+	// The query that is there stays as it is written.
+	if u.RawQuery != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += "handle=" + url.QueryEscape(call.Handle)
+
+	var body bytes.Buffer
+	if raw := call.Webhook.Body; len(raw) > 0 && !bytes.Equal(raw, []byte("null")) {
+		if err := json.Compact(&body, raw); err != nil {
+			return nil, errors.New("the body is no JSON")
+		}
+	}
+	method, ok := methods[call.Webhook.Verb]
+	if !ok {
+		return nil, errors.New("unknown verb")
+	}
+	req := (&http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}).WithContext(ctx)
+	key := "Idempotency-Key"
+	// One try is one call. But on a kept connection that breaks, the transport repeats a request by itself if that looks
+	// harmless: a GET, or one with Idempotency-Key, whose body it could read again. None of ours does.
+	if body.Len() > 0 || method == http.MethodGet {
+		req.ContentLength = int64(body.Len())
+		req.Body = onceBody{bytes.NewReader(body.Bytes())}
+	} else {
+		req.Body = http.NoBody // an own empty body would be sent in chunks
+		key = strings.ToLower(key)
+	}
+
+	if body.Len() > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range call.Webhook.Headers {
+		req.Header.Set(name, value)
+	}
+	req.Header.Set("User-Agent", "task-runner/"+c.config.Version)
+	req.Header[key] = []string{call.IdempotencyKey}
+	req.Header.Set("X-Task-Id", call.TaskID.String())
+	req.Header.Set("X-Task-Trigger", call.Trigger)
+	req.Header.Set("X-Task-Attempt", strconv.Itoa(int(call.Attempt)))
+	if call.BatchID != nil {
+		req.Header.Set("X-Batch-Id", call.BatchID.String())
+	}
+	return req, nil
+}
+
+// onceBody is a body that net/http does not recognise as one that it may send again.
+type onceBody struct{ io.Reader }
+
+// Close implements io.Closer.
+func (onceBody) Close() error { return nil }

@@ -1,0 +1,147 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/webhook"
+)
+
+// leaseMargin is how much longer than a call the lease of a delivery lasts, to write the result.
+const leaseMargin = 5 * time.Second
+
+// DeliverStore is what the deliver loop needs of the database.
+type DeliverStore interface {
+	ClaimDeliveries(ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool) ([]task.Delivery, error)
+	SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error
+}
+
+// DeliverConfig is how End and Cancel webhooks are delivered.
+type DeliverConfig struct {
+	Replica     uuid.UUID
+	Slots       int           // WEBHOOK_DELIVERY_CONCURRENCY
+	CallTimeout time.Duration // WEBHOOK_TIMEOUT_SECS
+	Backoff     task.Backoff
+	Interval    time.Duration // WORKER_LOOP_INTERVAL_MS
+	Drain       time.Duration // DRAIN_TIMEOUT_SECS
+	// Handle makes the URL by which the target reports about this attempt of the task.
+	Handle   func(task uuid.UUID, attempt int32) string
+	Notified <-chan struct{} // hints of the listener; may be nil
+	Observer Observer        // may be nil; Claimed is not called
+	Log      *slog.Logger    // may be nil
+}
+
+// DeliverLoop claims due End and Cancel deliveries and calls their webhooks.
+type DeliverLoop struct {
+	config DeliverConfig
+	store  DeliverStore
+	caller Caller
+	loop   *loop[task.Delivery, task.DeliveryTry]
+
+	// Used by the one claim that is open.
+	mark     time.Time // the due time up to which this replica has consumed the queue
+	lookback lookback
+}
+
+// NewDeliverLoop makes the loop.
+func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *DeliverLoop {
+	d := &DeliverLoop{config: c, store: store, caller: caller}
+	d.loop = newLoop(work[task.Delivery, task.DeliveryTry]{
+		name:     "deliver loop",
+		slots:    c.Slots,
+		batch:    c.Slots,
+		claim:    d.claim,
+		call:     d.call,
+		settle:   d.settle,
+		lane:     func(task.DeliveryTry) int { return 0 },
+		key:      func(t task.DeliveryTry) uuid.UUID { return t.Delivery.ID },
+		keep:     c.CallTimeout + leaseMargin,
+		interval: c.Interval,
+		drain:    c.Drain,
+		notified: c.Notified,
+		observer: c.Observer,
+		log:      c.Log,
+	})
+	return d
+}
+
+// Run delivers webhooks until the context ends, and then waits for the open calls. It returns when nothing is left to do.
+func (d *DeliverLoop) Run(ctx context.Context) error {
+	d.loop.run(ctx)
+	return nil
+}
+
+// Wake makes the loop look for due deliveries now.
+func (d *DeliverLoop) Wake() { d.loop.wake() }
+
+// Idle reports whether it sleeps, having found no due delivery.
+func (d *DeliverLoop) Idle() bool { return d.loop.idle.Load() }
+
+func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (deliveries []task.Delivery, got int, err error) {
+	if woken {
+		d.lookback.hint()
+	}
+	began := time.Now()
+	full, rescan := d.lookback.plan(began)
+	after := d.mark
+	if full {
+		after = time.Time{}
+	}
+	if after.IsZero() {
+		full, rescan = true, true
+	}
+	deliveries, err = d.store.ClaimDeliveries(ctx, d.config.Replica, limit, d.config.CallTimeout+leaseMargin, after, rescan)
+	if err != nil {
+		return nil, 0, err
+	}
+	d.consumed(deliveries, full, len(deliveries) == limit)
+	if full || rescan && len(deliveries) < limit {
+		d.lookback.looked(began, time.Now())
+	}
+	return deliveries, len(deliveries), nil
+}
+
+// consumed moves the mark. full: the queue was read from its start; filled: reading ended for want of slots.
+func (d *DeliverLoop) consumed(deliveries []task.Delivery, full, filled bool) {
+	var latest time.Time
+	for _, delivery := range deliveries {
+		if delivery.NextTryAt.After(latest) {
+			latest = delivery.NextTryAt
+		}
+		if !full && filled && !delivery.NextTryAt.After(d.mark) {
+			d.lookback.hint() // where this one stood, more may stand
+		}
+	}
+	if latest.After(d.mark) || full && filled {
+		d.mark = latest
+	}
+}
+
+func (d *DeliverLoop) call(ctx context.Context, delivery task.Delivery) task.DeliveryTry {
+	r := d.caller.Do(ctx, webhook.Call{
+		Webhook:        delivery.Webhook,
+		Handle:         d.config.Handle(delivery.TaskID, delivery.TaskAttempt),
+		IdempotencyKey: delivery.IdempotencyKey,
+		TaskID:         delivery.TaskID,
+		BatchID:        delivery.BatchID,
+		Trigger:        strings.ToLower(delivery.Trigger),
+		Attempt:        delivery.TaskAttempt,
+	})
+	outcome := task.DeliveryFailed
+	switch r.Class {
+	case webhook.Delivered:
+		outcome = task.DeliveryDelivered
+	case webhook.Gone:
+		outcome = task.DeliveryGivenUp
+	}
+	return task.DeliveryTry{Delivery: delivery, Outcome: outcome, Try: r.Try}
+}
+
+func (d *DeliverLoop) settle(ctx context.Context, _ int, tries []task.DeliveryTry) error {
+	return d.store.SettleDeliveries(ctx, tries, d.config.Backoff)
+}

@@ -1,0 +1,169 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/webhook"
+)
+
+// StartStore is what the start loop needs of the database.
+type StartStore interface {
+	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool) ([]task.Claim, error)
+	StartTasks(ctx context.Context, tries []task.StartTry) error
+	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
+}
+
+// Caller makes one webhook call.
+type Caller interface {
+	Do(ctx context.Context, call webhook.Call) webhook.Result
+}
+
+// StartConfig is how tasks are started.
+type StartConfig struct {
+	Replica      uuid.UUID
+	Slots        int           // WORKER_WEBHOOK_CONCURRENCY
+	Batch        int           // WORKER_START_BATCH_SIZE
+	ClaimTimeout time.Duration // WORKER_CLAIM_TIMEOUT_SECS
+	Backoff      time.Duration // WEBHOOK_START_BACKOFF_MS
+	Interval     time.Duration // WORKER_LOOP_INTERVAL_MS
+	Drain        time.Duration // DRAIN_TIMEOUT_SECS
+	// Handle makes the URL by which the target of on_start reports about this attempt of the task.
+	Handle   func(task uuid.UUID, attempt int32) string
+	Notified <-chan struct{} // hints of the listener; may be nil
+	Observer Observer        // may be nil
+	Log      *slog.Logger    // may be nil
+}
+
+// StartLoop claims ready tasks and calls their on_start.
+type StartLoop struct {
+	config StartConfig
+	store  StartStore
+	caller Caller
+	loop   *loop[task.Claim, task.StartTry]
+
+	// Used by the one claim that is open.
+	marks    marks
+	lookback lookback
+}
+
+// The lanes of results: each is written by a statement of its own.
+const (
+	laneStarted = iota
+	laneFailed
+)
+
+// NewStartLoop makes the loop.
+func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
+	s := &StartLoop{config: c, store: store, caller: caller}
+	s.loop = newLoop(work[task.Claim, task.StartTry]{
+		name:     "start loop",
+		slots:    c.Slots,
+		batch:    c.Batch,
+		claim:    s.claim,
+		call:     s.call,
+		settle:   s.settle,
+		lane:     startLane,
+		key:      func(t task.StartTry) uuid.UUID { return t.Claim.TaskID },
+		keep:     c.ClaimTimeout,
+		interval: c.Interval,
+		drain:    c.Drain,
+		notified: c.Notified,
+		observer: c.Observer,
+		log:      c.Log,
+	})
+	return s
+}
+
+// Run starts tasks until the context ends, and then waits for the open calls. It returns when nothing is left to do.
+func (s *StartLoop) Run(ctx context.Context) error {
+	s.loop.run(ctx)
+	return nil
+}
+
+// Wake makes the loop look for ready tasks now.
+func (s *StartLoop) Wake() { s.loop.wake() }
+
+// FreeSlots is how many tasks it would claim now.
+func (s *StartLoop) FreeSlots() int { return int(s.loop.free.Load()) }
+
+// Idle reports whether it sleeps, having found no ready task.
+func (s *StartLoop) Idle() bool { return s.loop.idle.Load() }
+
+func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (calls []task.Claim, got int, err error) {
+	if woken {
+		s.lookback.hint()
+	}
+	began := time.Now()
+	full, rescan := s.lookback.plan(began)
+	var ahead []task.Mark
+	if !full {
+		ahead = s.marks.list()
+	}
+	if len(ahead) == 0 {
+		full, rescan = true, true
+	}
+	claims, err := s.store.ClaimTasks(ctx, s.config.Replica, limit, s.config.ClaimTimeout, ahead, rescan)
+	if err != nil {
+		return nil, 0, err
+	}
+	ended := time.Now()
+	if s.config.Observer != nil {
+		s.config.Observer.Claimed(len(claims), ended.Sub(began))
+	}
+	s.consumed(claims, full, len(claims) == limit)
+	if full || rescan && len(claims) < limit {
+		s.lookback.looked(began, ended)
+	}
+	for _, c := range claims {
+		if c.Webhook != nil { // else it is Running already, without a call
+			calls = append(calls, c)
+		}
+	}
+	return calls, len(claims), nil
+}
+
+// consumed moves the marks. full: the queue was read from its start; filled: reading ended for want of slots.
+func (s *StartLoop) consumed(claims []task.Claim, full, filled bool) {
+	for _, c := range claims {
+		if !full && filled && s.marks.covers(c) {
+			s.lookback.hint() // where this one stood, more may stand
+			break
+		}
+	}
+	s.marks.advance(claims)
+	if full && filled {
+		s.marks.cut(claims[len(claims)-1])
+	}
+}
+
+func (s *StartLoop) call(ctx context.Context, c task.Claim) task.StartTry {
+	r := s.caller.Do(ctx, webhook.Call{
+		Webhook:        *c.Webhook,
+		Handle:         s.config.Handle(c.TaskID, c.Attempt),
+		IdempotencyKey: c.IdempotencyKey,
+		TaskID:         c.TaskID,
+		BatchID:        c.BatchID,
+		Trigger:        webhook.Start,
+		Attempt:        c.Attempt,
+	})
+	return task.StartTry{Claim: c, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, Try: r.Try}
+}
+
+func startLane(t task.StartTry) int {
+	if t.Error == "" {
+		return laneStarted
+	}
+	return laneFailed
+}
+
+func (s *StartLoop) settle(ctx context.Context, lane int, tries []task.StartTry) error {
+	if lane == laneStarted {
+		return s.store.StartTasks(ctx, tries)
+	}
+	return s.store.FailStarts(ctx, s.config.Replica, tries, s.config.Backoff)
+}
