@@ -99,7 +99,9 @@ func Graph(receiver string, speed float64) ([]byte, error) {
 	for _, s := range release {
 		work := s.work
 		work.Step = s.name
-		work.Seconds /= speed
+		if s.name != outlived {
+			work.Seconds /= speed
+		}
 		hook := Work{Step: s.name}
 		t := newTask{
 			ID: s.name, Name: s.name, Kind: s.kind, Timeout: inactivity, ExpectedCount: work.Items,

@@ -71,7 +71,7 @@ func (g Guide) Lines(s *Screen) []string {
 		fmt.Sprintf("curl -s %s/task -H 'Content-Type: application/json' -d '%s'", g.Service, g.NapGraph()),
 		"",
 		"# watch its counters",
-		fmt.Sprintf(`watch -n 1 '%s -c "%s"'`, quoteInSingle(g.PSQL), quoteInSingle(WatchSQL)),
+		fmt.Sprintf(`echo "%s \watch 1" | %s`, WatchSQL, g.PSQL),
 		"",
 		"# cancel it by SQL: its child fails with it, and both webhooks arrive here",
 		fmt.Sprintf(`%s -c "%s"`, g.PSQL, CancelSQL),

@@ -85,6 +85,9 @@ func (r *Receiver) Close() {
 	r.client.CloseIdleConnections()
 }
 
+// URL returns where the receiver can be reached.
+func (r *Receiver) URL() string { return r.url }
+
 // Handler serves the receiver's paths.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()

@@ -103,14 +103,14 @@ func tally(list []row) string {
 // byUse sorts rows so that those one wants to see come first: what moves, what failed, what waits, what is done.
 func byUse(list []row) []row {
 	use := func(r row) int {
-		switch {
-		case r.status == task.Running || r.status == task.Claimed:
+		switch r.status {
+		case task.Running, task.Claimed:
 			return 0
-		case r.status == task.Pending || r.status == task.Paused:
+		case task.Pending, task.Paused:
 			return 1
-		case r.status == task.Failure || r.status == task.Canceled:
+		case task.Failure, task.Canceled:
 			return 2
-		case r.status == task.Waiting:
+		case task.Waiting:
 			return 3
 		}
 		return 4

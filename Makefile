@@ -1,0 +1,76 @@
+# Every target with a comment behind ## is listed by `make help`. Nothing but Go and make is needed; targets that profit
+# from another tool say so.
+
+GO       ?= go
+VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+SQLC     := CGO_ENABLED=0 $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+
+# The race detector needs a C compiler. Go says whether it found one.
+RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
+
+# Tests share one PostgreSQL server: that of TEST_DATABASE_URL, Docker, an installed or a fetched one, in this order.
+WITHPG   := $(GO) run ./internal/testdb/withpg --
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z\/]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## a private PostgreSQL, the service and a live demo; Ctrl-C ends it (data stays in .data)
+	@bin/taskrunner dev
+
+.PHONY: build
+build: ## bin/taskrunner, one static binary
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/taskrunner ./cmd/taskrunner
+
+.PHONY: test
+test: ## every test, on a real PostgreSQL
+	$(if $(RACE),,@echo 'no C compiler found: testing without the race detector')
+	$(WITHPG) $(GO) test $(RACE) ./...
+
+.PHONY: bench
+bench: build ## rates of the engine on this machine, beside the floor that plain SQL sets
+	@bin/taskrunner bench
+
+.PHONY: generate
+generate: generate/sqlc generate/schema ## all generated files
+
+.PHONY: generate/sqlc
+generate/sqlc: ## internal/db from queries/ and sql/
+	$(SQLC) generate
+
+.PHONY: generate/schema
+generate/schema: ## sql/schema.sql, the flattened result of sql/, for review
+	$(WITHPG) $(GO) test ./internal/sqltest -run '^TestSchema' -count=1 -update
+
+.PHONY: verify
+verify: verify/format verify/vet verify/sqlc verify/schema ## all that must hold before a commit, tests aside
+
+.PHONY: verify/format
+verify/format: ## gofmt has nothing to change
+	@files="$$(gofmt -l cmd internal sql)"; if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+
+.PHONY: verify/vet
+verify/vet: ## go vet
+	$(GO) vet ./...
+
+.PHONY: verify/sqlc
+verify/sqlc: ## internal/db is what queries/ and sql/ make
+	$(SQLC) diff
+
+.PHONY: verify/schema
+verify/schema: ## sql/schema.sql is what sql/ makes
+	$(WITHPG) $(GO) test ./internal/sqltest -run '^TestSchema' -count=1
+
+.PHONY: lint
+lint: ## golangci-lint, which has to be installed
+	@command -v golangci-lint >/dev/null || { echo 'golangci-lint is not installed: go install $(GOLANGCI)'; exit 1; }
+	golangci-lint run
+
+.PHONY: ci
+ci: ## what CI runs
+	.ci/run

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/demo"
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+// output collects what a command writes, and lets a test wait for it.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{} // closed and replaced at every write
+}
+
+func newOutput() *output { return &output{changed: make(chan struct{})} }
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.changed)
+	o.changed = make(chan struct{})
+	return o.text.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// await returns when the text has been written.
+func (o *output) await(t *testing.T, text string) {
+	t.Helper()
+	const patience = time.Minute
+	deadline := time.After(patience)
+	for {
+		o.mu.Lock()
+		found, changed := strings.Contains(o.text.String(), text), o.changed
+		o.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("not written in time: %q. The output:\n%s", text, o)
+		}
+	}
+}
+
+// devRun is a run of `taskrunner dev` with the output in plain lines.
+type devRun struct {
+	out  *output
+	stop context.CancelFunc
+	done chan error
+}
+
+// startDev starts the command with the given arguments, on the database of the URL.
+func startDev(t *testing.T, url string, args ...string) *devRun {
+	t.Helper()
+	var cli struct {
+		Dev devCmd `cmd:""`
+	}
+	parser, err := kong.New(&cli, append(config.Mappers(), config.Groups())...)
+	require.NoError(t, err)
+	_, err = parser.Parse(append([]string{"dev", "--database-url", url, "--dir", t.TempDir(), "--port", "18085", "--speed", "10"}, args...))
+	require.NoError(t, err)
+	r := &devRun{out: newOutput(), done: make(chan error, 1)}
+	cli.Dev.screen = demo.NewPlainScreen(r.out)
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = stop
+	go func() { r.done <- cli.Dev.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("the output:\n%s", r.out)
+			log, _ := os.ReadFile(filepath.Join(cli.Dev.Dir, "service.log"))
+			t.Logf("the service's log:\n%s", log)
+		}
+	})
+	return r
+}
+
+// end waits for the command's end.
+func (r *devRun) end(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-r.done:
+		require.NoError(t, err)
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("the command does not end. The output:\n%s", r.out)
+	}
+}
+
+// value returns what a line of the output says behind a word.
+func (r *devRun) value(t *testing.T, word string) string {
+	t.Helper()
+	for line := range strings.Lines(r.out.String()) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == word {
+			return f[1]
+		}
+	}
+	t.Fatalf("no line with %q. The output:\n%s", word, r.out)
+	return ""
+}
+
+// The whole thing: the graph runs by real calls, all that was promised is in the output and in the database, and a second
+// start finds the data of the first.
+func TestDevRunsTheDemo(t *testing.T) {
+	t.Parallel()
+	db := testdb.NewEmpty(t)
+	first := startDev(t, db.DSN, "--once")
+	first.end(t)
+	text := first.out.String()
+	for _, want := range []string{
+		"POST /task created batch ",
+		"13 tasks",
+		"on_start of integration-tests, answered Service Unavailable",
+		"on_success of deploy-production",
+		"on_failure of lint",
+		"on_failure of quality-badge",
+		"DELETE /task/",
+		"on_cancel of soak-test",
+		"10 Success, 2 Failure, 1 Canceled",
+		"webhooks received: 13 on_start, 10 on_success, 2 on_failure, 1 on_cancel",
+		"3 findings",
+		"Required parent task lint failed",
+		first.value(t, "service") + "/batch/",
+		first.value(t, "service") + "/metrics",
+		`psql "$DATABASE_URL"`,
+	} {
+		require.Contains(t, text, want)
+	}
+	require.NotContains(t, text, "\x1b", "this is no terminal")
+
+	var statuses string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `
+		select string_agg(name || ' ' || status || coalesce(' ' || success || '/' || failures, ''), ', ' order by seq)
+		from taskrunner.task where name <> 'soak-test'`).Scan(&statuses))
+	require.Equal(t, "checkout Success 3/0, build Success 48/0, lint Failure 57/3, docs Success 12/0, quality-badge Failure 0/0, "+
+		"unit-tests Success 420/0, integration-tests Success 64/0, license-scan Success 89/1, package Success 5/0, "+
+		"deploy-staging Success 4/0, smoke-test Success 20/0, deploy-production Success 6/0", statuses)
+	var tries int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `
+		select d.tries from taskrunner.delivery d join taskrunner.task t on t.id = d.task_id
+		where t.name = 'integration-tests' and d.trigger = 'Start'`).Scan(&tries))
+	require.Equal(t, 2, tries)
+	db.AssertInvariants(t)
+
+	startDev(t, db.DSN, "--once").end(t)
+	var batches int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.batch").Scan(&batches))
+	require.Equal(t, 2, batches)
+	db.AssertInvariants(t)
+}
+
+// What is suggested at the end works as it is printed, and Ctrl-C ends all.
+func TestDevSuggestionsWork(t *testing.T) {
+	t.Parallel()
+	db := testdb.NewEmpty(t)
+	run := startDev(t, db.DSN)
+	run.out.await(t, "Ctrl-C stops everything.")
+	text := run.out.String()
+	service, receiver := run.value(t, "service"), run.value(t, "receiver")
+
+	// The graph of one's own: from -d ' to the next '.
+	_, rest, found := strings.Cut(text, "curl -s "+service+"/task -H 'Content-Type: application/json' -d '")
+	require.True(t, found)
+	body, _, found := strings.Cut(rest, "'")
+	require.True(t, found)
+	require.True(t, json.Valid([]byte(body)), body)
+	require.Equal(t, http.StatusCreated, post(t, service+"/task", body))
+	run.out.await(t, "on_start of nap, answered Accepted")
+
+	require.Contains(t, text, demo.WatchSQL)
+	require.Contains(t, text, demo.CancelSQL)
+	var name, status, reason string
+	require.Eventually(t, func() bool {
+		// The row is Running as soon as the service has recorded the answer, a moment after the receiver gave it.
+		return db.Pool.QueryRow(t.Context(), demo.CancelSQL).Scan(&name, &status, &reason) == nil
+	}, time.Minute, 20*time.Millisecond)
+	require.Equal(t, []string{"nap", "Canceled", "Canceled"}, []string{name, status, reason})
+	run.out.await(t, "on_cancel of nap")
+	run.out.await(t, "on_failure of after-nap")
+
+	// The same graph once more.
+	resp, err := http.Get(receiver + "/graph")
+	require.NoError(t, err)
+	graph, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusCreated, post(t, service+"/task", string(graph)))
+	http.DefaultClient.CloseIdleConnections()
+
+	run.stop()
+	run.end(t)
+	require.Contains(t, run.out.String(), "stopping")
+	db.AssertInvariants(t)
+}
+
+func post(t *testing.T, url, body string) int {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode
+}
+
+// A server of its own: made at the first start, found again at the second, refused while another process has it.
+func TestDevOwnDatabase(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/tmp", "dev-test-") // the server's account must be able to enter it
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	out := newOutput()
+	c := devCmd{Dir: dir, screen: demo.NewPlainScreen(out)}
+
+	db, err := c.startDatabase(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "postgres"), db.dir)
+	require.Contains(t, db.psql, `psql "`+db.url+`"`)
+	conn := testdb.ConnectTo(t, db.url)
+	_, err = conn.Exec(t.Context(), "create table kept ()")
+	require.NoError(t, err)
+	_, err = c.startDatabase(t.Context())
+	require.ErrorContains(t, err, "it runs already, from this folder")
+	require.NoError(t, conn.Close(t.Context()))
+	require.NoError(t, db.stop())
+
+	db, err = c.startDatabase(t.Context())
+	require.NoError(t, err)
+	conn = testdb.ConnectTo(t, db.url)
+	_, err = conn.Exec(t.Context(), "select from kept")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+	require.NoError(t, db.stop())
+	require.Contains(t, out.String(), "with the data of the run before")
+}

@@ -1,0 +1,221 @@
+// Package app wires the parts of a replica together and runs them: database, migrations, loops, HTTP, in this order; and
+// at a stop in reverse, so that nothing that was begun is lost.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/taskrunner/taskrunner/internal/api"
+	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/handle"
+	"github.com/taskrunner/taskrunner/internal/metrics"
+	"github.com/taskrunner/taskrunner/internal/notify"
+	"github.com/taskrunner/taskrunner/internal/store"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// Options are what a caller decides beyond the settings.
+type Options struct {
+	Version  string         // of the program
+	Log      *slog.Logger   // nil: slog.Default()
+	Listener net.Listener   // serves instead of PORT; closed at the end
+	Ready    func(net.Addr) // called once requests are served; may be nil
+}
+
+// replica is a running process.
+type replica struct {
+	config   config.Config
+	options  Options
+	log      *slog.Logger
+	store    *store.Store
+	handles  *handle.Signer
+	metrics  *metrics.Metrics
+	listener *notify.Listener
+	claims   bool // the schema is this program's, so it may claim
+	draining atomic.Bool
+
+	wakeStart atomic.Pointer[func()]
+}
+
+// Run runs a replica until the context ends and then drains it: no new claims, /ready says so, open requests and webhook
+// calls get DRAIN_TIMEOUT_SECS. The settings have been checked. It returns nil after a drain, and an error when the
+// database does not come, does not fit, or HTTP cannot be served.
+func Run(ctx context.Context, c config.Config, o Options) error {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New()}
+	socket, err := r.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	if err := r.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop before it had begun
+		}
+		return err
+	}
+	defer r.store.Close()
+	return r.run(ctx, socket)
+}
+
+func (r *replica) listen(ctx context.Context) (net.Listener, error) {
+	if r.options.Listener != nil {
+		return r.options.Listener, nil
+	}
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(r.config.Port)))
+	if err != nil {
+		return nil, fmt.Errorf("PORT: %w", err)
+	}
+	return socket, nil
+}
+
+// open connects to the database, brings it to this program's schema and reads what the process needs of it.
+func (r *replica) open(ctx context.Context) (err error) {
+	if r.claims, err = prepareDatabase(ctx, r.config.Database, r.log); err != nil {
+		return err
+	}
+	c := r.config
+	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
+		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: bool(c.PoolPreparedStatements),
+		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
+		OnTransitions: r.noteTransitions, Log: r.log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			r.store.Close()
+		}
+	}()
+	if r.handles, err = r.signer(ctx); err != nil {
+		return err
+	}
+	return r.saveSettings(ctx)
+}
+
+func (r *replica) signer(ctx context.Context) (*handle.Signer, error) {
+	var keys [][]byte
+	for _, secret := range r.config.AuthHandleSecrets {
+		keys = append(keys, []byte(secret))
+	}
+	if len(keys) == 0 {
+		key, err := r.store.HandleKey(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the handle key: %w", err)
+		}
+		keys = [][]byte{key}
+	}
+	return handle.New(r.config.BaseURL(), keys)
+}
+
+// saveSettings stores what triggers need. The last start wins, so a difference is worth a line. A replica that may not
+// claim belongs to an older version and leaves them.
+func (r *replica) saveSettings(ctx context.Context) error {
+	if !r.claims {
+		return nil
+	}
+	settings := store.Settings{
+		DeadEndCancel: bool(r.config.DeadEndCancelEnabled), WebhookMaxAttempts: r.config.WebhookMaxAttempts,
+		StartMaxAttempts: r.config.WebhookStartMaxAttempts,
+	}
+	before, err := r.store.SaveSettings(ctx, settings)
+	if err != nil {
+		return fmt.Errorf("save settings: %w", err)
+	}
+	if before != settings {
+		r.log.Info("settings in the database changed", "before", before, "now", settings)
+	}
+	return nil
+}
+
+// noteTransitions counts status changes, and wakes the own start loop for tasks that became Pending: the notification
+// would come too, but later.
+func (r *replica) noteTransitions(changes []task.Transition) {
+	r.metrics.Transitions(changes)
+	wake := r.wakeStart.Load()
+	if wake == nil {
+		return
+	}
+	for _, c := range changes {
+		if c.To == task.Pending && c.From != task.Claimed {
+			(*wake)()
+			return
+		}
+	}
+}
+
+// run serves until the context ends, then drains.
+func (r *replica) run(ctx context.Context, socket net.Listener) error {
+	handler, err := api.New(api.Config{
+		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes,
+		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
+		Metrics: r.metrics.Handler(), Observe: r.metrics.Request,
+		Ready: func() (bool, string) { return !r.draining.Load(), "shutting down" },
+		ListenerState: func() string {
+			if r.listener != nil && r.listener.Connected() {
+				return "connected"
+			}
+			return "polling"
+		},
+		Created: func(tasks []task.Task) { r.metrics.TasksCreated(len(tasks)) },
+	})
+	if err != nil {
+		return err
+	}
+
+	// Draining begins with the end of ctx, or when something fails; work goes on until its own end.
+	drain, stop := context.WithCancel(ctx)
+	defer stop()
+	context.AfterFunc(drain, func() { r.draining.Store(true) })
+	group, broken := errgroup.WithContext(context.WithoutCancel(ctx))
+	context.AfterFunc(broken, stop)
+	group.Go(func() error { return r.serve(drain, handler, socket) })
+	if r.claims && bool(r.config.WorkerEnabled) {
+		w := r.newWork()
+		group.Go(func() error { return w.run(drain) })
+	} else {
+		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", bool(r.config.WorkerEnabled))
+	}
+	r.log.Info("ready", "address", socket.Addr().String(), "version", r.options.Version)
+	if r.options.Ready != nil {
+		r.options.Ready(socket.Addr())
+	}
+	err = group.Wait()
+	r.log.Info("stopped")
+	return err
+}
+
+// serve answers requests until drain ends, and those that are open then until the drain timeout.
+func (r *replica) serve(drain context.Context, handler http.Handler, socket net.Listener) error {
+	server := api.Server(handler, r.log)
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(socket) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-drain.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), r.config.DrainTimeout())
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		r.log.Warn("giving up open requests", "error", err)
+		server.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/taskrunner/taskrunner/internal/chores"
+	"github.com/taskrunner/taskrunner/internal/notify"
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/webhook"
+	"github.com/taskrunner/taskrunner/internal/worker"
+)
+
+// leaveTimeout bounds the good-bye of a replica; without it the others notice by the silence.
+const leaveTimeout = 5 * time.Second
+
+// work is the part of a replica that claims: its loops, its pulse and chores, and the listener that wakes them.
+type work struct {
+	replica *replica
+	id      uuid.UUID
+	client  *webhook.Client
+	start   *worker.StartLoop
+	deliver *worker.DeliverLoop
+	chores  *chores.Chores
+}
+
+func (r *replica) newWork() *work {
+	c := r.config
+	w := &work{replica: r, id: uuid.New()}
+	r.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
+	w.client = webhook.New(webhook.Config{
+		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
+		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Observer: r.metrics,
+	})
+	w.start = worker.NewStartLoop(worker.StartConfig{
+		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),
+		Backoff: c.StartBackoff(), Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
+		Notified: r.listener.Subscribe("start"), Observer: r.metrics, Log: r.log,
+	}, r.store, w.client)
+	w.deliver = worker.NewDeliverLoop(worker.DeliverConfig{
+		Replica: w.id, Slots: c.WebhookDeliveryConcurrency, CallTimeout: c.Webhook.Timeout(),
+		Backoff: task.Backoff{
+			Base: time.Duration(c.WebhookBackoffSecs) * time.Second, Factor: c.WebhookBackoffFactor,
+			Max: time.Duration(c.WebhookBackoffMaxSecs) * time.Second,
+		},
+		Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
+		Notified: r.listener.Subscribe("deliver"), Observer: r.metrics, Log: r.log,
+	}, r.store, w.client)
+	w.chores = chores.New(chores.Config{
+		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
+		FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle,
+		WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
+	}, r.store)
+	wake := w.start.Wake
+	r.wakeStart.Store(&wake)
+	return w
+}
+
+// replicaName tells people which process a replica is.
+func replicaName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
+}
+
+// run works until drain ends, and then until the open calls are settled. The pulse begins before the first claim, so
+// that somebody would miss this replica, and ends after the last one is settled.
+func (w *work) run(drain context.Context) error {
+	defer w.client.Close()
+	pulse, endPulse := context.WithCancel(context.WithoutCancel(drain))
+	defer endPulse()
+	group := errgroup.Group{}
+	group.Go(func() error { return w.chores.Run(pulse, drain) })
+	group.Go(func() error { return w.replica.listener.Run(drain) })
+
+	select {
+	case <-w.chores.Registered():
+		loops := errgroup.Group{}
+		loops.Go(func() error { return w.start.Run(drain) })
+		loops.Go(func() error { return w.deliver.Run(drain) })
+		if err := loops.Wait(); err != nil {
+			return err
+		}
+	case <-drain.Done():
+	}
+	endPulse()
+	err := group.Wait()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), leaveTimeout)
+	defer cancel()
+	if leaveErr := w.replica.store.Leave(ctx, w.id); leaveErr != nil {
+		w.replica.log.Warn("could not say good-bye to the database, the others will notice", "error", leaveErr)
+	}
+	return err
+}
