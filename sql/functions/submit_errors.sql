@@ -56,7 +56,7 @@ begin
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(g.task -> x.key) = 'array' then g.task -> x.key else '[]' end) with ordinality a (value, n)
   ), action_fault (i, place, path, message, code) as (
-    select a.i, a.place, a.path || f.path, f.message, 'TR007'
+    select a.i, a.place, a.path || f.path, f.message, taskrunner_private.webhook_error_code(f.message)
     from action a
     cross join lateral (select
       case when a.value is null or jsonb_typeof(a.value) <> 'object' or a.value -> 'kind' is distinct from '"Webhook"'

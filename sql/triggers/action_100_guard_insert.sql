@@ -1,6 +1,6 @@
 -- Shape of a webhook. The condition lets the plain case pass without calling anything; it is evaluated as whoever runs
 -- the statement, and believes a cause only when that is the owner of the schema. The function then finds the words.
--- SQLSTATEs: TR001 (protected column), TR007.
+-- SQLSTATEs: TR001 (protected column), TR006 (sizes), TR007.
 create or replace function taskrunner_private.action_guard_insert() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10,7 +10,7 @@ begin
     raise exception 'action %: column attempt is set by the engine', new.id using errcode = 'TR001';
   elsif v_error is not null then
     raise exception 'task %: params: %', new.task_id, v_error
-      using errcode = 'TR007', detail = jsonb_build_array('params: ' || v_error)::text;
+      using errcode = taskrunner_private.webhook_error_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
   end if;
   return new;
 end $$;

@@ -24,20 +24,21 @@ begin
         is distinct from (o.status, o.priority, o.run_at)),
       array_agg(n.id) filter (where o.active and not n.active),
       array_agg(n.id) filter (where n.active and not o.active),
-      array_agg(n.id) filter (where n.active and o.active and (n.status, n.timeout) is distinct from (o.status, o.timeout)),
+      array_agg(n.id) filter (where n.active and o.active and ((n.status, n.timeout) is distinct from (o.status, o.timeout)
+        or n.last_updated < o.last_updated)),
       array_agg(n.id) filter (where n.ended and not o.ended)
     from (
-      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
         taskrunner_private.is_terminal(status) as ended,
         not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
       from new_rows) n
     join (
-      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
         taskrunner_private.is_terminal(status) as ended,
         not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
       from old_rows) o using (id)
     where (n.status, n.priority, n.run_at, n.timeout, n.active)
-      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active) or n.last_updated < o.last_updated
   $q$ into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended;
 
   if v_left_queue is not null then
@@ -74,7 +75,7 @@ begin
     where t.id = any(v_entered_active);
   end if;
   if v_due is not null then
-    -- Resumed, paused or given another timeout. A paused Running task never times out; a paused claim can go stale.
+    -- Resumed, paused, given another timeout, or its last sign of life set back. A paused Running task never times out; a paused claim can go stale.
     update taskrunner_private.active_task a
     set due_at = case
       when t.paused_from = 'Running' then 'infinity'
