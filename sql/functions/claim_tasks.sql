@@ -26,10 +26,8 @@ begin
   perform taskrunner_private.begin_counts();
   v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
-    -- It finds those of the first look again, since they are locked by this very transaction.
-    v_candidates := (
-      select (array_agg(distinct c.id))[1 : p_limit]
-      from unnest(v_candidates || taskrunner_private.claim_candidates(p_limit, '{}', '{}')) as c (id));
+    -- From the start: the first look's rows are found again, since this very transaction holds them.
+    v_candidates := taskrunner_private.claim_candidates(p_limit, '{}', '{}');
   end if;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
