@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -44,11 +45,16 @@ type testBundle struct {
 
 func setup(t *testing.T, change ...func(*api.Config)) *testBundle {
 	t.Helper()
+	return setupStore(t, func(*store.Options) {}, change...)
+}
+
+func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.Config)) *testBundle {
+	t.Helper()
 	b := &testBundle{db: testdb.New(t), replica: uuid.New()}
 	var err error
-	b.store, err = store.Open(t.Context(), b.db.Login(t, "taskrunner_service"), store.Options{
-		MaxConns: 4, PreparedStatements: true, AcquireTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler),
-	})
+	o := store.Options{MaxConns: 4, PreparedStatements: true, AcquireTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	options(&o)
+	b.store, err = store.Open(t.Context(), b.db.Login(t, "taskrunner_service"), o)
 	require.NoError(t, err)
 	t.Cleanup(b.store.Close)
 	b.handles, err = handle.New("https://runner.example.com", [][]byte{[]byte("new key"), []byte("old key")})
@@ -232,6 +238,21 @@ func (b *testBundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
 	_, err := b.db.Pool.Exec(t.Context(), sql, args...)
 	require.NoError(t, err)
+}
+
+// reachable lets the database take connections, or ends them all and takes no more.
+func (b *testBundle) reachable(t *testing.T, reachable bool) {
+	t.Helper()
+	u, err := url.Parse(b.db.DSN)
+	require.NoError(t, err)
+	u.Path = "/postgres"
+	conn := testdb.ConnectTo(t, u.String())
+	_, err = conn.Exec(t.Context(), fmt.Sprintf("alter database %s allow_connections %t", b.db.Name, reachable))
+	require.NoError(t, err)
+	if !reachable {
+		_, err = conn.Exec(t.Context(), "select pg_terminate_backend(pid, 20000) from pg_stat_activity where datname = $1", b.db.Name)
+		require.NoError(t, err)
+	}
 }
 
 func TestNewNeedsItsParts(t *testing.T) {

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 	"github.com/taskrunner/taskrunner/internal/api"
 	"github.com/taskrunner/taskrunner/internal/store"
 )
-
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
@@ -27,8 +25,7 @@ func TestHealth(t *testing.T) {
 	require.Contains(t, a.Body, `"listener":"polling"`)
 	require.JSONEq(t, `{"status": "ready"}`, b.ok(t, http.StatusOK, "GET", "/ready", nil, nil).Body)
 
-	b.exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()", b.db.Name)
-	b.exec(t, fmt.Sprintf("alter database %s allow_connections false", b.db.Name))
+	b.reachable(t, false)
 	a = b.ok(t, http.StatusServiceUnavailable, "GET", "/health", nil, nil)
 	require.Contains(t, a.Body, `{"status":"degraded","database":"unhealthy",`)
 	a = b.ok(t, http.StatusServiceUnavailable, "GET", "/ready", nil, nil)
@@ -45,10 +42,11 @@ func TestNotReady(t *testing.T) {
 
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(c *api.Config) { c.Store = small(t, c.Store) })
+	// A store with a single connection, which a locked task keeps busy.
+	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout = 1, 50*time.Millisecond })
 	id := b.submit(t, entry("a"))[0].ID
 	holder := b.db.Connect(t)
-	_, err = holder.Exec(t.Context(), "begin")
+	_, err := holder.Exec(t.Context(), "begin")
 	require.NoError(t, err)
 	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
 	require.NoError(t, err)
@@ -83,4 +81,3 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, "text/plain", a.Header.Get("Content-Type"))
 	b.fails(t, http.StatusMethodNotAllowed, "POST", "/metrics", nil)
 }
-

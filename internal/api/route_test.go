@@ -1,16 +1,16 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
-
-	"bufio"
-	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -25,7 +25,7 @@ func TestRouting(t *testing.T) {
 	id := uuid.NewString()
 	for _, path := range []string{
 		"/", "/nothing", "/task/", "/health/", "/task/" + id + "/", "/task//" + id, "//task", "/task/../task", "/./task",
-		"/task/" + id + "/deliveries", "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/metrics", "/task/%2e%2e/health",
+		"/task/" + id + "/deliveries", "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/metrics", "/task/%2e%2e/health", "/task/%2F",
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			f := b.fails(t, http.StatusNotFound, method, path, nil)
@@ -92,7 +92,7 @@ func TestPathUUIDs(t *testing.T) {
 	for _, spelling := range []string{
 		"x", "0", hex[1:], plain + "0", "(" + plain + ")", "{" + hex + "}", "urn:uuid:" + hex, "uuid:urn:" + plain,
 		strings.Replace(plain, "-", "_", 1), plain[:35] + "g", "%00", hex[:31] + "%00", strings.Repeat("é", 18), plain + "%20",
-		"-" + hex[:31], "null", "%2F", strings.Repeat("a", 5000),
+		"-" + hex[:31], "null", "x%2Fy", strings.Repeat("a", 5000),
 	} {
 		for _, path := range []string{"/task/", "/batch/", "/dag/"} {
 			f := b.fails(t, http.StatusBadRequest, "GET", path+spelling, nil)
@@ -155,8 +155,7 @@ func TestUnavailable(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.running(t)
-	b.exec(t, "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()", b.db.Name)
-	b.exec(t, fmt.Sprintf("alter database %s allow_connections false", b.db.Name))
+	b.reachable(t, false)
 	for _, r := range []struct {
 		method, path string
 		body         any
@@ -170,7 +169,7 @@ func TestUnavailable(t *testing.T) {
 		require.Equal(t, "2", a.Header.Get("Retry-After"))
 		require.NotContains(t, f.Error, "127.0.0.1")
 	}
-	b.exec(t, fmt.Sprintf("alter database %s allow_connections true", b.db.Name))
+	b.reachable(t, true)
 	b.ok(t, http.StatusOK, "GET", "/task/"+id.String(), nil, nil)
 }
 
@@ -215,9 +214,7 @@ func (s blockingStore) Task(ctx context.Context, _ uuid.UUID) (task.Task, error)
 
 func TestServerHasTimeouts(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	s := api.Server(http.NotFoundHandler(), nil)
-	require.NotNil(t, b)
+	s := api.Server(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	require.Positive(t, s.ReadHeaderTimeout)
 	require.Positive(t, s.ReadTimeout)
 	require.Greater(t, s.WriteTimeout, s.ReadTimeout)

@@ -3,23 +3,10 @@ package config_test
 import (
 	"testing"
 
-	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/config"
 )
-
-// parse reads settings as serve does, from the environment of the test and from flags.
-func parse(t *testing.T, args ...string) (config.Config, error) {
-	t.Helper()
-	var cli struct {
-		Config config.Config `embed:""`
-	}
-	parser, err := kong.New(&cli, append(config.Mappers(), config.Groups())...)
-	require.NoError(t, err)
-	_, err = parser.Parse(args)
-	return cli.Config, err
-}
 
 func required(t *testing.T) {
 	t.Setenv("DATABASE_URL", "postgres://u:p@127.0.0.1:5432/d")
@@ -28,7 +15,7 @@ func required(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	required(t)
-	c, err := parse(t)
+	c, err := config.Parse()
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	require.Equal(t, 8085, c.Port)
@@ -44,7 +31,7 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	t.Setenv("POOL_MAX_SIZE", "20")
 	t.Setenv("WORKER_ENABLED", "0")
 	t.Setenv("AUTH_HANDLE_SECRETS", " first-secret-of-16, second-secret-of-16 ,")
-	c, err := parse(t, "--pool-max-size", "30", "--worker-enabled", "true", "--listen-database-url=postgres://direct/d")
+	c, err := config.Parse("--pool-max-size", "30", "--worker-enabled", "true", "--listen-database-url=postgres://direct/d")
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	require.Equal(t, 30, c.PoolMaxSize)
@@ -52,7 +39,7 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	require.Equal(t, config.List{"first-secret-of-16", "second-secret-of-16"}, c.AuthHandleSecrets)
 	require.Equal(t, "postgres://direct/d", c.Direct())
 
-	c, err = parse(t)
+	c, err = config.Parse()
 	require.NoError(t, err)
 	require.Equal(t, 20, c.PoolMaxSize)
 	require.False(t, bool(c.WorkerEnabled))
@@ -65,7 +52,7 @@ func TestMalformedValuesNameTheSetting(t *testing.T) {
 	} {
 		t.Run(flag, func(t *testing.T) {
 			required(t)
-			_, err := parse(t, "--"+flag, value)
+			_, err := config.Parse("--"+flag, value)
 			require.ErrorContains(t, err, "--"+flag)
 			var valueErr *config.ValueError
 			require.ErrorAs(t, err, &valueErr)
@@ -74,7 +61,7 @@ func TestMalformedValuesNameTheSetting(t *testing.T) {
 	t.Run("environment", func(t *testing.T) {
 		required(t)
 		t.Setenv("PORT", "http")
-		_, err := parse(t)
+		_, err := config.Parse()
 		require.ErrorContains(t, err, "PORT")
 	})
 }
@@ -96,7 +83,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			required(t)
-			c, err := parse(t, tc.args...)
+			c, err := config.Parse(tc.args...)
 			require.NoError(t, err)
 			err = c.Check()
 			for _, want := range tc.want {
@@ -109,7 +96,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 func TestSecretsAreNotRepeated(t *testing.T) {
 	required(t)
 	const secret = "hunter2"
-	c, err := parse(t, "--auth-handle-secrets", "long-enough-secret,"+secret, "--database-url", "postgres://u:"+secret+"@h:port/d",
+	c, err := config.Parse("--auth-handle-secrets", "long-enough-secret,"+secret, "--database-url", "postgres://u:"+secret+"@h:port/d",
 		"--listen-database-url", "host=h password="+secret+" port=no")
 	require.NoError(t, err)
 	err = c.Check()

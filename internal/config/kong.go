@@ -43,6 +43,7 @@ func Groups() kong.Option {
 		{Key: "worker", Title: "Workers"},
 		{Key: "webhook", Title: "Webhooks"},
 		{Key: "log", Title: "Log"},
+		{Key: "dev", Title: "Demo"},
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -156,10 +157,13 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// launch starts the server process and waits until it answers. With a port of its own choice it tries again when
-// somebody else took that port in between.
+// launch starts the server process and waits until it answers. It tries again when somebody else took the port that was
+// free a moment before, and while processes of a server that was killed are still at their end.
 func (s *Server) launch(ctx context.Context, bins binaries, acct account, cfg Config) error {
-	const tries = 5
+	const (
+		tries = 20
+		pause = 250 * time.Millisecond
+	)
 	for try := 1; ; try++ {
 		if cfg.Port == 0 {
 			port, err := freePort()
@@ -175,15 +179,18 @@ func (s *Server) launch(ctx context.Context, bins binaries, acct account, cfg Co
 		if err == nil {
 			break
 		}
-		s.end(context.Background(), syscall.SIGQUIT)
-		taken := !portFree(s.port)
-		if cfg.Port != 0 || !taken || try == tries || ctx.Err() != nil {
+		_ = s.end(context.Background(), syscall.SIGQUIT)
+		portTaken := cfg.Port == 0 && !portFree(s.port)
+		// PostgreSQL names this state in its log only.
+		dying := s.reused && strings.Contains(tail(s.layout.log), "pre-existing shared memory block")
+		if !portTaken && !dying || try == tries || ctx.Err() != nil {
 			return fmt.Errorf("devpg: PostgreSQL on port %d: %w", s.port, err)
 		}
+		time.Sleep(pause)
 	}
 	g, err := startGuardian(s.layout, s.process.Pid, s.temporary, acct)
 	if err != nil {
-		s.end(context.Background(), syscall.SIGQUIT)
+		_ = s.end(context.Background(), syscall.SIGQUIT)
 		return err
 	}
 	s.guardian = g

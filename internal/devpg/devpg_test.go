@@ -166,6 +166,15 @@ func TestOwnerKilled(t *testing.T) {
 			20*time.Second, 20*time.Millisecond)
 	})
 
+	t.Run("the guardian removes a temporary server that died before", func(t *testing.T) {
+		t.Parallel()
+		h := startHelper(t, "")
+		require.NoError(t, syscall.Kill(h.postmaster, syscall.SIGKILL))
+		h.kill(t)
+		require.Eventually(t, func() bool { _, err := os.Stat(h.dir); return errors.Is(err, os.ErrNotExist) },
+			20*time.Second, 20*time.Millisecond)
+	})
+
 	t.Run("without the guardian the next start ends the server", func(t *testing.T) {
 		t.Parallel()
 		dir := filepath.Join(openDir(t), "pg")

@@ -21,10 +21,11 @@ type guardian struct {
 // is compared with PostgreSQL's own file first, because it may have been given to another process.
 const guardianScript = `
 read -r _
-read -r pid <"$1/postmaster.pid" && [ "$pid" = "$2" ] || exit 0
-kill -INT "$pid"
-tries=0
-while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+if read -r pid <"$1/postmaster.pid" && [ "$pid" = "$2" ]; then
+  kill -INT "$pid"
+  tries=0
+  while kill -0 "$pid" 2>/dev/null && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+fi
 [ -z "$3" ] || rm -rf "$3"
 `
 

@@ -115,6 +115,9 @@ func (m *migration) up(ctx context.Context) (Result, error) {
 	if err := m.session.requireDirect(ctx); err != nil {
 		return Result{}, err
 	}
+	if err := m.session.liftTimeouts(ctx); err != nil {
+		return Result{}, err
+	}
 	unlock, err := m.session.lock(ctx, m.log)
 	if err != nil {
 		return Result{}, err

@@ -83,6 +83,19 @@ func (s *session) use(ctx context.Context, f func(conn *pgx.Conn) error) error {
 	})
 }
 
+// liftTimeouts undoes limits that the user or the database sets for everyday statements: a migration of much data takes
+// long. They hold for this session only.
+func (s *session) liftTimeouts(ctx context.Context) error {
+	return s.use(ctx, func(conn *pgx.Conn) error {
+		for _, setting := range []string{"statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"} {
+			if _, err := conn.Exec(ctx, "set "+setting+" = 0"); err != nil {
+				return fmt.Errorf("set %s: %w", setting, err)
+			}
+		}
+		return nil
+	})
+}
+
 // lock takes the migration lock, waiting for whoever holds it until the context ends.
 //
 // It is tried again and again, never waited for: a waiting pg_advisory_lock is a statement with a snapshot, and
@@ -91,8 +104,8 @@ func (s *session) lock(ctx context.Context, log *slog.Logger) (unlock func(), er
 	const (
 		pause    = 100 * time.Millisecond
 		reminder = 30 * time.Second
+		waiting  = "waiting for another process that migrates this database"
 	)
-	const waiting = "waiting for another process that migrates this database"
 	var logged time.Time
 	for {
 		var got bool

@@ -287,6 +287,14 @@ func TestUpRetriesLocks(t *testing.T) {
 	require.Equal(t, allCode, b.ran())
 }
 
+// Limits for everyday statements do not hold for migrations.
+func TestUpLiftsTimeouts(t *testing.T) {
+	b := setup(t)
+	b.exec("alter database " + b.db.Name + " set statement_timeout = 300")
+	_, err := b.up(map[string]string{"migrations/00003_slow.sql": "-- +goose Up\nselect pg_sleep(0.6);"})
+	require.NoError(t, err)
+}
+
 // The lock lives with the connection: work must not go on with another one.
 func TestUpDoesNotReconnect(t *testing.T) {
 	b := setup(t)

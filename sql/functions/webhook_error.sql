@@ -11,8 +11,8 @@ begin
     when jsonb_typeof(p_params) <> 'object' then 'must be an object'
     when coalesce(jsonb_typeof(p_params -> 'url'), 'null') = 'null' then 'url is required'
     when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
-    when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$' then 'url must be an absolute http or https URL'
     when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
+    when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$' then 'url must be an absolute http or https URL'
     when coalesce(jsonb_typeof(p_params -> 'verb'), 'null') = 'null' then 'verb is required'
     when jsonb_typeof(p_params -> 'verb') <> 'string'
       or p_params ->> 'verb' not in ('Get', 'Post', 'Delete', 'Put', 'Patch')
@@ -23,16 +23,16 @@ begin
     return v_error;
   end if;
   return (
-    select 'headers: ' || to_json(h.key) || ' ' || fault.message
+    select 'headers: ' || to_json(left(h.key, 256)) || ' ' || fault.message
     from jsonb_each(p_params -> 'headers') h
     cross join lateral (select case
+      when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
       when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
       when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
         'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
         'transfer-encoding', 'connection') then 'is set by Task Runner'
       when jsonb_typeof(h.value) <> 'string' then 'must be a string'
-      when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character'
-      when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long' end) fault (message)
+      when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character' end) fault (message)
     where fault.message is not null
     order by h.key
     limit 1);
