@@ -17,6 +17,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/app"
 	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/demo"
+	"github.com/taskrunner/taskrunner/internal/migrate"
 )
 
 // devCmd starts everything one needs to see Task Runner at work, shows a graph of tasks run, and stays up.
@@ -88,7 +89,7 @@ func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Lo
 	defer cancel(nil)
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- app.Run(ctx, c.Config, app.Options{Listener: listener, Log: log, Ready: func(net.Addr) { close(ready) }})
+		ended <- app.Run(ctx, c.Config, app.Options{Version: version, Log: log, Listener: listener, Ready: func(net.Addr) { close(ready) }})
 	}()
 	go func() {
 		select {
@@ -118,6 +119,8 @@ func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Lo
 	err = <-ended
 	stopReceiver()
 	switch {
+	case errors.Is(err, migrate.ErrRevision) && db.dir != "":
+		return fmt.Errorf("the service: %w (rm -rf %s makes a new one)", err, shortPath(db.dir))
 	case err != nil:
 		return fmt.Errorf("the service: %w", err)
 	case cause != nil && !errors.Is(cause, context.Canceled):

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -17,8 +17,16 @@ import (
 	"github.com/taskrunner/taskrunner/internal/config"
 )
 
-// version is set at link time; else the module's version is shown.
-var version = "dev"
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it failed, a setting is wrong, or check has found something
+	exitUsage  = 2 // no such command or flag
+)
+
+const description = `A DAG engine inside PostgreSQL with webhooks around it.
+
+Every setting is a flag and an environment variable; flags win. Exit codes: 0 done; 1 failed, a setting is wrong, or check found something; 2 the command line is wrong.`
 
 // cli is the command line.
 type cli struct {
@@ -30,54 +38,47 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// errBroken is an answer, not a failure: check has found something.
-var errBroken = errors.New("invariants are broken")
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 
-func main() { os.Exit(run(os.Args[1:])) }
-
-// run is the program without its exit: 0 success, 1 failure or a check that found something, 2 wrong usage.
-func run(args []string) int {
-	if version == "dev" {
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-			version = info.Main.Version
-		}
-	}
-	options := append([]kong.Option{
-		kong.Name("taskrunner"),
-		kong.Description("A DAG engine inside PostgreSQL. Exit codes: 0 success, 1 failure or a check that found something, 2 wrong usage."),
-		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ",")},
-		config.Groups(),
-	}, config.Mappers()...)
-	var c cli
-	parser, err := kong.New(&c, options...)
+// run is the program without its exit. Errors go to stderr.
+func run(args []string, stderr io.Writer) int {
+	parser, err := newParser(new(cli))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "taskrunner:", err)
-		return 2
+		panic(err) // a tag in the source is wrong
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "taskrunner:", err)
-		var value *config.ValueError
-		if errors.As(err, &value) {
-			return 1 // a setting, from the environment perhaps
-		}
-		return 2
+		fmt.Fprintln(stderr, "taskrunner:", err)
+		return parseExit(err)
 	}
+	// The first signal asks to stop; what comes after it ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "taskrunner:", err)
-		return 1
+		fmt.Fprintln(stderr, "taskrunner:", err)
+		return exitFailed
 	}
-	return 0
+	return exitOK
 }
 
-// versionCmd prints the version.
-type versionCmd struct{}
+func newParser(c *cli) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("taskrunner"),
+		kong.Description(description),
+		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ",")},
+		config.Groups(),
+	}, config.Mappers()...)...)
+}
 
-// Run prints it.
-func (versionCmd) Run() error {
-	fmt.Println("taskrunner", version)
-	return nil
+// parseExit tells a setting that cannot be read from a command line that cannot be understood. Kong has an exit code of
+// its own for the latter; what is left are values from the environment.
+func parseExit(err error) int {
+	var valueErr *config.ValueError
+	var parseErr *kong.ParseError
+	if errors.As(err, &valueErr) || errors.As(err, &parseErr) && parseErr.ExitCode() == 1 {
+		return exitFailed
+	}
+	return exitUsage
 }

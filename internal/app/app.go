@@ -19,7 +19,6 @@ import (
 	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/metrics"
-	"github.com/taskrunner/taskrunner/internal/notify"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
@@ -34,17 +33,16 @@ type Options struct {
 
 // replica is a running process.
 type replica struct {
-	config   config.Config
-	options  Options
-	log      *slog.Logger
-	store    *store.Store
-	handles  *handle.Signer
-	metrics  *metrics.Metrics
-	listener *notify.Listener
-	claims   bool // the schema is this program's, so it may claim
-	draining atomic.Bool
+	config  config.Config
+	options Options
+	log     *slog.Logger
+	store   *store.Store
+	handles *handle.Signer
+	metrics *metrics.Metrics
+	claims  bool // the schema is this program's, so it may claim
 
-	wakeStart atomic.Pointer[func()]
+	work     atomic.Pointer[work] // nil until it is made, and in a process that claims nothing
+	draining atomic.Bool
 }
 
 // Run runs a replica until the context ends and then drains it: no new claims, /ready says so, open requests and webhook
@@ -54,12 +52,10 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New()}
-	socket, err := r.listen(ctx)
-	if err != nil {
-		return err
+	if o.Listener != nil {
+		defer o.Listener.Close()
 	}
-	defer socket.Close()
+	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New()}
 	if err := r.open(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before it had begun
@@ -67,6 +63,11 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 		return err
 	}
 	defer r.store.Close()
+	socket, err := r.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
 	return r.run(ctx, socket)
 }
 
@@ -142,53 +143,75 @@ func (r *replica) saveSettings(ctx context.Context) error {
 }
 
 // noteTransitions counts status changes, and wakes the own start loop for tasks that became Pending: the notification
-// would come too, but later.
+// would come too, but later. A failed or stale claim that went back is scheduled or looked after by a chore.
 func (r *replica) noteTransitions(changes []task.Transition) {
 	r.metrics.Transitions(changes)
-	wake := r.wakeStart.Load()
-	if wake == nil {
-		return
-	}
 	for _, c := range changes {
 		if c.To == task.Pending && c.From != task.Claimed {
-			(*wake)()
+			r.wakeStart()
 			return
 		}
 	}
 }
 
-// run serves until the context ends, then drains.
+// noteCreated counts tasks of POST /task.
+func (r *replica) noteCreated(tasks []task.Task) {
+	r.metrics.TasksCreated(len(tasks))
+	for _, t := range tasks {
+		if t.Status == task.Pending {
+			r.wakeStart()
+			return
+		}
+	}
+}
+
+func (r *replica) wakeStart() {
+	if w := r.work.Load(); w != nil {
+		w.start.Wake()
+	}
+}
+
+// listenerState is what GET /health shows.
+func (r *replica) listenerState() string {
+	if w := r.work.Load(); w != nil && w.listener.Connected() {
+		return "connected"
+	}
+	return "polling"
+}
+
+// run works and serves until the context ends, then drains. HTTP outlives the webhook calls, because their targets report
+// here, perhaps before they answer; and load balancers read in /ready that the end is near.
 func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	handler, err := api.New(api.Config{
 		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes,
 		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
-		Metrics: r.metrics.Handler(), Observe: r.metrics.Request,
-		Ready: func() (bool, string) { return !r.draining.Load(), "shutting down" },
-		ListenerState: func() string {
-			if r.listener != nil && r.listener.Connected() {
-				return "connected"
-			}
-			return "polling"
-		},
-		Created: func(tasks []task.Task) { r.metrics.TasksCreated(len(tasks)) },
+		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,
+		Ready:         func() (bool, string) { return !r.draining.Load(), "shutting down" },
+		ListenerState: r.listenerState,
 	})
 	if err != nil {
 		return err
 	}
 
-	// Draining begins with the end of ctx, or when something fails; work goes on until its own end.
+	// Draining begins with the end of ctx, or when a part fails.
 	drain, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(drain, func() { r.draining.Store(true) })
 	group, broken := errgroup.WithContext(context.WithoutCancel(ctx))
-	context.AfterFunc(broken, stop)
-	group.Go(func() error { return r.serve(drain, handler, socket) })
+	defer context.AfterFunc(broken, stop)()
+	defer context.AfterFunc(drain, func() {
+		r.draining.Store(true)
+		r.log.Info("shutting down", "drain_timeout", r.config.DrainTimeout())
+	})()
+	worked := make(chan struct{})
 	if r.claims && bool(r.config.WorkerEnabled) {
 		w := r.newWork()
-		group.Go(func() error { return w.run(drain) })
+		r.work.Store(w)
+		group.Go(func() error { defer close(worked); return w.run(drain) })
 	} else {
+		close(worked)
 		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", bool(r.config.WorkerEnabled))
 	}
+	group.Go(func() error { return r.serve(drain, worked, handler, socket) })
 	r.log.Info("ready", "address", socket.Addr().String(), "version", r.options.Version)
 	if r.options.Ready != nil {
 		r.options.Ready(socket.Addr())
@@ -198,8 +221,12 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	return err
 }
 
-// serve answers requests until drain ends, and those that are open then until the drain timeout.
-func (r *replica) serve(drain context.Context, handler http.Handler, socket net.Listener) error {
+// httpShare is the part of the drain timeout that is kept for open requests when webhook calls take all they can get.
+const httpShare = 4
+
+// serve answers requests until drain has ended and the work is done, and those that are open then until the drain
+// timeout.
+func (r *replica) serve(drain context.Context, worked <-chan struct{}, handler http.Handler, socket net.Listener) error {
 	server := api.Server(handler, r.log)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(socket) }()
@@ -208,11 +235,17 @@ func (r *replica) serve(drain context.Context, handler http.Handler, socket net.
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-drain.Done():
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), r.config.DrainTimeout())
+	timeout := r.config.DrainTimeout()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), timeout)
 	defer cancel()
+	server.SetKeepAlivesEnabled(false) // clients go elsewhere with their next request
+	select {
+	case <-worked:
+	case <-time.After(timeout - timeout/httpShare):
+	}
 	if err := server.Shutdown(ctx); err != nil {
 		r.log.Warn("giving up open requests", "error", err)
-		server.Close()
+		_ = server.Close() // what it could fail at is over with the process
 	}
 	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)

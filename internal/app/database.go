@@ -48,6 +48,8 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 	case err == nil:
 	case denied(err) && checkErr == nil && status.State == migrate.Fits:
 		return true, nil // only grants would have been renewed
+	case denied(err) && checkErr != nil:
+		return false, fmt.Errorf("this user may not even look at the schema's version: grant taskrunner_service to it (%w)", checkErr)
 	case denied(err):
 		return false, fmt.Errorf("%w, and this user may not do it: run \"taskrunner migrate\" as the owner of the schema (%w)", errOlder, err)
 	default:

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/chores"
 	"github.com/taskrunner/taskrunner/internal/notify"
+	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 	"github.com/taskrunner/taskrunner/internal/worker"
@@ -21,18 +23,20 @@ const leaveTimeout = 5 * time.Second
 
 // work is the part of a replica that claims: its loops, its pulse and chores, and the listener that wakes them.
 type work struct {
-	replica *replica
-	id      uuid.UUID
-	client  *webhook.Client
-	start   *worker.StartLoop
-	deliver *worker.DeliverLoop
-	chores  *chores.Chores
+	log      *slog.Logger
+	store    *store.Store
+	id       uuid.UUID
+	client   *webhook.Client
+	listener *notify.Listener
+	start    *worker.StartLoop
+	deliver  *worker.DeliverLoop
+	chores   *chores.Chores
 }
 
 func (r *replica) newWork() *work {
 	c := r.config
-	w := &work{replica: r, id: uuid.New()}
-	r.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
+	w := &work{log: r.log, store: r.store, id: uuid.New()}
+	w.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
 		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Observer: r.metrics,
@@ -40,7 +44,7 @@ func (r *replica) newWork() *work {
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),
 		Backoff: c.StartBackoff(), Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
-		Notified: r.listener.Subscribe("start"), Observer: r.metrics, Log: r.log,
+		Notified: w.listener.Subscribe(notify.Start), Observer: r.metrics, Log: r.log,
 	}, r.store, w.client)
 	w.deliver = worker.NewDeliverLoop(worker.DeliverConfig{
 		Replica: w.id, Slots: c.WebhookDeliveryConcurrency, CallTimeout: c.Webhook.Timeout(),
@@ -49,15 +53,13 @@ func (r *replica) newWork() *work {
 			Max: time.Duration(c.WebhookBackoffMaxSecs) * time.Second,
 		},
 		Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
-		Notified: r.listener.Subscribe("deliver"), Observer: r.metrics, Log: r.log,
+		Notified: w.listener.Subscribe(notify.Deliver), Observer: r.metrics, Log: r.log,
 	}, r.store, w.client)
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
 		FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle,
 		WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
-	wake := w.start.Wake
-	r.wakeStart.Store(&wake)
 	return w
 }
 
@@ -78,7 +80,7 @@ func (w *work) run(drain context.Context) error {
 	defer endPulse()
 	group := errgroup.Group{}
 	group.Go(func() error { return w.chores.Run(pulse, drain) })
-	group.Go(func() error { return w.replica.listener.Run(drain) })
+	group.Go(func() error { return w.listener.Run(drain) })
 
 	select {
 	case <-w.chores.Registered():
@@ -95,8 +97,8 @@ func (w *work) run(drain context.Context) error {
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), leaveTimeout)
 	defer cancel()
-	if leaveErr := w.replica.store.Leave(ctx, w.id); leaveErr != nil {
-		w.replica.log.Warn("could not say good-bye to the database, the others will notice", "error", leaveErr)
+	if leaveErr := w.store.Leave(ctx, w.id); leaveErr != nil {
+		w.log.Warn("could not say good-bye to the database, the others will notice", "error", leaveErr)
 	}
 	return err
 }

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) { testdb.Main(m) }
 type testStore struct {
 	*store.Store
 	broken atomic.Bool
-	sweeps chan chan struct{} // each sweep of active tasks waits for its channel, if anybody listens
+	hold   atomic.Bool        // the next sweep of active tasks
+	sweeps chan chan struct{} // what the sweep that is held waits for
 }
 
 var errBroken = errors.New("broken on purpose")
@@ -37,7 +38,7 @@ func (s *testStore) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error
 }
 
 func (s *testStore) SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error) {
-	if s.sweeps != nil {
+	if s.hold.CompareAndSwap(true, false) {
 		release := make(chan struct{})
 		s.sweeps <- release
 		<-release
@@ -60,7 +61,7 @@ func setup(t *testing.T, change func(*testStore)) *bundle {
 	db := testdb.New(t)
 	real, err := store.Open(t.Context(), db.Login(t, "taskrunner_service"), store.Options{MaxConns: 4, AcquireTimeout: patience})
 	require.NoError(t, err)
-	b := &bundle{db: db, store: &testStore{Store: real}, replica: uuid.New(), started: make(chan struct{}, 1000)}
+	b := &bundle{db: db, store: &testStore{Store: real, sweeps: make(chan chan struct{}, 1)}, replica: uuid.New(), started: make(chan struct{}, 1000)}
 	if change != nil {
 		change(b.store)
 	}
@@ -164,7 +165,7 @@ func TestPulseSurvivesFailures(t *testing.T) {
 // A chore that takes long hides no heartbeat, and the heart beats on when the work is over.
 func TestHeartbeatBesideALongChore(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(s *testStore) { s.sweeps = make(chan chan struct{}) })
+	b := setup(t, func(s *testStore) { s.hold.Store(true) })
 	id := b.submit(t)
 	c := b.claim(t, b.replica)
 	require.NoError(t, b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}}))

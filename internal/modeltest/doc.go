@@ -1,0 +1,19 @@
+// Package modeltest compares the engine in sql/ with a small model of the contract (sections 5, 6 and 8.8), under random
+// graphs and random operations. It holds tests only.
+//
+//   - model_test.go and rules_test.go are the model: what a task is, and what each event does to it and to its
+//     neighbours. They know nothing of PostgreSQL.
+//   - op_*_test.go are the operations. Each can be run on a database and applied to the model, and says which SQLSTATE
+//     the contract asks for when it has to be refused.
+//   - draw_test.go chooses operations, from rapid or from a seed.
+//   - TestSequential runs one operation after the other and compares the whole database with the model after each.
+//     rapid shrinks what fails.
+//   - TestConcurrent runs operations on many connections at once, kills some of them, and takes a number from a sequence
+//     just before each commit, when all locks are held. Since the engine locks what it looks at until the commit, these
+//     numbers are an order in which the operations could have run one by one: they are applied to the model in this
+//     order, and each must have changed exactly the rows that the model says, and have given its answer. A refusal must
+//     be right at some moment between its beginning and its end.
+//
+// MODEL_SECONDS sets how long the two tests run together (50 by default), MODEL_SEED repeats the choices of
+// TestConcurrent, -rapid.seed and -rapid.failfile those of TestSequential.
+package modeltest

@@ -1,0 +1,294 @@
+package modeltest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// row is a task as the database shows it, with its rows in the private tables.
+type row struct {
+	ID            uuid.UUID `json:"id"`
+	Name          string    `json:"name"`
+	Batch         uuid.UUID `json:"batch"`
+	Seq           int64     `json:"seq"`
+	Status        status    `json:"status"`
+	PausedFrom    status    `json:"paused_from"`
+	WaitFinished  int       `json:"wait_finished"`
+	WaitSuccess   int       `json:"wait_success"`
+	Contacted     bool      `json:"contacted"`
+	Started       bool      `json:"started"`
+	Ended         bool      `json:"ended"`
+	Reason        string    `json:"reason"`
+	Priority      int       `json:"priority"`
+	Success       int64     `json:"success"`
+	Failures      int64     `json:"failures"`
+	RunAt         moment    `json:"run_at"`
+	Queue         string    `json:"queue"` // state in queued_task, "" without a row
+	QueuePriority int       `json:"queue_priority"`
+	QueueMine     bool      `json:"queue_mine"` // that row was written by the transaction that looks
+	Active        bool      `json:"active"`     // has a row in active_task
+	Replica       uuid.UUID `json:"replica"`
+	Due           bool      `json:"due"`
+	InEnded       bool      `json:"in_ended"` // has a row in ended_task
+	Touched       bool      `json:"touched"`  // last_updated is the time of the transaction that looks
+	StartedNow    bool      `json:"started_now"`
+	EndedNow      bool      `json:"ended_now"`
+}
+
+type deliveryRow struct {
+	Task      uuid.UUID `json:"task"`
+	Trigger   string    `json:"trigger"`
+	Condition string    `json:"condition"`
+	Number    int       `json:"number"`
+	Label     string    `json:"label"`
+	Status    string    `json:"status"`
+	Tries     int       `json:"tries"`
+	Due       bool      `json:"due"`   // has a row in due_delivery
+	Later     bool      `json:"later"` // its next try lies ahead
+	Lease     uuid.UUID `json:"lease"`
+}
+
+func (d deliveryRow) key() key { return key{event{d.Trigger, d.Condition}, d.Number} }
+
+// auditSchema is what the tests add to a database: the order of commits, and a look at what a transaction has changed.
+// SECURITY DEFINER, because most logins may not read private tables.
+const auditSchema = `
+create schema audit;
+grant usage on schema audit to public;
+create sequence audit.commit_seq;
+grant usage on sequence audit.commit_seq to public;
+create function audit.observe(p_all boolean) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_xid xid := pg_current_xact_id()::xid;
+begin
+  return jsonb_build_object(
+    'xid', pg_current_xact_id()::text,
+    'tasks', (
+      select jsonb_agg(jsonb_build_object(
+        'id', t.id, 'name', t.name, 'batch', t.batch_id, 'seq', t.seq, 'status', t.status,
+        'paused_from', coalesce(t.paused_from::text, ''), 'wait_finished', t.wait_finished, 'wait_success', t.wait_success,
+        'contacted', t.contacted, 'started', t.started_at is not null, 'ended', t.ended_at is not null,
+        'reason', coalesce(t.failure_reason, ''), 'priority', t.priority, 'success', t.success, 'failures', t.failures,
+        'run_at', case when t.run_at is null then '' when t.run_at > clock_timestamp() then 'ahead' else 'past' end,
+        'queue', coalesce(q.state::text, ''), 'queue_priority', q.priority, 'queue_mine', q.xmin = v_xid,
+        'active', a.task_id is not null, 'replica', a.replica_id, 'due', a.due_at <= clock_timestamp(),
+        'in_ended', e.task_id is not null, 'touched', t.last_updated = now(), 'started_now', t.started_at = now(),
+        'ended_now', t.ended_at = now()) order by t.seq)
+      from taskrunner.task t
+      left join taskrunner_private.queued_task q on q.task_id = t.id
+      left join taskrunner_private.active_task a on a.task_id = t.id
+      left join taskrunner_private.ended_task e on e.task_id = t.id
+      where p_all or t.xmin = v_xid),
+    'deliveries', (
+      select jsonb_agg(jsonb_build_object(
+        'task', d.task_id, 'trigger', d.trigger, 'condition', coalesce(d.condition::text, ''), 'number', d.number,
+        'label', substring(a.params ->> 'url' from '[^/]*$'), 'status', d.status, 'tries', d.tries,
+        'due', q.delivery_id is not null, 'later', q.next_try_at > clock_timestamp(),
+        'lease', case when q.leased_until > clock_timestamp() then q.leased_by end))
+      from taskrunner_private.delivery d
+      join taskrunner.action a on a.id = d.action_id
+      left join taskrunner_private.due_delivery q on q.delivery_id = d.id
+      where p_all or d.xmin = v_xid),
+    'released', (
+      select jsonb_agg(q.task_id) from taskrunner_private.queued_task q where q.xmin = v_xid and q.state = 'ready'),
+    'seq', nextval('audit.commit_seq'));
+end $$;
+grant execute on function audit.observe(boolean) to public;`
+
+// row is what the database has to show of a task.
+func (n *node) row() row {
+	r := row{
+		ID: n.id, Name: n.name, Batch: n.batch, Seq: n.seq, Status: n.status, PausedFrom: n.pausedFrom,
+		WaitFinished: n.waitFinished, WaitSuccess: n.waitSuccess, Contacted: n.contacted, Started: n.started,
+		Ended: n.status.Terminal(), Reason: n.reason, Priority: n.priority, Success: n.success, Failures: n.failures,
+		RunAt: n.runAt, Active: n.active(), Replica: n.claim.replica, Due: n.claim.due, InEnded: n.status.Terminal(),
+		Touched: n.touched, StartedNow: n.startedNow, EndedNow: n.endedNow,
+	}
+	switch {
+	case r.Ended || r.Active:
+	case n.status == "Waiting":
+		r.Queue = "waiting"
+	case n.status == "Paused":
+		r.Queue = "paused"
+	case n.held:
+		r.Queue = "scheduled"
+	default:
+		r.Queue = "ready"
+	}
+	if r.Queue != "" {
+		r.QueuePriority = n.priority
+	}
+	return r
+}
+
+func (n *node) deliveryRow(k key) deliveryRow {
+	d := n.deliveries[k]
+	return deliveryRow{
+		Task: n.id, Trigger: k.on.trigger, Condition: k.on.condition, Number: k.number, Label: d.label, Status: d.status,
+		Tries: d.tries, Due: k.on != onStart && d.status == "Pending", Later: d.later, Lease: d.lease,
+	}
+}
+
+// look says how much of a row can be compared.
+type look struct {
+	fresh  bool // timestamps: this transaction changed the rows
+	queue  bool // queue rows that others can change: nobody is at work
+	due    bool
+	leases bool
+}
+
+// differ compares a row with the model, "" if they are equal. A reason that the contract leaves open is taken over.
+func (n *node) differ(got row, l look) string {
+	if slices.ContainsFunc(n.reasons, func(p uuid.UUID) bool { return requiredParentFailed(p) == got.Reason }) {
+		n.reason, n.reasons = got.Reason, nil
+	}
+	want := n.row()
+	if !l.fresh {
+		got.Touched, got.StartedNow, got.EndedNow = want.Touched, want.StartedNow, want.EndedNow
+	}
+	if !l.due {
+		got.Due = want.Due
+	}
+	if !l.queue && !got.QueueMine && (got.Queue == "") == (want.Queue == "") {
+		got.Queue, got.QueuePriority = want.Queue, want.QueuePriority
+	}
+	got.QueueMine = false
+	if got == want {
+		return ""
+	}
+	return fmt.Sprintf("task %s\n    database %+v\n    model    %+v", n.name, got, want)
+}
+
+// differAll compares the whole database with the model.
+func (m *model) differAll(o observation, l look) []string {
+	var faults []string
+	rows := map[uuid.UUID]bool{}
+	for _, r := range o.Tasks {
+		rows[r.ID] = true
+		n := m.tasks[r.ID]
+		if n == nil {
+			faults = append(faults, fmt.Sprintf("task %s is in the database only: %+v", r.Name, r))
+		} else if d := n.differ(r, l); d != "" {
+			faults = append(faults, d)
+		}
+	}
+	for _, n := range m.sorted(func(n *node) bool { return !rows[n.id] }) {
+		faults = append(faults, fmt.Sprintf("task %s is in the model only", n.name))
+	}
+	type place struct {
+		task uuid.UUID
+		key  key
+	}
+	found := map[place]bool{}
+	for _, d := range o.Deliveries {
+		found[place{d.Task, d.key()}] = true
+		faults = append(faults, m.differDelivery(d, l)...)
+	}
+	for _, n := range m.sorted(func(*node) bool { return true }) {
+		for k := range n.deliveries {
+			if !found[place{n.id, k}] {
+				faults = append(faults, fmt.Sprintf("delivery %s%s is in the model only: %+v", n.name, k.suffix(), n.deliveries[k]))
+			}
+		}
+	}
+	return faults
+}
+
+func (m *model) differDelivery(got deliveryRow, l look) []string {
+	n := m.tasks[got.Task]
+	if n == nil {
+		return []string{fmt.Sprintf("delivery of an unknown task: %+v", got)}
+	}
+	if _, ok := n.deliveries[got.key()]; !ok {
+		return []string{fmt.Sprintf("delivery %s%s is in the database only: %+v", n.name, got.key().suffix(), got)}
+	}
+	want := n.deliveryRow(got.key())
+	if !l.leases {
+		got.Lease, got.Later = want.Lease, want.Later
+	}
+	if got != want {
+		return []string{fmt.Sprintf("delivery %s%s\n    database %+v\n    model    %+v", n.name, got.key().suffix(), got, want)}
+	}
+	return nil
+}
+
+// differChanged compares what a transaction has changed with what the model says it changed.
+func (m *model) differChanged(before *model, o observation) []string {
+	var faults []string
+	changed := map[uuid.UUID]bool{}
+	for _, r := range o.Tasks {
+		changed[r.ID] = true
+		n := m.tasks[r.ID]
+		if n == nil {
+			faults = append(faults, fmt.Sprintf("task %s is in the database only: %+v", r.Name, r))
+		} else if d := n.differ(r, look{fresh: true}); d != "" {
+			faults = append(faults, d)
+		}
+	}
+	for _, n := range m.sorted(func(n *node) bool { return !changed[n.id] }) {
+		old := before.tasks[n.id]
+		if old == nil || !sameTaskRow(old.row(), n.row()) {
+			faults = append(faults, fmt.Sprintf("task %s: the database left it as it was, the model changed it to %+v", n.name, n.row()))
+		}
+	}
+	written := map[uuid.UUID]map[key]bool{}
+	for _, d := range o.Deliveries {
+		if written[d.Task] == nil {
+			written[d.Task] = map[key]bool{}
+		}
+		written[d.Task][d.key()] = true
+		faults = append(faults, m.differDelivery(d, look{})...)
+	}
+	for _, n := range m.tasks {
+		old := before.tasks[n.id]
+		for k, d := range n.deliveries {
+			was, existed := delivery{}, false
+			if old != nil {
+				was, existed = old.deliveries[k]
+			}
+			if !written[n.id][k] && (!existed || was.status != d.status || was.tries != d.tries) {
+				faults = append(faults, fmt.Sprintf("delivery %s%s: the database did not write it, the model says %+v", n.name, k.suffix(), d))
+			}
+		}
+	}
+	slices.SortFunc(faults, strings.Compare)
+	return faults
+}
+
+// sameTaskRow compares what stands in the row of task itself.
+func sameTaskRow(a, b row) bool {
+	a.Queue, b.Queue, a.QueuePriority, b.QueuePriority, a.Due, b.Due, a.Replica, b.Replica = "", "", 0, 0, false, false, uuid.Nil, uuid.Nil
+	a.Touched, a.StartedNow, a.EndedNow, b.Touched, b.StartedNow, b.EndedNow = false, false, false, false, false, false
+	return a == b
+}
+
+// graph prints the tasks and links of the model; ? marks a child that does not require success.
+func (m *model) graph() string {
+	var b strings.Builder
+	for _, n := range m.sorted(func(*node) bool { return true }) {
+		fmt.Fprintf(&b, "  %-5s %s %-8s", n.name, n.id, n.status)
+		if n.pausedFrom != "" {
+			fmt.Fprintf(&b, " from %s", n.pausedFrom)
+		}
+		fmt.Fprintf(&b, " %d/%d", n.waitFinished, n.waitSuccess)
+		children := slices.SortedFunc(slices.Values(m.children[n.id]), func(a, b uuid.UUID) int {
+			return cmp.Compare(m.tasks[a].seq, m.tasks[b].seq)
+		})
+		if len(children) > 0 {
+			b.WriteString(" ->")
+		}
+		for _, c := range children {
+			b.WriteString(" " + m.tasks[c].name)
+			if !m.links[edge{n.id, c}] {
+				b.WriteByte('?')
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

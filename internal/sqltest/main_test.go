@@ -1,0 +1,9 @@
+package sqltest
+
+import (
+	"testing"
+
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
