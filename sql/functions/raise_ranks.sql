@@ -9,8 +9,6 @@ create or replace function taskrunner_private.raise_ranks(p_children uuid[], p_p
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_below uuid[] := taskrunner_private.descendants(p_children);
-  v_set uuid[];
-  v_locked uuid[] := '{}';
   v_links record;
   v_order integer[];
   v_ranks bigint[];
@@ -21,14 +19,7 @@ begin
     select from taskrunner.task t
     where t.id = any(v_below) and not taskrunner_private.created_here(t.xmin, t.created_at)
   ) then
-    perform taskrunner_private.lock_graph_exclusive();
-    loop
-      v_below := taskrunner_private.descendants(p_children);
-      v_set := array(select unnest(v_below) union select unnest(p_parents));
-      exit when v_set <@ v_locked;
-      perform taskrunner_private.lock_tasks(v_set, true);
-      v_locked := v_set;
-    end loop;
+    v_below := taskrunner_private.lock_graph_exclusive(p_children, p_parents);
   end if;
 
   -- In the order of today's ranks, so that what is in order already stays in it.

@@ -13,7 +13,7 @@ declare
   v_locked uuid[] := '{}';
   v_stale uuid[];
   v_timed_out uuid[];
-  v_id uuid;
+  v_busy uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
@@ -51,6 +51,16 @@ begin
     else a.claimed_at + make_interval(secs => p_claim_timeout_secs) end
   from taskrunner.task t
   where a.task_id = any(v_locked) and a.due_at <= clock_timestamp() and t.id = a.task_id;
+
+  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
+  -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.
+  v_busy := array(
+    select a.task_id from taskrunner_private.active_task a
+    where a.task_id = any(v_due) and not a.task_id = any(v_locked)
+    for update skip locked);
+  update taskrunner_private.active_task a
+  set due_at = clock_timestamp() + interval '1 second'
+  where a.task_id = any(v_busy);
 
   return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();
