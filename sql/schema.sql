@@ -672,7 +672,7 @@ begin
     raise exception 'action %: column attempt is set by the engine', new.id using errcode = 'TR001';
   elsif v_error is not null then
     raise exception 'task %: params: %', new.task_id, v_error
-      using errcode = 'TR007', detail = jsonb_build_array('params: ' || v_error)::text;
+      using errcode = taskrunner_private.webhook_error_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
   end if;
   return new;
 end $function$
@@ -885,10 +885,8 @@ begin
   perform taskrunner_private.begin_counts();
   v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
-    -- It finds those of the first look again, since they are locked by this very transaction.
-    v_candidates := (
-      select (array_agg(distinct c.id))[1 : p_limit]
-      from unnest(v_candidates || taskrunner_private.claim_candidates(p_limit, '{}', '{}')) as c (id));
+    -- From the start: the first look's rows are found again, since this very transaction holds them.
+    v_candidates := taskrunner_private.claim_candidates(p_limit, '{}', '{}');
   end if;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
@@ -1335,7 +1333,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.integer_error(p_value jsonb, p_min
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN ((jsonb_typeof(p_value) <> 'number'::text) OR ((p_value)::text ~ '[.]'::text)) THEN 'must be an integer'::text WHEN (((p_value)::numeric < (p_min)::numeric) OR ((p_value)::numeric > (p_max)::numeric)) THEN CASE WHEN (p_max = '9223372036854775807'::bigint) THEN ('must be at least '::text || p_min) ELSE ((('must be between '::text || p_min) || ' and '::text) || p_max) END ELSE NULL::text END
+RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN ((jsonb_typeof(p_value) <> 'number'::text) OR ((p_value)::text ~ '[.]'::text)) THEN 'must be an integer'::text WHEN (((p_value)::numeric < (p_min)::numeric) OR ((p_value)::numeric > (p_max)::numeric)) THEN CASE WHEN (p_max = '9223372036854775807'::bigint) THEN ('must be at least '::text || (p_min)::text) ELSE ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) END ELSE NULL::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_active(p_status taskrunner.status_kind, p_paused_from taskrunner.status_kind)
@@ -1370,7 +1368,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.json_bytes(p_value jsonb)
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN (octet_length((p_value)::text) <= 65536) THEN octet_length((p_value)::text) ELSE octet_length(regexp_replace((p_value)::text, '("(?:[^"\\]|\\.)*")|([:,]) '::text, '\1\2'::text, 'g'::text)) END
+RETURN CASE WHEN ((octet_length((p_value)::text) < 65537) OR (octet_length((p_value)::text) > 131072)) THEN octet_length((p_value)::text) ELSE octet_length(regexp_replace((p_value)::text, '("(?:[^"\\]|\\.)*")|([:,]) '::text, '\1\2'::text, 'g'::text)) END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.leave(p_replica uuid)
@@ -1413,6 +1411,22 @@ begin
     return null;
   end if;
 
+  -- A parent that ends in the very statement that links it is propagated by a trigger that may have run before this one,
+  -- and would be counted down without having been counted. Looked at before ranks change, which writes parents too.
+  execute $q$
+    select p.id, p.status, n.child_id
+    from new_rows n
+    join taskrunner.task p on p.id = n.parent_id
+    join taskrunner.link l on l.parent_id = n.parent_id and l.child_id = n.child_id
+    where taskrunner_private.is_terminal(p.status)
+      and p.xmin = l.xmin and p.cmin::text::bigint >= l.cmin::text::bigint
+    limit 1
+  $q$ into v_bad;
+  if v_bad.id is not null then
+    raise exception 'link % -> %: its parent ends in the same statement, use two', v_bad.id, v_bad.child_id
+      using errcode = 'TR001', detail = v_bad.status::text;
+  end if;
+
   -- 1. Which ends existed before, and do all links rise?
   execute $q$
     select array_agg(distinct t.id)
@@ -1452,22 +1466,6 @@ begin
   if v_bad.id is not null then
     raise exception 'link % -> %: task % is %, a link can be added only before its first start',
       v_bad.parent_id, v_bad.id, v_bad.id, v_bad.status using errcode = 'TR001', detail = v_bad.status::text;
-  end if;
-
-  -- A parent that ends in the very statement that links it is propagated by a trigger that may have run before this one,
-  -- and would be counted down without having been counted.
-  execute $q$
-    select p.id, p.status, n.child_id
-    from new_rows n
-    join taskrunner.task p on p.id = n.parent_id
-    join taskrunner.link l on l.parent_id = n.parent_id and l.child_id = n.child_id
-    where taskrunner_private.is_terminal(p.status)
-      and p.xmin = l.xmin and p.cmin::text::bigint >= l.cmin::text::bigint
-    limit 1
-  $q$ into v_bad;
-  if v_bad.id is not null then
-    raise exception 'link % -> %: its parent ends in the same statement, use two', v_bad.id, v_bad.child_id
-      using errcode = 'TR001', detail = v_bad.status::text;
   end if;
 
   -- 3. Count.
@@ -1605,39 +1603,40 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.lock_graph_exclusive()
- RETURNS void
+CREATE OR REPLACE FUNCTION taskrunner_private.lock_graph_exclusive(p_children uuid[], p_parents uuid[])
+ RETURNS uuid[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
   v_timeout text := current_setting('lock_timeout');
+  v_shared boolean := exists (
+    select from pg_locks
+    where pid = pg_backend_pid() and locktype = 'advisory' and classid = 1414681418 and objid = 1
+      and mode = 'ShareLock' and granted);
+  v_below uuid[];
+  v_set uuid[];
+  v_locked uuid[] := '{}';
 begin
-  if exists (
-    select from pg_locks
-    where pid = pg_backend_pid() and locktype = 'advisory' and classid = 1414681418 and objid = 1
-      and mode = 'ShareLock' and granted
-  ) and not exists (
-    select from pg_locks
-    where pid = pg_backend_pid() and locktype = 'advisory' and classid = 1414681418 and objid = 1
-      and mode = 'ExclusiveLock' and granted
-  ) then
-    -- Without waiting, two that hold it shared cannot wait for each other; who is alone gets it at once.
-    if pg_try_advisory_xact_lock(1414681418, 1) then
-      return;
-    end if;
-    raise exception 'links of this graph need a new order, which this transaction cannot wait for; repeat it'
-      using errcode = '40001';
-  end if;
-
   for v_try in 1 .. 6 loop
     begin
       perform set_config('lock_timeout', '50ms', true);
-      perform pg_advisory_xact_lock(1414681418, 1);
+      if not v_shared then
+        perform pg_advisory_xact_lock(1414681418, 1);
+      elsif not pg_try_advisory_xact_lock(1414681418, 1) then
+        raise exception using errcode = 'lock_not_available', message = 'the graph lock is held by others';
+      end if;
+      loop
+        v_below := taskrunner_private.descendants(p_children);
+        v_set := array(select unnest(v_below) union select unnest(p_parents));
+        exit when v_set <@ v_locked;
+        perform taskrunner_private.lock_tasks(v_set, true);
+        v_locked := v_set;
+      end loop;
       perform set_config('lock_timeout', v_timeout, true);
-      return;
+      return v_below;
     exception when lock_not_available then
-      null;  -- the subtransaction took lock_timeout back
+      v_locked := '{}';  -- the subtransaction took the locks and lock_timeout back
     end;
     perform pg_sleep(0.02 * 2 ^ v_try * (0.5 + random() / 2));
   end loop;
@@ -1825,8 +1824,6 @@ CREATE OR REPLACE FUNCTION taskrunner_private.raise_ranks(p_children uuid[], p_p
 AS $function$
 declare
   v_below uuid[] := taskrunner_private.descendants(p_children);
-  v_set uuid[];
-  v_locked uuid[] := '{}';
   v_links record;
   v_order integer[];
   v_ranks bigint[];
@@ -1837,14 +1834,7 @@ begin
     select from taskrunner.task t
     where t.id = any(v_below) and not taskrunner_private.created_here(t.xmin, t.created_at)
   ) then
-    perform taskrunner_private.lock_graph_exclusive();
-    loop
-      v_below := taskrunner_private.descendants(p_children);
-      v_set := array(select unnest(v_below) union select unnest(p_parents));
-      exit when v_set <@ v_locked;
-      perform taskrunner_private.lock_tasks(v_set, true);
-      v_locked := v_set;
-    end loop;
+    v_below := taskrunner_private.lock_graph_exclusive(p_children, p_parents);
   end if;
 
   -- In the order of today's ranks, so that what is in order already stays in it.
@@ -2391,7 +2381,7 @@ begin
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(g.task -> x.key) = 'array' then g.task -> x.key else '[]' end) with ordinality a (value, n)
   ), action_fault (i, place, path, message, code) as (
-    select a.i, a.place, a.path || f.path, f.message, 'TR007'
+    select a.i, a.place, a.path || f.path, f.message, taskrunner_private.webhook_error_code(f.message)
     from action a
     cross join lateral (select
       case when a.value is null or jsonb_typeof(a.value) <> 'object' or a.value -> 'kind' is distinct from '"Webhook"'
@@ -2509,7 +2499,7 @@ declare
   v_locked uuid[] := '{}';
   v_stale uuid[];
   v_timed_out uuid[];
-  v_id uuid;
+  v_busy uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
@@ -2547,6 +2537,16 @@ begin
     else a.claimed_at + make_interval(secs => p_claim_timeout_secs) end
   from taskrunner.task t
   where a.task_id = any(v_locked) and a.due_at <= clock_timestamp() and t.id = a.task_id;
+
+  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
+  -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.
+  v_busy := array(
+    select a.task_id from taskrunner_private.active_task a
+    where a.task_id = any(v_due) and not a.task_id = any(v_locked)
+    for update skip locked);
+  update taskrunner_private.active_task a
+  set due_at = clock_timestamp() + interval '1 second'
+  where a.task_id = any(v_busy);
 
   return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();
@@ -3037,20 +3037,21 @@ begin
         is distinct from (o.status, o.priority, o.run_at)),
       array_agg(n.id) filter (where o.active and not n.active),
       array_agg(n.id) filter (where n.active and not o.active),
-      array_agg(n.id) filter (where n.active and o.active and (n.status, n.timeout) is distinct from (o.status, o.timeout)),
+      array_agg(n.id) filter (where n.active and o.active and ((n.status, n.timeout) is distinct from (o.status, o.timeout)
+        or n.last_updated < o.last_updated)),
       array_agg(n.id) filter (where n.ended and not o.ended)
     from (
-      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
         taskrunner_private.is_terminal(status) as ended,
         not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
       from new_rows) n
     join (
-      select id, status, priority, run_at, timeout, taskrunner_private.is_active(status, paused_from) as active,
+      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
         taskrunner_private.is_terminal(status) as ended,
         not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
       from old_rows) o using (id)
     where (n.status, n.priority, n.run_at, n.timeout, n.active)
-      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active) or n.last_updated < o.last_updated
   $q$ into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended;
 
   if v_left_queue is not null then
@@ -3087,7 +3088,7 @@ begin
     where t.id = any(v_entered_active);
   end if;
   if v_due is not null then
-    -- Resumed, paused or given another timeout. A paused Running task never times out; a paused claim can go stale.
+    -- Resumed, paused, given another timeout, or its last sign of life set back. A paused Running task never times out; a paused claim can go stale.
     update taskrunner_private.active_task a
     set due_at = case
       when t.paused_from = 'Running' then 'infinity'
@@ -3109,7 +3110,7 @@ AS $function$
     when p_value is null or p_value = 'null' then 'is required'
     when jsonb_typeof(p_value) <> 'string' then 'must be a string'
     when taskrunner_private.is_blank(p_value #>> '{}') then 'must not be blank'
-    when char_length(p_value #>> '{}') > p_max then 'must be at most ' || p_max || ' characters'
+    when char_length(p_value #>> '{}') > p_max then 'must be at most ' || p_max::text || ' characters'
   end;
 $function$
 ;
@@ -3286,8 +3287,8 @@ begin
     when jsonb_typeof(p_params) <> 'object' then 'must be an object'
     when coalesce(jsonb_typeof(p_params -> 'url'), 'null') = 'null' then 'url is required'
     when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
-    when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$' then 'url must be an absolute http or https URL'
     when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
+    when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$' then 'url must be an absolute http or https URL'
     when coalesce(jsonb_typeof(p_params -> 'verb'), 'null') = 'null' then 'verb is required'
     when jsonb_typeof(p_params -> 'verb') <> 'string'
       or p_params ->> 'verb' not in ('Get', 'Post', 'Delete', 'Put', 'Patch')
@@ -3298,20 +3299,27 @@ begin
     return v_error;
   end if;
   return (
-    select 'headers: ' || to_json(h.key) || ' ' || fault.message
+    select 'headers: ' || to_json(left(h.key, 256)) || ' ' || fault.message
     from jsonb_each(p_params -> 'headers') h
     cross join lateral (select case
+      when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
       when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
       when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
         'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
         'transfer-encoding', 'connection') then 'is set by Task Runner'
       when jsonb_typeof(h.value) <> 'string' then 'must be a string'
-      when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character'
-      when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long' end) fault (message)
+      when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character' end) fault (message)
     where fault.message is not null
     order by h.key
     limit 1);
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.webhook_error_code(p_error text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN ((p_error ~~ '% is too long'::text) OR (p_error ~~ '%must be at most % bytes'::text)) THEN 'TR006'::text ELSE 'TR007'::text END
 ;
 
 -- views
@@ -3409,7 +3417,7 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN ((NOT ((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND (new.max_attempts = 1) AND (new.run_at IS NULL) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND (octet_length((new.metadata)::text) <= 131072) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT FALSE))) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND (new.max_attempts = 1) AND (new.run_at IS NULL) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND (octet_length((new.metadata)::text) <= 131072) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 
