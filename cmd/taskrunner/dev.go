@@ -46,17 +46,22 @@ func (c *devCmd) Run(ctx context.Context) error {
 	defer c.screen.Close()
 	defer c.forceAtSecondSignal(ctx)()
 
-	c.screen.Println(c.screen.Strong("Task Runner " + version))
-	log, closeLog, err := c.openLog()
-	if err != nil {
-		return err
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return fmt.Errorf("folder of the data: %w", err)
 	}
-	defer closeLog()
+	c.screen.Println(c.screen.Strong("Task Runner " + version))
 	db, err := c.startDatabase(ctx)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // interrupted, which is no failure
+		}
 		return err
 	}
-	err = c.withDatabase(ctx, db, log)
+	log, closeLog, err := c.openLog() // after the database, whose folder belongs to one process only
+	if err == nil {
+		err = c.withDatabase(ctx, db, log)
+		closeLog()
+	}
 	if stopErr := db.stop(); stopErr != nil {
 		err = errors.Join(err, stopErr)
 	}
@@ -85,16 +90,18 @@ func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Lo
 		return errors.Join(err, listener.Close())
 	}
 
-	ctx, cancel := context.WithCancelCause(ctx)
+	told := ctx // by the user
+	ctx, cancel := context.WithCancelCause(told)
 	defer cancel(nil)
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
 		ended <- app.Run(ctx, c.Config, app.Options{Version: version, Log: log, Listener: listener, Ready: func(net.Addr) { close(ready) }})
+		cancel(nil) // whatever waits has nothing to wait for any more
 	}()
 	go func() {
 		select {
 		case <-db.done:
-			cancel(fmt.Errorf("PostgreSQL has ended, see %s", db.log))
+			cancel(errDatabaseEnded)
 		case <-ctx.Done():
 		}
 	}()
@@ -110,26 +117,28 @@ func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Lo
 		ended <- err
 		demoErr = err
 	}
-	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
+	if told.Err() != nil {
 		c.screen.Println("", "stopping; Ctrl-C once more forces it")
 	}
-	cause := context.Cause(ctx) // of the end, if it was not this function
 	cancel(nil)
 	receiver.Close() // work that goes on would only report to nobody
 	err = <-ended
 	stopReceiver()
 	switch {
+	case errors.Is(context.Cause(ctx), errDatabaseEnded):
+		return fmt.Errorf("%w, see %s", errDatabaseEnded, db.log)
 	case errors.Is(err, migrate.ErrRevision) && db.dir != "":
 		return fmt.Errorf("the service: %w (rm -rf %s makes a new one)", err, shortPath(db.dir))
 	case err != nil:
 		return fmt.Errorf("the service: %w", err)
-	case cause != nil && !errors.Is(cause, context.Canceled):
-		return cause
-	case demoErr != nil && !errors.Is(demoErr, context.Canceled):
-		return demoErr
+	case told.Err() != nil:
+		return nil // what was interrupted is no failure
 	}
-	return nil
+	return demoErr
 }
+
+// errDatabaseEnded is the cause of the end when the own server is gone.
+var errDatabaseEnded = errors.New("PostgreSQL has ended")
 
 // show runs the demo and prints what to do next; then it waits, unless it should end.
 func (c *devCmd) show(ctx context.Context, service string, receiver *devReceiver, db *devDatabase) error {
@@ -169,9 +178,6 @@ func (c *devCmd) listen(port int, who string) (net.Listener, error) {
 
 // openLog opens the service's log; that of the run before has ".old" behind its name.
 func (c *devCmd) openLog() (*slog.Logger, func(), error) {
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("folder of the data: %w", err)
-	}
 	path := filepath.Join(c.Dir, "service.log")
 	if err := os.Rename(path, path+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("log: %w", err)

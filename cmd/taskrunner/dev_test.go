@@ -131,12 +131,12 @@ func TestDevRunsTheDemo(t *testing.T) {
 	for _, want := range []string{
 		"POST /task created batch ",
 		"13 tasks",
-		"on_start of integration-tests, answered Service Unavailable",
-		"on_success of deploy-production",
-		"on_failure of lint",
-		"on_failure of quality-badge",
+		"integration-tests  on_start answered 503",
+		"deploy-production  on_success answered 204",
+		"lint               on_failure answered 204",
+		"quality-badge      on_failure answered 204",
 		"DELETE /task/",
-		"on_cancel of soak-test",
+		"soak-test          on_cancel answered 204",
 		"10 Success, 2 Failure, 1 Canceled",
 		"webhooks received: 13 on_start, 10 on_success, 2 on_failure, 1 on_cancel",
 		"3 findings",
@@ -186,7 +186,7 @@ func TestDevSuggestionsWork(t *testing.T) {
 	require.True(t, found)
 	require.True(t, json.Valid([]byte(body)), body)
 	require.Equal(t, http.StatusCreated, post(t, service+"/task", body))
-	run.out.await(t, "on_start of nap, answered Accepted")
+	run.out.await(t, "nap                on_start answered 202")
 
 	require.Contains(t, text, demo.WatchSQL)
 	require.Contains(t, text, demo.CancelSQL)
@@ -196,8 +196,8 @@ func TestDevSuggestionsWork(t *testing.T) {
 		return db.Pool.QueryRow(t.Context(), demo.CancelSQL).Scan(&name, &status, &reason) == nil
 	}, time.Minute, 20*time.Millisecond)
 	require.Equal(t, []string{"nap", "Canceled", "Canceled"}, []string{name, status, reason})
-	run.out.await(t, "on_cancel of nap")
-	run.out.await(t, "on_failure of after-nap")
+	run.out.await(t, "nap                on_cancel answered 204")
+	run.out.await(t, "after-nap          on_failure answered 204")
 
 	// The same graph once more.
 	resp, err := http.Get(receiver + "/graph")

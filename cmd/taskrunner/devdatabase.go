@@ -35,6 +35,7 @@ func (c *devCmd) startDatabase(ctx context.Context) (*devDatabase, error) {
 		c.screen.Printf("  %-10s %s", "database", "that of DATABASE_URL")
 		return &devDatabase{url: c.DatabaseURL, psql: `psql "$DATABASE_URL"`, stop: func() error { return nil }}, nil
 	}
+	c.ListenDatabaseURL = "" // it would be another database
 	dir := serverDir(c.Dir)
 	server, err := devpg.Start(ctx, devpg.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(screenWriter{c.screen}, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

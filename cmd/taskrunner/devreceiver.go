@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -26,8 +27,11 @@ func (c *devCmd) startReceiver(port int, log *slog.Logger) (r *devReceiver, stop
 	r = &devReceiver{}
 	r.Receiver = demo.NewReceiver("http://"+listener.Addr().String(), c.Speed, log, func(e demo.Event) {
 		r.hooks.Add(e)
-		if r.follow.Load() || !c.screen.Live() && e.Status != http.StatusAccepted {
-			c.screen.Println(eventLine(e))
+		switch {
+		case r.follow.Load():
+			c.screen.Println(e.At.Format(time.TimeOnly) + "  " + eventLine(e))
+		case !c.screen.Live() && e.Status != http.StatusAccepted: // a start that is accepted shows by itself
+			c.screen.Println("         " + eventLine(e))
 		}
 	})
 	return r, serveReceiver(listener, r.Handler(), log), nil
@@ -35,9 +39,5 @@ func (c *devCmd) startReceiver(port int, log *slog.Logger) (r *devReceiver, stop
 
 // eventLine describes a webhook.
 func eventLine(e demo.Event) string {
-	line := e.At.Format(time.TimeOnly) + "  " + e.Kind + " of " + e.Step
-	if e.Status != http.StatusNoContent {
-		line += ", answered " + http.StatusText(e.Status)
-	}
-	return line
+	return fmt.Sprintf("%-18s %s answered %d", e.Step, e.Kind, e.Status)
 }

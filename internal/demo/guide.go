@@ -44,7 +44,7 @@ func (g Guide) NapGraph() string {
 
 // WatchSQL shows the counters of what runs.
 const WatchSQL = "select name, status, success, expected_count, wait_finished from taskrunner.task " +
-	"where status not in ('Success', 'Failure', 'Canceled')"
+	"where status not in ('Success', 'Failure', 'Canceled') order by seq"
 
 // CancelSQL cancels the first task of the graph in the guide.
 const CancelSQL = "update taskrunner.task set status = 'Canceled' where name = '" + longWork + "' and status = 'Running' " +

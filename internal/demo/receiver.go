@@ -23,11 +23,12 @@ const (
 
 // Event is a webhook that the receiver was called with.
 type Event struct {
-	At     time.Time
-	Kind   string // on_start, on_success, on_failure or on_cancel
-	Step   string
-	TaskID string
-	Status int // what was answered
+	At      time.Time
+	Kind    string // on_start, on_success, on_failure or on_cancel
+	Step    string
+	TaskID  string
+	BatchID string
+	Status  int // what was answered
 }
 
 // Receiver works on tasks like a user's program: on_start tells it what to do (Work), it answers at once, reports
@@ -106,7 +107,7 @@ func (r *Receiver) start(w http.ResponseWriter, req *http.Request) {
 	}
 	id, handle := req.Header.Get("X-Task-Id"), req.URL.Query().Get("handle")
 	status := r.accept(req.Header.Get("Idempotency-Key"), id, handle, work)
-	r.onEvent(Event{At: time.Now(), Kind: onStart, Step: work.Step, TaskID: id, Status: status})
+	r.onEvent(Event{At: time.Now(), Kind: onStart, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: status})
 	answer := map[string]string{"step": work.Step, "message": "working on it"}
 	switch {
 	case status == http.StatusServiceUnavailable:
@@ -173,7 +174,7 @@ func (r *Receiver) hook(w http.ResponseWriter, req *http.Request) {
 		}
 		r.mu.Unlock()
 	}
-	r.onEvent(Event{At: time.Now(), Kind: event, Step: work.Step, TaskID: id, Status: http.StatusNoContent})
+	r.onEvent(Event{At: time.Now(), Kind: event, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: http.StatusNoContent})
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -57,8 +57,7 @@ const (
 	countWidth  = len("600/600")
 	tookWidth   = len("100.0 s")
 	barMost     = 24
-	barLeast    = 6
-	noteMost    = 44 // room that is given to the note before the bar grows
+	barLeast    = 8
 	leastColumn = 20 // below this the table makes no sense; lines are cut
 )
 
@@ -78,10 +77,7 @@ func table(list []row, s style) []string {
 	// mark name state bar count took note, two blanks apart but for the mark
 	fixed := 2 + 2 + nameWidth + 2 + stateWidth + 2 + countWidth + 2 + tookWidth
 	room := s.width - fixed - 2
-	bar := min(barMost, max(0, room-noteMost))
-	if bar < barLeast {
-		bar = min(barLeast, max(0, room))
-	}
+	bar := min(max(0, room), max(barLeast, min(barMost, room/4))) // the rest is for the note
 	lines := make([]string, 0, len(list))
 	for _, r := range list {
 		lines = append(lines, s.line(r, nameWidth, bar))

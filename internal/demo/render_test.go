@@ -25,11 +25,11 @@ func TestTableShowsEachRow(t *testing.T) {
 	t.Parallel()
 	lines := table(sample, style{width: 120})
 	require.Equal(t, []string{
-		"  ✓ build              Success      ██████████████████████    48/48    4.0 s",
-		"  ● unit-tests         Running      █████░░░░░░░░░░░░░░░░░  105/420    1.3 s",
-		"  ○ integration-tests  Backing off  ░░░░░░░░░░░░░░░░░░░░░░     0/64           on_start refused, next try in 0.7 s",
-		"  ✗ lint               Failure      ██████████████████████    60/60    3.0 s  3 findings",
-		"  · package            Waiting      ░░░░░░░░░░░░░░░░░░░░░░      0/5           for integration-tests, unit-tests",
+		"  ✓ build              Success      ████████████████    48/48    4.0 s",
+		"  ● unit-tests         Running      ████░░░░░░░░░░░░  105/420    1.3 s",
+		"  ○ integration-tests  Backing off  ░░░░░░░░░░░░░░░░     0/64           on_start refused, next try in 0.7 s",
+		"  ✗ lint               Failure      ████████████████    60/60    3.0 s  3 findings",
+		"  · package            Waiting      ░░░░░░░░░░░░░░░░      0/5           for integration-tests, unit-tests",
 		"  ◔ no-progress        Claimed",
 	}, lines)
 }

@@ -68,7 +68,7 @@ func rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []row {
 		case t.Status == task.Pending && seen && full.RunAt != nil && full.RunAt.After(now):
 			r.backoff = true
 			r.note = fmt.Sprintf("on_start refused, next try in %.1f s", full.RunAt.Sub(now).Seconds())
-		case t.Status.Terminal() && seen && full.FailureReason != nil:
+		case t.Status.Terminal() && seen && full.FailureReason != nil && *full.FailureReason != string(t.Status):
 			r.note = named(*full.FailureReason, names)
 		}
 		list = append(list, r)

@@ -96,7 +96,7 @@ func (w *watcher) run(ctx context.Context) (Result, error) {
 			if ended && end.IsZero() {
 				end = time.Now()
 			}
-			if ended && (w.hooks.ends() >= len(g.Tasks) || time.Since(end) > afterHooks) {
+			if ended && (w.hooks.ends(w.batch) >= len(g.Tasks) || time.Since(end) > afterHooks) {
 				w.last(g)
 				return Result{Batch: w.batch, Task: g.Tasks[0].ID, Tasks: g.Tasks, Elapsed: end.Sub(w.begun)}, nil
 			}
@@ -164,7 +164,7 @@ func (w *watcher) frame(list []row, elapsed time.Duration, s style) []string {
 		s.height = max(1, s.height-around)
 	}
 	head := fmt.Sprintf("  %s   %s", seconds(elapsed), tally(list))
-	foot := "  webhooks received: " + w.hooks.String()
+	foot := "  webhooks received: " + w.hooks.summary(w.batch)
 	lines := []string{s.paint(cut(head, s.width, s.ascii), bold)}
 	lines = append(lines, table(list, s)...)
 	return append(lines, s.paint(cut(foot, s.width, s.ascii), dim))
@@ -225,37 +225,41 @@ func (w *watcher) impatience(ctx context.Context, g task.Graph) error {
 	return nil
 }
 
-// Hooks counts the webhooks that the receiver was called with. The zero value is ready.
+// Hooks counts the webhooks that the receiver was called with, by batch. The zero value is ready.
 type Hooks struct {
 	mu     sync.Mutex
-	counts map[string]int
+	counts map[hookOf]int
 }
+
+type hookOf struct{ batch, kind string }
 
 // Add counts one.
 func (h *Hooks) Add(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.counts == nil {
-		h.counts = map[string]int{}
+		h.counts = map[hookOf]int{}
 	}
-	h.counts[e.Kind]++
+	h.counts[hookOf{e.BatchID, e.Kind}]++
 }
 
-// Count returns how often the event was called.
-func (h *Hooks) Count(kind string) int {
+// count returns how often the event was called for tasks of the batch.
+func (h *Hooks) count(batch uuid.UUID, kind string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.counts[kind]
+	return h.counts[hookOf{batch.String(), kind}]
 }
 
 // ends counts the hooks that tell the end of a task.
-func (h *Hooks) ends() int { return h.Count(onSuccess) + h.Count(onFailure) + h.Count(onCancel) }
+func (h *Hooks) ends(batch uuid.UUID) int {
+	return h.count(batch, onSuccess) + h.count(batch, onFailure) + h.count(batch, onCancel)
+}
 
-// String writes the counts.
-func (h *Hooks) String() string {
+// summary writes the counts of a batch.
+func (h *Hooks) summary(batch uuid.UUID) string {
 	var parts []string
 	for _, kind := range []string{onStart, onSuccess, onFailure, onCancel} {
-		parts = append(parts, fmt.Sprintf("%d %s", h.Count(kind), kind))
+		parts = append(parts, fmt.Sprintf("%d %s", h.count(batch, kind), kind))
 	}
 	return strings.Join(parts, ", ")
 }

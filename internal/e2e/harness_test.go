@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,11 +53,17 @@ type replica struct {
 // startReplica runs a replica with the role of the service, until the test ends or stop is called.
 func startReplica(t *testing.T, db *testdb.DB, flags ...string) *replica {
 	t.Helper()
+	return startReplicaAs(t, db.Login(t, "taskrunner_service"), flags...)
+}
+
+// startReplicaAs runs a replica with a DSN.
+func startReplicaAs(t *testing.T, dsn string, flags ...string) *replica {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	r := &replica{url: "http://" + listener.Addr().String()}
 	c, err := config.Parse(append([]string{
-		"--database-url", db.Login(t, "taskrunner_service"), "--host-url", r.url, "--drain-timeout-secs=20",
+		"--database-url", dsn, "--host-url", r.url, "--drain-timeout-secs=20",
 	}, flags...)...)
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
@@ -151,6 +159,14 @@ func (r *replica) await(t *testing.T, id uuid.UUID, status task.Status) (got tas
 	return got
 }
 
+// staysPending watches a task for longer than any loop or pulse sleeps.
+func (r *replica) staysPending(t *testing.T, id uuid.UUID) {
+	t.Helper()
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		require.Equal(t, task.Pending, r.task(t, id).Status)
+	}
+}
+
 func (r *replica) metrics(t *testing.T) string {
 	t.Helper()
 	resp, err := client.Get(r.url + "/metrics")
@@ -177,7 +193,7 @@ type call struct {
 type receiver struct {
 	url    string
 	answer func(w http.ResponseWriter, r *http.Request, c call) // may be nil: 200
-	work   sync.WaitGroup                                        // reports that are under way
+	work   sync.WaitGroup                                       // reports that are under way
 
 	mu    sync.Mutex
 	calls []call
@@ -231,27 +247,44 @@ func (r *receiver) awaitCalls(t *testing.T, path string, n int) []call {
 	return calls
 }
 
-// report tells the service by the handle, in the background, how a task ended.
-func (r *receiver) report(t *testing.T, c call, status task.Status) {
+// report tells the service by the handle, in the background, that a task succeeded.
+func (r *receiver) report(t *testing.T, c call) {
 	r.work.Go(func() {
-		body, _ := json.Marshal(map[string]any{"status": status, "failure_reason": "as the test wants"})
-		req, err := http.NewRequest(http.MethodPatch, c.handle, bytes.NewReader(body))
-		if err != nil {
-			t.Errorf("report: %v", err)
-			return
-		}
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Errorf("report: %v", err)
-			return
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			answer, _ := io.ReadAll(resp.Body)
-			t.Errorf("report of %s: %d %s", status, resp.StatusCode, answer)
+		if status, err := reportSuccess(c); status != http.StatusOK {
+			t.Errorf("report: %d %v", status, err)
 		}
 	})
+}
+
+// insist reports as often as is needed: until the service knows that the task has ended.
+func (r *receiver) insist(t *testing.T, c call) {
+	r.work.Go(func() {
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			status, err := reportSuccess(c)
+			if status == http.StatusOK || status == http.StatusConflict {
+				return
+			}
+			if time.Since(began) > patience {
+				t.Errorf("report: %d %v", status, err)
+				return
+			}
+		}
+	})
+}
+
+func reportSuccess(c call) (status int, err error) {
+	req, err := http.NewRequest(http.MethodPatch, c.handle, strings.NewReader(`{"status": "Success"}`))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, errors.Join(err, errors.New(string(answer)))
 }
 
 // succeeding reports Success for every on_start.
@@ -260,7 +293,7 @@ func succeeding(t *testing.T) *receiver {
 	var r *receiver
 	r = newReceiver(t, func(_ http.ResponseWriter, _ *http.Request, c call) {
 		if c.trigger == "start" {
-			r.report(t, c, task.Success)
+			r.report(t, c)
 		}
 	})
 	return r

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,18 +23,19 @@ import (
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
-// binary is the program, built once per run.
-var binary = sync.OnceValues(func() (string, error) {
+// binary is the program's file, built once per run.
+var binary = sync.OnceValues(func() (content []byte, err error) {
 	dir, err := os.MkdirTemp("", "taskrunner-e2e-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "taskrunner")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/taskrunner/taskrunner/cmd/taskrunner").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the program: %w\n%s", err, out)
+		return nil, fmt.Errorf("build the program: %w\n%s", err, out)
 	}
-	return path, nil
+	return os.ReadFile(path)
 })
 
 // process is a replica in a process of its own.
@@ -46,8 +48,10 @@ type process struct {
 // startProcess runs "taskrunner serve" on a free port. It is killed when the test ends, if it has not ended by then.
 func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 	t.Helper()
-	path, err := binary()
+	content, err := binary()
 	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "taskrunner")
+	require.NoError(t, os.WriteFile(path, content, 0o700))
 	p := &process{exited: make(chan error, 1)}
 	p.cmd = exec.Command(path, append([]string{"serve", "--port=0"}, flags...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+db.Login(t, "taskrunner_service"), "HOST_URL=http://127.0.0.1:9")
@@ -254,7 +258,8 @@ func TestLostConnections(t *testing.T) {
 	const n = 200
 	db := newDB(t)
 	r := startReplica(t, db, "--worker-claim-timeout-secs=11")
-	hooks := succeeding(t)
+	var hooks *receiver
+	hooks = newReceiver(t, func(_ http.ResponseWriter, _ *http.Request, c call) { hooks.insist(t, c) })
 	var entries []entry
 	for i := range n {
 		name := fmt.Sprintf("t%d", i)

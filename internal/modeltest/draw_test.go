@@ -139,13 +139,17 @@ func pickBy[T any](d *drawer, list []T, name func(T) string) T {
 	return slices.MinFunc(list, func(a, b T) int { return cmp.Compare(hash(a), hash(b)) })
 }
 
-// newID makes a UUID of version 4.
+// newID makes a UUID of version 4 that nothing has yet.
 func (d *drawer) newID() uuid.UUID {
 	var id uuid.UUID
 	for i := range id {
 		id[i] = byte(d.intn(256))
 	}
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	for d.k.names[id.String()] {
+		id[15]++
+	}
+	d.k.names[id.String()] = true
 	return id
 }
 
@@ -161,15 +165,7 @@ func (d *drawer) newName(prefix string) string {
 	}
 }
 
-func (d *drawer) newTask() ref {
-	name := d.newName("t")
-	id := d.newID()
-	for d.k.byID[id] != nil || d.k.names[id.String()] {
-		id[15]++
-	}
-	d.k.names[id.String()] = true
-	return ref{id, name}
-}
+func (d *drawer) newTask() ref { return ref{d.newID(), d.newName("t")} }
 
 func (d *drawer) by(logins ...string) base {
 	if d.as != "" {

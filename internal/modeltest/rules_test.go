@@ -252,7 +252,7 @@ func (m *model) started(n *node) {
 // pause holds a task: no timestamps, no propagation (contract 6.5).
 func (m *model) pause(n *node) {
 	m.become(n, task.Paused)
-	n.claim.due = false
+	n.claim.due = n.pausedFrom == task.Claimed // a paused claim can go stale, a paused run does not time out
 }
 
 // resume lets it go on; a run gets a full timeout, a claim keeps its age.

@@ -341,7 +341,9 @@ func TestReleaseAndPause(t *testing.T) {
 	e := setup(t)
 	e.tasks("a", "b")
 	e.exec("update taskrunner.task set run_at = now() + interval '1 hour'")
-	e.exec("update taskrunner_private.queued_task set run_at = now() - interval '1 second'; set session_replication_role = replica; update taskrunner.task set run_at = now() - interval '1 second'; set session_replication_role = origin")
+	// Their time has come, and nobody has noticed yet.
+	e.exec("begin; set local session_replication_role = replica; update taskrunner.task set run_at = now() - interval '1 second'; " +
+		"update taskrunner_private.queued_task set run_at = now() - interval '1 second'; commit")
 	first, second := e.pair()
 	first.script("begin")
 	require.Equal(t, []string{"2"}, first.run("select taskrunner_private.release_scheduled(10)"))

@@ -1,0 +1,83 @@
+package metrics_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/metrics"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Header().Get("Content-Type"), "text/plain; version=0.0.4")
+	return w.Body.String()
+}
+
+func TestEveryMetricMoves(t *testing.T) {
+	t.Parallel()
+	m := metrics.New()
+	m.Request("/task/{task_id}", http.MethodGet, 404, 20*time.Millisecond)
+	m.Request("", "BREW", 404, time.Millisecond)
+	m.TasksCreated(3)
+	m.Transitions([]task.Transition{
+		{From: task.Pending, To: task.Claimed, Kind: "etl", Count: 2},
+		{From: task.Running, To: task.Failure, Kind: "etl", Count: 1},
+	})
+	m.Claimed(2, 3*time.Millisecond)
+	m.Woken("notify")
+	m.CallStarted("end")
+	m.CallStarted("end")
+	m.CallEnded("end", false, time.Second)
+	m.ListenerConnected(true)
+	m.ListenerReconnected()
+	text := scrape(t, m)
+	for _, line := range []string{
+		`api_http_requests_total{endpoint="/task/{task_id}",method="GET",status="404"} 1`,
+		`api_http_requests_total{endpoint="unmatched",method="other",status="404"} 1`,
+		`api_http_requests_duration_seconds_count{endpoint="/task/{task_id}",method="GET",status="404"} 1`,
+		`tasks_created_total 3`,
+		`task_status_transitions_total{from_status="Pending",to_status="Claimed"} 2`,
+		`tasks_completed_total{kind="etl",outcome="Failure"} 1`,
+		`worker_loop_iterations_total 1`,
+		`worker_loop_duration_seconds_bucket{le="0.005"} 1`,
+		`tasks_processed_per_loop_bucket{le="1"} 0`,
+		`tasks_processed_per_loop_sum 2`,
+		`notify_wakeups_total{source="notify"} 1`,
+		`notify_wakeups_total{source="poll"} 0`,
+		`webhook_attempts_total{outcome="failure",trigger="end"} 1`,
+		`webhook_attempts_total{outcome="success",trigger="cancel"} 0`,
+		`webhook_duration_seconds_bucket{trigger="end",le="0.5"} 0`,
+		`webhooks_in_flight{phase="end"} 1`,
+		`listener_connected 1`,
+		`listener_reconnects_total 1`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.Contains(t, text, "go_goroutines ")
+	require.Contains(t, text, "process_cpu_seconds_total ")
+	require.NotContains(t, text, `outcome="Claimed"`)
+}
+
+// Kinds are chosen by callers, and a series is never forgotten.
+func TestKindsAreBounded(t *testing.T) {
+	t.Parallel()
+	m := metrics.New()
+	for i := range 250 {
+		m.Transitions([]task.Transition{{From: task.Running, To: task.Success, Kind: fmt.Sprintf("kind-%d", i), Count: 1}})
+	}
+	m.Transitions([]task.Transition{{From: task.Running, To: task.Success, Kind: "kind-0", Count: 1}})
+	text := scrape(t, m)
+	require.Equal(t, 201, strings.Count(text, "\ntasks_completed_total{"))
+	require.Contains(t, text, `tasks_completed_total{kind="other",outcome="Success"} 50`)
+	require.Contains(t, text, `tasks_completed_total{kind="kind-0",outcome="Success"} 2`)
+}

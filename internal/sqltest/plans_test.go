@@ -1,0 +1,218 @@
+package sqltest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+// What the engine does again and again must cost as much beside a million ended tasks as beside none. Time says little on a
+// busy machine, and the plan of a statement inside a function is hard to get at, so the tests count what the statements
+// read: pg_stat_xact_* knows the rows read by scans of a table, and the entries read of an index, by this transaction.
+
+const (
+	// history is the number of ended tasks; a tenth of them have links, actions and deliveries.
+	history = 1_000_000
+	// idle is the number of tasks each that wait, run and are scheduled, none of them due.
+	idle = 20_000
+	// most is how much a statement that works on a dozen tasks may read of one table or index.
+	most = 1_000
+)
+
+// idPattern makes the id of the n-th row of the history: ids rise, as real ones do, so that loading is quick.
+const idPattern = "('00000000-0000-7000-8000-' || lpad(to_hex(%s), 12, '0'))::uuid"
+
+// loadHistory fills the tables without their triggers.
+func (e *engine) loadHistory() {
+	e.t.Helper()
+	n := func(expression string) string { return fmt.Sprintf(idPattern, expression) }
+	e.exec(fmt.Sprintf(`
+		begin;
+		set local session_replication_role = replica;
+		insert into taskrunner.batch (id) select %[3]s from generate_series(0, %[1]d / 1000) n;
+		insert into taskrunner.task (id, batch_id, created_at, last_updated, started_at, ended_at, status, contacted, name, kind)
+		select %[3]s, %[4]s, now() - interval '1 day', now() - interval '1 hour', now() - interval '2 hours', now() - interval '1 hour', 'Success', true, 'n', 'k'
+		from generate_series(1, %[1]d) n;
+		insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
+		select id, seq, created_at, ended_at, status, kind from taskrunner.task where name = 'n';
+		insert into taskrunner.action (id, task_id, trigger, params)
+		select %[3]s, %[3]s, 'End', '{"url": "https://hooks.example.com/x", "verb": "Post"}' from generate_series(1, %[1]d, 10) n;
+		insert into taskrunner.link select %[3]s, %[5]s, true from generate_series(1, %[1]d, 10) n;
+		insert into taskrunner_private.delivery (id, task_id, action_id, created_at, finished_at, number, task_attempt, tries, max_tries, trigger, condition, status)
+		select id, task_id, id, now(), now(), 1, 1, 1, 10, 'End', 'Success', 'Delivered' from taskrunner.action where id = task_id;
+
+		insert into taskrunner.task (id, last_updated, started_at, run_at, status, wait_finished, contacted, name, kind)
+		select %[3]s, now(), case when n %% 3 = 0 then now() end, case when n %% 3 = 1 then now() + interval '1 day' end,
+			(array['Running', 'Pending', 'Waiting'])[n %% 3 + 1]::taskrunner.status_kind, (n %% 3 = 2)::integer, n %% 3 = 0, 'idle', 'k'
+		from generate_series(%[1]d + 1, %[1]d + 3 * %[2]d) n;
+		insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind)
+		select id, seq, created_at, run_at, priority, case status when 'Waiting' then 'waiting' else 'scheduled' end::taskrunner_private.queue_state, kind
+		from taskrunner.task where status in ('Waiting', 'Pending') and name = 'idle';
+		insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, kind)
+		select id, seq, created_at, now(), now() + interval '1 day', kind from taskrunner.task where status = 'Running' and name = 'idle';
+		update taskrunner_private.delivery set status = 'Pending', finished_at = null
+		where id in (select id from taskrunner.action where id = task_id order by id limit %[2]d);
+		insert into taskrunner_private.due_delivery (delivery_id, next_try_at) select id, now() + interval '1 day'
+		from taskrunner_private.delivery where status = 'Pending' and id = task_id;
+		commit`, history, idle, n("n"), n("n / 1000"), n("n + 1")))
+}
+
+// reads lists the tables and indexes of which this transaction has read more than the limit.
+const reads = `
+	select 'table ' || relid::regclass || ' ' || pg_stat_get_xact_tuples_returned(relid)
+	from pg_stat_user_tables where pg_stat_get_xact_tuples_returned(relid) > $1
+	union all
+	select 'index ' || indexrelid::regclass || ' ' || pg_stat_get_xact_tuples_returned(indexrelid)
+	from pg_stat_user_indexes where pg_stat_get_xact_tuples_returned(indexrelid) > $1
+	order by 1`
+
+// A round is a handful of tasks in every state, made new for each.
+type round struct {
+	e *engine
+	n int
+}
+
+// name of a task of this round.
+func (r *round) name(s string) string { return fmt.Sprintf("%s %d", s, r.n) }
+
+// makeRound makes the work of one round.
+func (e *engine) makeRound(n int) *round {
+	e.t.Helper()
+	r := &round{e, n}
+	var all []string
+	for _, group := range []string{"ready", "due", "parent", "child", "grandchild", "other", "held", "scheduled", "claimed", "ending", "doomed", "stale"} {
+		for i := range 5 {
+			all = append(all, r.name(fmt.Sprint(group, i)))
+		}
+	}
+	e.batch(r.name("batch"), all...)
+	var links []string
+	for i := range 5 {
+		child := r.name(fmt.Sprint("child", i))
+		links = append(links, r.name(fmt.Sprint("parent", i))+">"+child, r.name(fmt.Sprint("due", i))+">"+child,
+			child+">"+r.name(fmt.Sprint("grandchild", i)))
+	}
+	e.links(links...)
+	for _, task := range all {
+		e.exec(insertAction(task, "Start", "s") + "; " + insertAction(task, "Success", "s") + "; " + insertAction(task, "Failure", "f"))
+	}
+	like := func(group string) string { return "name like '" + group + "_ " + fmt.Sprint(n) + "'" }
+	e.exec("update taskrunner.task set status = 'Claimed' where " + like("parent") + " or " + like("due") + " or " + like("ending") + " or " + like("doomed") +
+		";update taskrunner.task set status = 'Running' where status = 'Claimed' and batch_id = '" + id(r.name("batch")) + "'" +
+		";update taskrunner.task set last_updated = now() - interval '1 hour' where " + like("due") +
+		";update taskrunner.task set run_at = now() + interval '1 hour' where " + like("scheduled") +
+		";update taskrunner_private.queued_task set run_at = now() - interval '1 second' where task_id in (select id from taskrunner.task where " + like("scheduled") + ")" +
+		";update taskrunner.task set status = 'Success' where " + like("ending") +
+		";update taskrunner.task set status = 'Claimed' where " + like("claimed") + " or " + like("stale") +
+		";update taskrunner.task set status = 'Paused' where " + like("held"))
+	e.exec(`insert into taskrunner_private.replica (id, name, version, heartbeat_at) values ($1, 'dead', 'x', now() - interval '1 hour');
+		update taskrunner_private.active_task set replica_id = $1 where task_id in (select id from taskrunner.task where `+like("stale")+`)`, id(r.name("dead")))
+	return r
+}
+
+// statements are what is measured, in this order; each does some work, as the second column proves.
+func (r *round) statements() []struct{ name, sql string } {
+	one := func(group string) string { return id(r.name(group)) }
+	many := func(group string) string {
+		var all []string
+		for i := range 5 {
+			all = append(all, one(fmt.Sprint(group, i)))
+		}
+		return "array['" + strings.Join(all, "', '") + "']::uuid[]"
+	}
+	replica := id(r.name("replica"))
+	return []struct{ name, sql string }{
+		{"tick", "select cardinality(due_chores) from taskrunner_private.tick('" + replica + "', 'r', 'x', 10, true, true, true)"},
+		{"claim of few", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 2, 30, '{}', '{}', true)"},
+		{"claim behind marks", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 3, 30, '{0}', '{0}', true)"},
+		{"starts", `select count(*) from taskrunner_private.start_tasks((select jsonb_agg(jsonb_build_object('task_id', id, 'attempt', 1, 'at', now(), 'latency_ms', 1))
+			from taskrunner.task where id = any(` + many("claimed") + `)))`},
+		{"failed starts", `select count(*) from taskrunner_private.fail_starts('` + replica + `', (select jsonb_agg(jsonb_build_object('task_id', task_id, 'attempt', 1,
+			'claimed_at', claimed_at, 'at', now(), 'latency_ms', 1, 'error', 'x')) from taskrunner_private.active_task where replica_id = '` + replica + `'), 1000)`},
+		{"sweep of timeouts", "select timed_out from taskrunner_private.sweep_active(100, 30)"},
+		{"sweep of replicas", "select requeued from taskrunner_private.sweep_replicas(100, 5)"},
+		{"release", "select taskrunner_private.release_scheduled(100)"},
+		{"due deliveries", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, '-infinity', true)"},
+		{"due deliveries behind a mark", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, now() - interval '2 hours', true)"},
+		{"settled deliveries", `select count(*) from taskrunner_private.settle_deliveries((select jsonb_agg(jsonb_build_object('delivery_id', delivery_id, 'number', 1,
+			'outcome', case when random() < 0.5 then 'delivered' else 'failed' end, 'at', now(), 'latency_ms', 1)) from taskrunner_private.due_delivery
+			where next_try_at <= now() and leased_by = '` + replica + `'), 10, 3, 100)`},
+		{"progress", "select taskrunner.add_progress('" + one("parent0") + "', 1, 1) is not null"},
+		{"report", "select status from taskrunner.finish_task('" + one("parent0") + "', 'Failure')"},
+		{"reports", "select count(*) from taskrunner.finish_tasks(array['" + one("parent1") + "', '" + one("parent2") + "']::uuid[], 'Success')"},
+		{"update", set("Failure", r.name("parent3")) + " returning 1"},
+		{"cancel", "select status from taskrunner.cancel_task('" + one("parent4") + "')"},
+		{"cancels", "select count(*) from taskrunner.cancel_tasks(" + many("doomed") + ")"},
+		{"pause", "select status from taskrunner.pause_task('" + one("other0") + "')"},
+		{"resume", "select status from taskrunner.resume_task('" + one("held0") + "')"},
+		{"link", insertLinks(r.name("other1")+">"+r.name("other2")) + " returning 1"},
+		{"link that changes ranks", insertLinks(r.name("other4")+">"+r.name("other3")) + " returning 1"},
+		{"action", insertAction(r.name("other1"), "Cancel", "x") + " returning 1"},
+		{"submit", strings.ReplaceAll(exampleSubmit, ";", "")},
+		{"stop", "select canceled_pending from taskrunner.stop_batch('" + one("batch") + "')"},
+		{"delete", "delete from taskrunner.task where id = '" + one("ending0") + "' returning 1"},
+	}
+}
+
+// measure runs the statements, each in a transaction of its own, and says which read too much.
+func (s *session) measure(r *round) []string {
+	s.e.t.Helper()
+	var tooMuch []string
+	for _, statement := range r.statements() {
+		s.script("begin")
+		rows := s.run(statement.sql)
+		require.NotEmpty(s.e.t, rows, statement.name)
+		require.NotEqual(s.e.t, "0", rows[0], "%s has nothing to do", statement.name)
+		for _, line := range s.run(reads, most) {
+			tooMuch = append(tooMuch, statement.name+": "+line)
+		}
+		s.script("commit")
+	}
+	return tooMuch
+}
+
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	e := &engine{DB: testdb.New(t), t: t} // the history is made up, so the invariants are not asked for
+	t.Cleanup(func() { e.AssertNoDeadlocks(t) })
+	// Nothing throws plans away behind our back.
+	for _, table := range e.lines("select oid::regclass from pg_class where relnamespace::regnamespace::text ~ '^taskrunner' and relkind = 'r'") {
+		e.exec("alter table " + table + " set (autovacuum_enabled = off)")
+	}
+	const warmUps = 7 // five plans for the very values come first, then one for all
+	// Parallel workers count for themselves, where nobody sees it.
+	measured := func(name string) *session {
+		s := e.session(name)
+		s.run("set max_parallel_workers_per_gather = 0")
+		return s
+	}
+	early := measured("plans made while the tables were empty")
+	for n := range warmUps {
+		early.measure(e.makeRound(n))
+	}
+	e.loadHistory()
+	// The count sees what there is to see: a scan of a table, and one of an index.
+	early.script("begin")
+	early.run("select count(*) from taskrunner.task where name <> 'n'")
+	early.run("set local enable_seqscan = off")
+	early.run("select count(*) from taskrunner_private.ended_task where task_id > '00000000-0000-0000-0000-000000000000' and kind = 'x'")
+	require.Len(t, early.run(reads, history/2), 2, "a full scan is not noticed")
+	early.script("rollback")
+
+	for i, name := range []string{"early", "late", "analyzed"} {
+		s := early
+		switch name {
+		case "late":
+			s = measured("plans made without statistics")
+		case "analyzed":
+			e.exec("analyze")
+			s = measured("plans made with statistics")
+		}
+		tooMuch := s.measure(e.makeRound(warmUps + i))
+		require.Empty(t, tooMuch, "%s: reads too much", s.name)
+	}
+}
