@@ -21,7 +21,7 @@ help: ## list the targets
 
 .PHONY: run
 run: build ## a private PostgreSQL, the service and a live demo; Ctrl-C ends it (data stays in .data)
-	@bin/taskrunner dev
+	@bin/taskrunner dev $(ARGS)
 
 .PHONY: build
 build: ## bin/taskrunner, one static binary
@@ -45,7 +45,7 @@ generate/sqlc: ## internal/db from queries/ and sql/
 
 .PHONY: generate/schema
 generate/schema: ## sql/schema.sql, the flattened result of sql/, for review
-	$(WITHPG) $(GO) test ./internal/sqltest -run '^TestSchema' -count=1 -update
+	$(GO) run ./internal/sqltest/schemadump
 
 .PHONY: verify
 verify: verify/format verify/vet verify/sqlc verify/schema ## all that must hold before a commit, tests aside
@@ -64,7 +64,7 @@ verify/sqlc: ## internal/db is what queries/ and sql/ make
 
 .PHONY: verify/schema
 verify/schema: ## sql/schema.sql is what sql/ makes
-	$(WITHPG) $(GO) test ./internal/sqltest -run '^TestSchema' -count=1
+	$(GO) test ./internal/sqltest -run '^TestSchemaSnapshotIsUpToDate$$' -count=1
 
 .PHONY: lint
 lint: ## golangci-lint, which has to be installed

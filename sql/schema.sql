@@ -521,6 +521,8 @@ CREATE OR REPLACE FUNCTION taskrunner.stop_batch(p_batch_id uuid)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -562,6 +564,8 @@ CREATE OR REPLACE FUNCTION taskrunner.submit_batch(p_body jsonb)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -591,6 +595,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.action_check()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -872,6 +878,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limi
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -919,7 +927,9 @@ begin
   if v_doubtful is not null then
     select array_agg(t.id) into v_uncalled
     from taskrunner.task t
-    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    left join lateral (
+      select x.id, x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
     where t.id = any(v_doubtful) and (a.id is null or exists (
       select from taskrunner_private.delivery d
       where d.task_id = t.id and d.trigger = 'Start' and d.task_attempt = t.attempt and d.status = 'Delivered'));
@@ -942,10 +952,36 @@ begin
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
     case when t.status = 'Claimed' then a.params end, c.counts
   from taskrunner.task t
-  left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  left join lateral (
+      select x.id, x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   where t.id = any(v_claimed)
   order by t.priority desc, t.seq;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.count_down(p_ended uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_children record := taskrunner_private.children_of(p_ended);
+begin
+  if v_children.ids is null then
+    return;
+  end if;
+  update taskrunner.task c
+  set wait_finished = c.wait_finished - ended.parents,
+    wait_success = c.wait_success - ended.required_parents,
+    status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
+  from unnest(v_children.ids, v_children.parents, v_children.required_parents) as ended (child_id, parents, required_parents)
+  where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
 end $function$
 ;
 
@@ -1045,6 +1081,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.fail_starts(p_replica uuid, p_trie
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -1062,12 +1100,17 @@ begin
       least(coalesce((item ->> 'retry_after_secs')::float8, 0), 300))))
   into v_held
   from jsonb_array_elements(p_tries) item
-  join taskrunner_private.active_task a
-    on a.task_id = (item ->> 'task_id')::uuid and a.replica_id = p_replica
-    and a.claimed_at = (item ->> 'claimed_at')::timestamptz
-  join taskrunner.task t on t.id = a.task_id and t.attempt = (item ->> 'attempt')::integer
-  left join taskrunner_private.delivery d
-    on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt
+  cross join lateral (
+    select x.task_id from taskrunner_private.active_task x
+    where x.task_id = (item ->> 'task_id')::uuid and x.replica_id = p_replica
+      and x.claimed_at = (item ->> 'claimed_at')::timestamptz offset 0) a
+  cross join lateral (
+    select * from taskrunner.task x
+    where x.id = a.task_id and x.attempt = (item ->> 'attempt')::integer offset 0) t
+  left join lateral (
+    select x.tries from taskrunner_private.delivery x
+    where x.task_id = t.id and x.trigger = 'Start' and x.condition is null and x.number = 1
+      and x.task_attempt = t.attempt offset 0) d on true
   where coalesce(t.paused_from, t.status) = 'Claimed';
 
   if v_held is not null then
@@ -1086,6 +1129,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.fail_tasks(p_failing uuid[], p_fai
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -1397,6 +1442,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.link_count()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -1706,6 +1753,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -1724,7 +1773,7 @@ begin
       else 'done' end,
     t.status
   from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint)
-  left join taskrunner.task t on t.id = i.task_id;
+  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   perform taskrunner_private.set_cause('progress');
   update taskrunner.task t
@@ -1880,6 +1929,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.record_start_tries(p_tries jsonb, 
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 begin
@@ -1894,8 +1945,10 @@ begin
       s.start_max_attempts, try.status_code, try.latency_ms, try.status_code, 'Start', p_status, try.error, try.error,
       try.response
     from try
-    join taskrunner.task t on t.id = try.task_id
-    join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    cross join lateral (select x.id, x.batch_id from taskrunner.task x where x.id = try.task_id offset 0) t
+    cross join lateral (
+      select x.id from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
     join taskrunner_private.server_setting s on s.singleton
     on conflict (task_id, trigger, condition, number, task_attempt) do update
     set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,
@@ -1920,13 +1973,14 @@ CREATE OR REPLACE FUNCTION taskrunner_private.release_scheduled(p_limit integer)
  SET jit TO 'off'
 AS $function$
 declare
+  v_now timestamptz := clock_timestamp();                   -- a variable: a volatile function is no index condition
   v_released integer;
 begin
   update taskrunner_private.queued_task q
   set state = 'ready'
   where q.task_id = any(array(
     select d.task_id from taskrunner_private.queued_task d
-    where d.state = 'scheduled' and d.run_at <= clock_timestamp()
+    where d.state = 'scheduled' and d.run_at <= v_now
     order by d.run_at
     limit p_limit
     for update skip locked));
@@ -1941,6 +1995,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.report_tasks(p_items jsonb)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -1963,7 +2019,7 @@ begin
   end if;
   perform taskrunner_private.lock_affected(v_ids, v_ending, v_failing, true);
 
-  select array_agg(i.task_id), array_agg(t.status), array_agg(case
+  select array_agg(i.task_id order by i.n), array_agg(t.status order by i.n), array_agg(case
     when t.id is null then 'unknown'
     when i.attempt < t.attempt then 'stale'
     when i.attempt > t.attempt then 'ahead'
@@ -1972,11 +2028,12 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
-    else 'done' end)
+    else 'done' end order by i.n)
   into v_ids, v_statuses, v_outcomes
-  from jsonb_to_recordset(p_items) as i (
-    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint)
-  left join taskrunner.task t on t.id = i.task_id;
+  from rows from (jsonb_to_recordset(p_items) as (
+    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
+    with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
+  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   -- Reports of progress first, results next; each set-wise.
   foreach v_cause in array array['patch', 'report'] loop
@@ -1994,11 +2051,12 @@ begin
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
       ended_at = case when i.status is not null then now() end,
       paused_from = case when i.status is null then t.paused_from end
-    from jsonb_to_recordset(p_items) as i (
+    from rows from (jsonb_to_recordset(p_items) as (
       task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
-      metadata jsonb, expected_count bigint, priority integer)
-    join unnest(v_ids, v_outcomes) as answer (task_id, outcome) using (task_id)
-    where t.id = i.task_id and answer.outcome = 'done' and (i.status is not null) = (v_cause = 'report');
+      metadata jsonb, expected_count bigint, priority integer))
+      with ordinality as i (
+        task_id, status, failure_reason, new_success, new_failures, metadata, expected_count, priority, n)
+    where t.id = i.task_id and v_outcomes[i.n] = 'done' and (i.status is not null) = (v_cause = 'report');
   end loop;
   perform taskrunner_private.set_cause('');
 
@@ -2014,6 +2072,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.requeue_stale(p_ids uuid[])
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2090,6 +2150,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.settle_deliveries(p_tries jsonb, p
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -2109,7 +2171,7 @@ begin
     from jsonb_to_recordset(p_tries) as try (
       delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
       error text, response text, retry_after_secs double precision)
-    join taskrunner_private.delivery d on d.id = try.delivery_id
+    cross join lateral (select * from taskrunner_private.delivery x where x.id = try.delivery_id offset 0) d
     where (d.status = 'Pending' and d.tries = try.number - 1)
       or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed'))
   ), logged as (
@@ -2147,6 +2209,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.settle_failed_starts(p_tries jsonb
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2162,10 +2226,12 @@ begin
       and (coalesce((item ->> 'permanent')::boolean, false) or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)))
   into v_failed, v_paused, v_again
   from jsonb_array_elements(p_tries) item
-  join taskrunner.task t on t.id = (item ->> 'task_id')::uuid
+  cross join lateral (select * from taskrunner.task x where x.id = (item ->> 'task_id')::uuid offset 0) t
   join taskrunner_private.server_setting s on s.singleton
-  left join taskrunner_private.delivery d
-    on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt;
+  left join lateral (
+    select x.tries from taskrunner_private.delivery x
+    where x.task_id = t.id and x.trigger = 'Start' and x.condition is null and x.number = 1
+      and x.task_attempt = t.attempt offset 0) d on true;
 
   if v_failed is not null then
     perform taskrunner_private.record_start_tries(v_failed, 'Failed');
@@ -2202,6 +2268,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.start_tasks(p_tries jsonb)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -2303,7 +2371,9 @@ begin
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
     taskrunner_private.url_host(a.params ->> 'url')
   from taskrunner.task t
-  join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  cross join lateral (
+    select x.params from taskrunner.action x
+    where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
   where t.batch_id = p_batch_id
   order by t.seq;
   perform taskrunner_private.set_cause('');
@@ -2491,10 +2561,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.sweep_active(p_limit integer, p_cl
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
+  v_now timestamptz := clock_timestamp();                   -- a variable: a volatile function is no index condition
   v_due uuid[];
   v_locked uuid[] := '{}';
   v_stale uuid[];
@@ -2504,7 +2577,7 @@ begin
   perform taskrunner_private.begin_counts();
   v_due := array(
     select a.task_id from taskrunner_private.active_task a
-    where a.due_at <= clock_timestamp() order by a.due_at limit p_limit);
+    where a.due_at <= v_now order by a.due_at limit p_limit);
   if v_due <> '{}' then
     v_locked := taskrunner_private.try_lock_each(v_due);
   end if;
@@ -2518,7 +2591,7 @@ begin
   into v_stale, v_timed_out
   from taskrunner_private.active_task a
   join taskrunner.task t on t.id = a.task_id
-  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp();
+  where a.task_id = any(v_locked) and a.due_at <= v_now;
 
   if v_stale is not null then
     perform taskrunner_private.requeue_stale(v_stale);
@@ -2536,7 +2609,7 @@ begin
     when t.status = 'Running' then t.last_updated + make_interval(secs => t.timeout)
     else a.claimed_at + make_interval(secs => p_claim_timeout_secs) end
   from taskrunner.task t
-  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp() and t.id = a.task_id;
+  where a.task_id = any(v_locked) and a.due_at <= v_now and t.id = a.task_id;
 
   -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
   -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.
@@ -2559,6 +2632,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.sweep_replicas(p_limit integer, p_
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -2575,7 +2650,7 @@ begin
   v_held := array(
     select a.task_id
     from taskrunner_private.active_task a
-    join taskrunner.task t on t.id = a.task_id
+    cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
     where a.replica_id = any(v_dead) and coalesce(t.paused_from, t.status) = 'Claimed'
     limit p_limit);
   if v_held <> '{}' then
@@ -2611,6 +2686,9 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_count()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
+ SET jit TO 'off'
 AS $function$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
@@ -2870,6 +2948,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_outbox()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2912,6 +2992,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_propagate()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2919,7 +3001,6 @@ declare
   v_succeeded uuid[];
   v_failed uuid[];
   v_failing uuid[] := '{}';
-  v_children record;
 begin
   if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
     return null;
@@ -2946,15 +3027,7 @@ begin
   if v_failing <> '{}' then
     perform taskrunner_private.fail_tasks(v_failing, v_failed);
   end if;
-  v_children := taskrunner_private.children_of(v_succeeded || v_failed || v_failing);
-  if v_children.ids is not null then
-    update taskrunner.task c
-    set wait_finished = c.wait_finished - ended.parents,
-      wait_success = c.wait_success - ended.required_parents,
-      status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
-    from unnest(v_children.ids, v_children.parents, v_children.required_parents) as ended (child_id, parents, required_parents)
-    where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
-  end if;
+  perform taskrunner_private.count_down(v_succeeded || v_failed || v_failing);
   perform taskrunner_private.set_cause(v_cause);
   return null;
 end $function$
@@ -2966,6 +3039,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_delete()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2989,6 +3064,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_insert()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 begin
@@ -3015,6 +3092,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_update()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 declare
@@ -3077,7 +3156,9 @@ begin
     select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
       taskrunner_private.url_host(a.params ->> 'url')
     from taskrunner.task t
-    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    left join lateral (
+      select x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
     where t.id = any(v_entered_queue);
   end if;
   if v_entered_active is not null then

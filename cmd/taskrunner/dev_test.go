@@ -21,6 +21,8 @@ import (
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
+func TestMain(m *testing.M) { testdb.Main(m) }
+
 // output collects what a command writes, and lets a test wait for it.
 type output struct {
 	mu      sync.Mutex

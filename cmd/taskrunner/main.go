@@ -35,6 +35,7 @@ type cli struct {
 	Dev     devCmd     `cmd:"" help:"See it at work: a private PostgreSQL, the service and a demo."`
 	Bench   benchCmd   `cmd:"" help:"Measure the engine on this machine."`
 	Check   checkCmd   `cmd:"" help:"Check the engine's invariants; prints what is broken."`
+	Health  healthCmd  `cmd:"" help:"Ask the service on this machine for its health; for health checks of containers."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

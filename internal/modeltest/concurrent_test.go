@@ -238,14 +238,8 @@ func (w *worker) do(kind string, o op) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	if got.open {
-		conn, err := w.client.conn(ctx, o.role())
-		if err != nil {
-			return err
-		}
-		ok, err := w.client.w.committed(ctx, conn, got.seen.Xid)
+		ok, err := w.client.committed(got.seen.Xid)
 		if err != nil {
 			return err
 		}
@@ -268,7 +262,7 @@ func (w *worker) do(kind string, o op) error {
 	case got.code != "":
 		w.counts.add(kind, "refused")
 		r.code = got.code
-		if r.to, err = w.client.position(ctx, o.role()); err != nil {
+		if r.to, err = w.client.position(); err != nil {
 			return err
 		}
 	default:

@@ -61,8 +61,8 @@ var kinds = []struct {
 	weight int
 	draw   func(*drawer) op
 }{
-	{"submit", 4, (*drawer).submit},
-	{"insert graph", 4, (*drawer).insertGraph},
+	{"submit", 2, (*drawer).submit},
+	{"insert graph", 3, (*drawer).insertGraph},
 	{"link", 8, (*drawer).newLinks},
 	{"add action", 4, (*drawer).newAction},
 	{"claim", 10, (*drawer).claimTasks},
@@ -90,7 +90,7 @@ var kinds = []struct {
 	{"settle deliveries", 4, (*drawer).settle},
 	{"leases run out", 1, func(*drawer) op { return &expireLeases{base: base{"owner"}} }},
 	{"delete", 1, (*drawer).remove},
-	{"transaction", 4, (*drawer).several},
+	{"transaction", 3, (*drawer).several},
 }
 
 // weights is the sum of all weights.

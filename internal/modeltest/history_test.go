@@ -123,29 +123,36 @@ func (h *history) log() string {
 	return strings.Join(lines, "\n")
 }
 
-// position takes a number in the order of commits.
-func (c *client) position(ctx context.Context, role string) (int64, error) {
-	conn, err := c.conn(ctx, role)
-	if err != nil {
-		return 0, err
+// ask runs a query that returns one value, again if its connection is killed.
+func ask[T any](c *client, sql string, args ...any) (value T, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		var conn *pgx.Conn
+		if conn, err = c.conn(ctx, "service"); err != nil {
+			return value, err
+		}
+		err = conn.QueryRow(ctx, sql, args...).Scan(&value)
+		if err == nil || ctx.Err() != nil || !conn.IsClosed() {
+			return value, err
+		}
 	}
-	var n int64
-	err = conn.QueryRow(ctx, "select nextval('audit.commit_seq')").Scan(&n)
-	return n, err
 }
 
-// committed asks what became of a transaction whose commit was cut off. Its process may still be at it.
-func (w *world) committed(ctx context.Context, conn *pgx.Conn, xid string) (bool, error) {
+// position takes a number in the order of commits.
+func (c *client) position() (int64, error) { return ask[int64](c, "select nextval('audit.commit_seq')") }
+
+// committed tells what became of a transaction whose commit was cut off. Its process may still be at it.
+func (c *client) committed(xid string) (bool, error) {
 	for {
-		var status *string
-		if err := conn.QueryRow(ctx, "select pg_xact_status($1::text::xid8)", xid).Scan(&status); err != nil {
+		state, err := ask[string](c, "select coalesce(pg_xact_status($1::text::xid8), 'forgotten')", xid)
+		switch {
+		case err != nil:
 			return false, fmt.Errorf("pg_xact_status: %w", err)
-		}
-		if status == nil {
+		case state == "forgotten":
 			return false, fmt.Errorf("transaction %s is forgotten", xid)
-		}
-		if *status != "in progress" {
-			return *status == "committed", nil
+		case state != "in progress":
+			return state == "committed", nil
 		}
 	}
 }

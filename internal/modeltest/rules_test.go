@@ -134,17 +134,20 @@ func requiredParentFailed(parent uuid.UUID) string {
 // insertLinks is one INSERT of links between tasks that exist (contract 13.1).
 func (m *model) insertLinks(links []link) verdict {
 	seen := map[edge]bool{}
+	var refused verdict
 	for _, l := range links {
 		e := edge{l.parent.id, l.child.id}
-		if m.tasks[e.parent] == nil || m.tasks[e.child] == nil {
-			return verdict{codeForeignKey}
-		}
 		if _, ok := m.links[e]; ok || seen[e] {
 			return verdict{codeUnique}
 		}
 		seen[e] = true
+		if m.tasks[e.parent] == nil || m.tasks[e.child] == nil {
+			refused = verdict{codeForeignKey}
+		}
 	}
-	var refused verdict
+	if refused != nil {
+		return refused
+	}
 	for _, l := range links {
 		m.addEdge(l)
 	}

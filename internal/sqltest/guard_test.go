@@ -76,7 +76,7 @@ func TestInsertGuards(t *testing.T) {
 		// Rules.
 		{"TR004", "rules", task("rules", "'{}'")},
 		{"TR004", "rules", task("rules", "'null'")},
-		{"23502", "", task("rules", "null")},
+		{"TR004", "rules", task("rules", "null")},
 		// Limits.
 		{"TR006", "name", task("name", long(256))},
 		{"TR006", "kind", task("kind", long(101))},

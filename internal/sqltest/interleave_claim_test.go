@@ -119,6 +119,8 @@ func TestSweepAndHeartbeat(t *testing.T) {
 		e.move(task, "Claimed", "Running")
 		e.exec("update taskrunner.task set last_updated = last_updated - interval '61 seconds' where id = $1", id(task))
 	}
+	// A sweep looks at what it could not have a second later; now means then.
+	again := func() { e.exec("update taskrunner_private.active_task set due_at = now() - interval '1 second'") }
 	progress := func(task string) string { return "select taskrunner.add_progress('" + id(task) + "', 1, 0)" }
 	first, second := e.pair()
 	overdue("lives")
@@ -127,6 +129,7 @@ func TestSweepAndHeartbeat(t *testing.T) {
 	require.Equal(t, []string{"1|0|2"}, second.run(sweepActive), "one that is held does not stop the others")
 	e.requireStates("lives: Running 0/0", "dies: Failure 0/0")
 	first.run(commit)
+	again()
 	require.Equal(t, []string{"0|0|1"}, second.run(sweepActive))
 	e.requireStates("lives: Running 0/0")
 
@@ -158,6 +161,7 @@ func TestSweepAndHeartbeat(t *testing.T) {
 	first.script("begin; update taskrunner.task set priority = 1 where id = '" + id("child") + "'")
 	require.Equal(t, []string{"0"}, second.run("select timed_out from taskrunner_private.sweep_active(100, 30)"))
 	first.run(commit)
+	again()
 	require.Equal(t, []string{"1"}, second.run("select timed_out from taskrunner_private.sweep_active(100, 30)"))
 	e.requireStates("child: Failure 1/1")
 	require.Equal(t, "1", e.line("select priority from taskrunner.task where id = $1", id("child")))

@@ -14,7 +14,8 @@ create or replace function taskrunner_private.claim_tasks(
   task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
   idempotency_key text, params jsonb, counts text
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
@@ -60,7 +61,9 @@ begin
   if v_doubtful is not null then
     select array_agg(t.id) into v_uncalled
     from taskrunner.task t
-    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    left join lateral (
+      select x.id, x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
     where t.id = any(v_doubtful) and (a.id is null or exists (
       select from taskrunner_private.delivery d
       where d.task_id = t.id and d.trigger = 'Start' and d.task_attempt = t.attempt and d.status = 'Delivered'));
@@ -83,7 +86,9 @@ begin
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
     case when t.status = 'Claimed' then a.params end, c.counts
   from taskrunner.task t
-  left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  left join lateral (
+      select x.id, x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   where t.id = any(v_claimed)
   order by t.priority desc, t.seq;

@@ -6,7 +6,8 @@
 -- Locks: graph lock shared, rows of task by rank (lock_affected). SQLSTATEs: 40001, TR009.
 create or replace function taskrunner_private.fail_starts(p_replica uuid, p_tries jsonb, p_backoff_ms integer)
 returns table (task_id uuid, status taskrunner.status_kind, counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];
@@ -22,12 +23,17 @@ begin
       least(coalesce((item ->> 'retry_after_secs')::float8, 0), 300))))
   into v_held
   from jsonb_array_elements(p_tries) item
-  join taskrunner_private.active_task a
-    on a.task_id = (item ->> 'task_id')::uuid and a.replica_id = p_replica
-    and a.claimed_at = (item ->> 'claimed_at')::timestamptz
-  join taskrunner.task t on t.id = a.task_id and t.attempt = (item ->> 'attempt')::integer
-  left join taskrunner_private.delivery d
-    on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt
+  cross join lateral (
+    select x.task_id from taskrunner_private.active_task x
+    where x.task_id = (item ->> 'task_id')::uuid and x.replica_id = p_replica
+      and x.claimed_at = (item ->> 'claimed_at')::timestamptz offset 0) a
+  cross join lateral (
+    select * from taskrunner.task x
+    where x.id = a.task_id and x.attempt = (item ->> 'attempt')::integer offset 0) t
+  left join lateral (
+    select x.tries from taskrunner_private.delivery x
+    where x.task_id = t.id and x.trigger = 'Start' and x.condition is null and x.number = 1
+      and x.task_attempt = t.attempt offset 0) d on true
   where coalesce(t.paused_from, t.status) = 'Claimed';
 
   if v_held is not null then

@@ -2,7 +2,8 @@
 -- first. p_failing are the tasks to fail, p_failed those that failed before them; the caller holds the locks.
 -- Locks: none waited for. Called by: triggers/task_500_propagate.sql under cause propagate.
 create or replace function taskrunner_private.fail_tasks(p_failing uuid[], p_failed uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_reasons record;
 begin

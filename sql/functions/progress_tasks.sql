@@ -4,7 +4,8 @@
 -- Locks: graph lock shared, rows of task by rank. Writes task (success, failures, last_updated).
 create or replace function taskrunner_private.progress_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 begin
   perform taskrunner_private.lock_graph_shared(true);
@@ -21,7 +22,7 @@ begin
       else 'done' end,
     t.status
   from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint)
-  left join taskrunner.task t on t.id = i.task_id;
+  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   perform taskrunner_private.set_cause('progress');
   update taskrunner.task t

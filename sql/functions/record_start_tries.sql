@@ -5,7 +5,8 @@
 create or replace function taskrunner_private.record_start_tries(
   p_tries jsonb, p_status taskrunner.delivery_status
 ) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 begin
   with try as materialized (
     select * from jsonb_to_recordset(p_tries) as try (
@@ -18,8 +19,10 @@ begin
       s.start_max_attempts, try.status_code, try.latency_ms, try.status_code, 'Start', p_status, try.error, try.error,
       try.response
     from try
-    join taskrunner.task t on t.id = try.task_id
-    join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    cross join lateral (select x.id, x.batch_id from taskrunner.task x where x.id = try.task_id offset 0) t
+    cross join lateral (
+      select x.id from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
     join taskrunner_private.server_setting s on s.singleton
     on conflict (task_id, trigger, condition, number, task_attempt) do update
     set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,

@@ -8,7 +8,8 @@
 -- expected_count, priority).
 create or replace function taskrunner_private.report_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind, counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];
@@ -29,7 +30,7 @@ begin
   end if;
   perform taskrunner_private.lock_affected(v_ids, v_ending, v_failing, true);
 
-  select array_agg(i.task_id), array_agg(t.status), array_agg(case
+  select array_agg(i.task_id order by i.n), array_agg(t.status order by i.n), array_agg(case
     when t.id is null then 'unknown'
     when i.attempt < t.attempt then 'stale'
     when i.attempt > t.attempt then 'ahead'
@@ -38,11 +39,12 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
-    else 'done' end)
+    else 'done' end order by i.n)
   into v_ids, v_statuses, v_outcomes
-  from jsonb_to_recordset(p_items) as i (
-    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint)
-  left join taskrunner.task t on t.id = i.task_id;
+  from rows from (jsonb_to_recordset(p_items) as (
+    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
+    with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
+  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   -- Reports of progress first, results next; each set-wise.
   foreach v_cause in array array['patch', 'report'] loop
@@ -60,11 +62,12 @@ begin
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
       ended_at = case when i.status is not null then now() end,
       paused_from = case when i.status is null then t.paused_from end
-    from jsonb_to_recordset(p_items) as i (
+    from rows from (jsonb_to_recordset(p_items) as (
       task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
-      metadata jsonb, expected_count bigint, priority integer)
-    join unnest(v_ids, v_outcomes) as answer (task_id, outcome) using (task_id)
-    where t.id = i.task_id and answer.outcome = 'done' and (i.status is not null) = (v_cause = 'report');
+      metadata jsonb, expected_count bigint, priority integer))
+      with ordinality as i (
+        task_id, status, failure_reason, new_success, new_failures, metadata, expected_count, priority, n)
+    where t.id = i.task_id and v_outcomes[i.n] = 'done' and (i.status is not null) = (v_cause = 'report');
   end loop;
   perform taskrunner_private.set_cause('');
 

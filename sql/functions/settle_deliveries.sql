@@ -9,7 +9,8 @@
 create or replace function taskrunner_private.settle_deliveries(
   p_tries jsonb, p_backoff_secs double precision, p_backoff_factor double precision, p_backoff_max_secs double precision
 ) returns table (delivery_id uuid, trigger taskrunner.trigger_kind, status taskrunner.delivery_status)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[] := array(select (item ->> 'delivery_id')::uuid from jsonb_array_elements(p_tries) item);
@@ -27,7 +28,7 @@ begin
     from jsonb_to_recordset(p_tries) as try (
       delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
       error text, response text, retry_after_secs double precision)
-    join taskrunner_private.delivery d on d.id = try.delivery_id
+    cross join lateral (select * from taskrunner_private.delivery x where x.id = try.delivery_id offset 0) d
     where (d.status = 'Pending' and d.tries = try.number - 1)
       or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed'))
   ), logged as (

@@ -4,7 +4,8 @@
 -- Locks: none waited for. Called by: fail_starts, requeue_stale.
 -- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_failed jsonb;
   v_paused jsonb;
@@ -18,10 +19,12 @@ begin
       and (coalesce((item ->> 'permanent')::boolean, false) or coalesce(d.tries, 0) + 1 >= s.start_max_attempts)))
   into v_failed, v_paused, v_again
   from jsonb_array_elements(p_tries) item
-  join taskrunner.task t on t.id = (item ->> 'task_id')::uuid
+  cross join lateral (select * from taskrunner.task x where x.id = (item ->> 'task_id')::uuid offset 0) t
   join taskrunner_private.server_setting s on s.singleton
-  left join taskrunner_private.delivery d
-    on d.task_id = t.id and d.trigger = 'Start' and d.condition is null and d.number = 1 and d.task_attempt = t.attempt;
+  left join lateral (
+    select x.tries from taskrunner_private.delivery x
+    where x.task_id = t.id and x.trigger = 'Start' and x.condition is null and x.number = 1
+      and x.task_attempt = t.attempt offset 0) d on true;
 
   if v_failed is not null then
     perform taskrunner_private.record_start_tries(v_failed, 'Failed');

@@ -6,7 +6,8 @@
 -- Writes task (status, paused_from, started_at, last_updated), delivery, delivery_try.
 create or replace function taskrunner_private.start_tasks(p_tries jsonb)
 returns table (task_id uuid, status taskrunner.status_kind, counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];

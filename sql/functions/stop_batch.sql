@@ -6,7 +6,8 @@ create or replace function taskrunner.stop_batch(p_batch_id uuid) returns table 
   batch_id uuid, canceled_waiting bigint, canceled_pending bigint, canceled_claimed bigint, canceled_running bigint,
   canceled_paused bigint, already_terminal bigint
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_live uuid[];

@@ -72,7 +72,9 @@ begin
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
     taskrunner_private.url_host(a.params ->> 'url')
   from taskrunner.task t
-  join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+  cross join lateral (
+    select x.params from taskrunner.action x
+    where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
   where t.batch_id = p_batch_id
   order by t.seq;
   perform taskrunner_private.set_cause('');

@@ -3,7 +3,8 @@
 create or replace function taskrunner.submit_batch(p_body jsonb) returns table (
   local_id text, task_id uuid, batch_id uuid, status taskrunner.status_kind, deduplicated boolean
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_batch_id uuid := taskrunner.uuidv7();

@@ -6,9 +6,11 @@
 -- Writes task (status, failure_reason, ended_at), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
+  v_now timestamptz := clock_timestamp();                   -- a variable: a volatile function is no index condition
   v_due uuid[];
   v_locked uuid[] := '{}';
   v_stale uuid[];
@@ -18,7 +20,7 @@ begin
   perform taskrunner_private.begin_counts();
   v_due := array(
     select a.task_id from taskrunner_private.active_task a
-    where a.due_at <= clock_timestamp() order by a.due_at limit p_limit);
+    where a.due_at <= v_now order by a.due_at limit p_limit);
   if v_due <> '{}' then
     v_locked := taskrunner_private.try_lock_each(v_due);
   end if;
@@ -32,7 +34,7 @@ begin
   into v_stale, v_timed_out
   from taskrunner_private.active_task a
   join taskrunner.task t on t.id = a.task_id
-  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp();
+  where a.task_id = any(v_locked) and a.due_at <= v_now;
 
   if v_stale is not null then
     perform taskrunner_private.requeue_stale(v_stale);
@@ -50,7 +52,7 @@ begin
     when t.status = 'Running' then t.last_updated + make_interval(secs => t.timeout)
     else a.claimed_at + make_interval(secs => p_claim_timeout_secs) end
   from taskrunner.task t
-  where a.task_id = any(v_locked) and a.due_at <= clock_timestamp() and t.id = a.task_id;
+  where a.task_id = any(v_locked) and a.due_at <= v_now and t.id = a.task_id;
 
   -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
   -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.

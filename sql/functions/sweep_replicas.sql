@@ -5,7 +5,8 @@
 -- same one; graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
 create or replace function taskrunner_private.sweep_replicas(p_limit integer, p_silence_secs integer)
 returns table (replicas integer, requeued integer, counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_dead uuid[];
@@ -20,7 +21,7 @@ begin
   v_held := array(
     select a.task_id
     from taskrunner_private.active_task a
-    join taskrunner.task t on t.id = a.task_id
+    cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
     where a.replica_id = any(v_dead) and coalesce(t.paused_from, t.status) = 'Claimed'
     limit p_limit);
   if v_held <> '{}' then

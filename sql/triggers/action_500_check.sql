@@ -3,7 +3,8 @@
 -- Locks: graph lock shared, tried only; rows of task by rank that existed before, not waiting without the graph lock;
 -- rows of queued_task. SQLSTATEs: TR001, 40001. Writes queued_task.host.
 create or replace function taskrunner_private.action_check() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_existed uuid[];
   v_ended record;

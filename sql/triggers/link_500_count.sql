@@ -10,7 +10,8 @@
 -- SQLSTATEs: TR001, TR003, TR009, 40001. Writes of task: wait_finished, wait_success, status, paused_from,
 -- failure_reason, ended_at.
 create or replace function taskrunner_private.link_count() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_existed uuid[];

@@ -8,13 +8,13 @@
 -- lock and not waiting without it.
 -- SQLSTATE: 40001. Writes of other tasks: status, failure_reason, ended_at, paused_from, wait_finished, wait_success.
 create or replace function taskrunner_private.task_propagate() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_succeeded uuid[];
   v_failed uuid[];
   v_failing uuid[] := '{}';
-  v_children record;
 begin
   if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
     return null;
@@ -41,15 +41,7 @@ begin
   if v_failing <> '{}' then
     perform taskrunner_private.fail_tasks(v_failing, v_failed);
   end if;
-  v_children := taskrunner_private.children_of(v_succeeded || v_failed || v_failing);
-  if v_children.ids is not null then
-    update taskrunner.task c
-    set wait_finished = c.wait_finished - ended.parents,
-      wait_success = c.wait_success - ended.required_parents,
-      status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
-    from unnest(v_children.ids, v_children.parents, v_children.required_parents) as ended (child_id, parents, required_parents)
-    where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
-  end if;
+  perform taskrunner_private.count_down(v_succeeded || v_failed || v_failing);
   perform taskrunner_private.set_cause(v_cause);
   return null;
 end $$;

@@ -1,7 +1,8 @@
 -- A deleted task leaves nothing behind.
 -- Locks: none waited for but rows of the deleted tasks. Writes ended_task, delivery, due_delivery.
 create or replace function taskrunner_private.task_queue_delete() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_deleted uuid[];
 begin

@@ -2,7 +2,8 @@
 -- submit writes the rows itself, with their final state.
 -- Locks: none waited for. Writes queued_task.
 create or replace function taskrunner_private.task_queue_insert() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') = 'submit' then
     return null;

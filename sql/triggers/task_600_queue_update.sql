@@ -3,7 +3,8 @@
 -- Locks: rows of queued_task, the last thing anybody waits for; rows of active_task are covered by the task's lock.
 -- Writes queued_task, active_task, ended_task.
 create or replace function taskrunner_private.task_queue_update() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_left_queue uuid[];
   v_entered_queue uuid[];
@@ -64,7 +65,9 @@ begin
     select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
       taskrunner_private.url_host(a.params ->> 'url')
     from taskrunner.task t
-    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    left join lateral (
+      select x.params from taskrunner.action x
+      where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
     where t.id = any(v_entered_queue);
   end if;
   if v_entered_active is not null then

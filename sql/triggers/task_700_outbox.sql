@@ -3,7 +3,8 @@
 -- a Start delivery that waits for its next try.
 -- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_success uuid[];

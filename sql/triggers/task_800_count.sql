@@ -2,7 +2,8 @@
 -- line: ["from","to","kind",n]. Off in every other transaction.
 -- Locks: none.
 create or replace function taskrunner_private.task_count() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
