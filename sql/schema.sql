@@ -2257,7 +2257,9 @@ begin
   from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
   left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
     on failed.task_id = try.task_id
-  where t.id = try.task_id and coalesce(t.paused_from, t.status) = 'Claimed';
+  -- The array keeps a plan that was made while the table was small from reading all of it.
+  where t.id = any(array(select (item ->> 'task_id')::uuid from jsonb_array_elements(p_tries) item))
+    and t.id = try.task_id and coalesce(t.paused_from, t.status) = 'Claimed';
   perform taskrunner_private.set_cause('');
 end $function$
 ;

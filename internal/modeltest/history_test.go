@@ -140,7 +140,9 @@ func ask[T any](c *client, sql string, args ...any) (value T, err error) {
 }
 
 // position takes a number in the order of commits.
-func (c *client) position() (int64, error) { return ask[int64](c, "select nextval('audit.commit_seq')") }
+func (c *client) position() (int64, error) {
+	return ask[int64](c, "select nextval('audit.commit_seq')")
+}
 
 // committed tells what became of a transaction whose commit was cut off. Its process may still be at it.
 func (c *client) committed(xid string) (bool, error) {
