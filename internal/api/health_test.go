@@ -43,7 +43,7 @@ func TestNotReady(t *testing.T) {
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
 	// A store with a single connection, which a locked task keeps busy.
-	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout = 1, 50*time.Millisecond })
+	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout = 1, time.Second })
 	id := b.submit(t, entry("a"))[0].ID
 	holder := b.db.Connect(t)
 	_, err := holder.Exec(t.Context(), "begin")

@@ -4,7 +4,7 @@
 -- p_mark_*: per priority, the seq up to which this replica has consumed the queue (claim_candidates.sql). p_rescan: if
 -- that gives too few, read from the start as well. A replica that then gets nothing goes to sleep: it is stamped as
 -- idle, so that the next ready task notifies it.
--- claimed_at is the claim: settle_starts compares it, so that a claim that went stale cannot settle its successor.
+-- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
 -- Locks: rows of task, skip locked; then rows of queued_task. Writes task (status, contacted, last_updated,
 -- started_at), queued_task, active_task, replica.idle_start_at.
 create or replace function taskrunner_private.claim_tasks(

@@ -1,6 +1,7 @@
--- A replica that stops says good-bye: its row goes, and what it still holds goes back at once. Its open calls were
--- waited for, so what is left are tries whose outcome nobody knows.
--- Locks: as sweep_replicas. Writes replica.
+-- A replica that stops says good-bye: its row counts as silent from now on, so that the others take what it still holds at
+-- once (sweep_replicas also removes the row), and its leases of deliveries end. Its open calls were waited for, so what is
+-- left are tries whose outcome nobody knows.
+-- Locks: the replica's row; rows of due_delivery, skip locked. Writes replica, due_delivery (leased_by, leased_until).
 create or replace function taskrunner_private.leave(p_replica uuid) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
