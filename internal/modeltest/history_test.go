@@ -100,7 +100,12 @@ func (h *history) replay(m *model) []string {
 			faults = m.differChanged(before, r.seen)
 		}
 		if faults != nil {
-			return append([]string{r.String()}, append(faults, "before:", before.graph())...)
+			changed := make([]string, len(r.seen.Tasks))
+			for i, t := range r.seen.Tasks {
+				changed[i] = t.Name + ":" + string(t.Status)
+			}
+			faults = append(faults, "it changed "+strings.Join(changed, " "), "before:", before.graph())
+			return append([]string{r.String()}, faults...)
 		}
 		last = r.seen.Seq
 	}
