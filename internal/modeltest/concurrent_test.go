@@ -97,13 +97,14 @@ func (c *concurrent) round(t *testing.T) {
 
 	sizes := []struct{ entries, room, graphs int }{{4, 8, 1}, {8, 25, 2}, {12, 60, 4}, {40, 150, 5}}
 	size := sizes[c.random.IntN(len(sizes))]
+	weights := swarm(c.random)
 	workers := make([]*worker, leastWorkers+c.random.IntN(mostWorkers-leastWorkers+1))
 	for i := range workers {
 		workers[i] = &worker{
 			id: i, client: c.clients[i], k: k, h: h, counts: c.counts, left: 25 + c.random.IntN(30),
 			drawer: &drawer{
 				source: randSource{rand.New(rand.NewPCG(c.random.Uint64(), uint64(i)))}, k: k, ordered: c.ordered,
-				entries: size.entries, room: size.room,
+				weights: weights, entries: size.entries, room: size.room,
 			},
 		}
 	}
@@ -185,7 +186,7 @@ func (c *concurrent) verify(t *testing.T, m *model, k *known, h *history) {
 	last := c.w.newClient() // connections of the workers may have been killed behind their last operation
 	defer last.close()
 	err := finishAll(m, k, func(o op) {
-		got, err := last.do(o, false)
+		got, err := last.do(o, false, 0)
 		if err != nil || got.code != "" || got.lost || got.open {
 			fail(fmt.Sprintf("at the end: %v: %s", o, got.code), []string{fmt.Sprint(err)})
 		}
@@ -220,7 +221,7 @@ type worker struct {
 
 func (w *worker) run() error {
 	for ; w.left > 0; w.left-- {
-		kind, o := w.drawer.next(w.drawer.intn(weights()))
+		kind, o := w.drawer.next(w.drawer.intn(sum(w.drawer.weights)))
 		if o == nil {
 			continue
 		}
@@ -234,7 +235,12 @@ func (w *worker) run() error {
 // do runs an operation and takes note of it.
 func (w *worker) do(kind string, o op) error {
 	r := &record{worker: w.id, kind: kind, op: o, from: w.h.begin(w.id)}
-	got, err := w.client.do(o, false)
+	// Now and then it keeps its locks for a moment, so that others meet them.
+	hold := time.Duration(0)
+	if w.drawer.chance(25) {
+		hold = time.Duration(w.drawer.intn(25)) * time.Millisecond
+	}
+	got, err := w.client.do(o, false, hold)
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type drawer struct {
 	alone bool
 	// ordered: only operations that never end in 40P01.
 	ordered bool
+	weights []int  // of the kinds
 	entries int    // most entries of a request
 	room    int    // most live tasks
 	as      string // the login of all operations, "" for any
@@ -93,11 +94,34 @@ var kinds = []struct {
 	{"transaction", 3, (*drawer).several},
 }
 
-// weights is the sum of all weights.
-func weights() int {
+// plainWeights are the weights of the kinds as they stand there.
+func plainWeights() []int {
+	weights := make([]int, len(kinds))
+	for i, k := range kinds {
+		weights[i] = k.weight
+	}
+	return weights
+}
+
+// swarm draws weights of which some are much larger and some are 0: a run in which everything happens equally often
+// seldom has much of what collides (Groce and others, Swarm Testing, 2012).
+func swarm(r *rand.Rand) []int {
+	weights := plainWeights()
+	for i := range weights {
+		switch n := r.IntN(100); {
+		case n < 25:
+			weights[i] *= 8
+		case n < 45 && i > 1: // but something has to create tasks
+			weights[i] = 0
+		}
+	}
+	return weights
+}
+
+func sum(list []int) int {
 	total := 0
-	for _, k := range kinds {
-		total += k.weight
+	for _, n := range list {
+		total += n
 	}
 	return total
 }
@@ -109,8 +133,8 @@ func (d *drawer) next(kind int) (string, op) {
 	defer d.k.mu.Unlock()
 	const tries = 20
 	for range tries {
-		for _, k := range kinds {
-			if kind -= k.weight; kind >= 0 {
+		for i, k := range kinds {
+			if kind -= d.weights[i]; kind >= 0 {
 				continue
 			}
 			if o := k.draw(d); o != nil {
@@ -118,7 +142,7 @@ func (d *drawer) next(kind int) (string, op) {
 			}
 			break
 		}
-		kind = d.intn(weights())
+		kind = d.intn(sum(d.weights))
 	}
 	return "", nil
 }
@@ -155,14 +179,12 @@ func (d *drawer) newID() uuid.UUID {
 
 // newName makes a name that nothing has yet.
 func (d *drawer) newName(prefix string) string {
-	for {
-		name := fmt.Sprintf("%s%04x", prefix, d.intn(1<<16))
-		for d.k.names[name] {
-			name += "x"
-		}
-		d.k.names[name] = true
-		return name
+	name := fmt.Sprintf("%s%04x", prefix, d.intn(1<<16))
+	for d.k.names[name] {
+		name += "x"
 	}
+	d.k.names[name] = true
+	return name
 }
 
 func (d *drawer) newTask() ref { return ref{d.newID(), d.newName("t")} }

@@ -38,14 +38,6 @@ func (v verdict) or(code string) verdict {
 	return append(v, code)
 }
 
-// refuse is a verdict of one code, or none for "".
-func refuse(code string) verdict {
-	if code == "" {
-		return nil
-	}
-	return verdict{code}
-}
-
 // fits: the database answered with this SQLSTATE, "" if it went through.
 func (v verdict) fits(code string) bool {
 	if code == "" {

@@ -32,10 +32,10 @@ func TestSequential(t *testing.T) {
 		}
 		s.m.exact = true
 		counts.graphs++
-		d := &drawer{k: s.k, alone: true, entries: 8, room: 30}
+		d := &drawer{k: s.k, alone: true, weights: plainWeights(), entries: 8, room: 30}
 		rt.Repeat(map[string]func(*rapid.T){
 			"operation": func(rt *rapid.T) {
-				kind := scattered(rt, weights(), "kind")
+				kind := scattered(rt, sum(d.weights), "kind")
 				d.source = seeded(rapid.Uint64().Draw(rt, "seed"))
 				if name, o := d.next(kind); o != nil {
 					s.do(rt, name, o)
@@ -78,7 +78,7 @@ func (s *sequential) fail(rt *rapid.T, what string, details ...string) {
 func (s *sequential) do(rt *rapid.T, kind string, o op) {
 	rt.Helper()
 	s.n++
-	got, err := s.clients[s.n%len(s.clients)].do(o, true)
+	got, err := s.clients[s.n%len(s.clients)].do(o, true, 0)
 	rt.Logf("%3d %v: %s", s.n, o, orElse(got.code, "done"))
 	if err == nil && (got.lost || got.open) {
 		err = errors.New("the connection was lost")

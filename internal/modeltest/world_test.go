@@ -180,8 +180,9 @@ type outcome struct {
 	seen observation
 }
 
-// do runs an operation in a transaction of its own. An error is no outcome but a fault of the test or of the engine.
-func (c *client) do(o op, all bool) (outcome, error) {
+// do runs an operation in a transaction of its own, and keeps it open for a moment. An error is no outcome but a fault of
+// the test or of the engine.
+func (c *client) do(o op, all bool, hold time.Duration) (outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := c.conn(ctx, o.role())
@@ -208,6 +209,7 @@ func (c *client) do(o op, all bool) (outcome, error) {
 	if err != nil {
 		return c.broken(ctx, conn, outcome{lost: true}, err)
 	}
+	time.Sleep(hold)
 	if err := tx.Commit(ctx); err != nil {
 		return c.broken(ctx, conn, outcome{open: true, seen: seen}, err)
 	}
