@@ -2643,6 +2643,7 @@ declare
   v_dead uuid[];
   v_held uuid[];
   v_locked uuid[] := '{}';
+  v_all boolean;                                             -- no claim of theirs is left out
 begin
   perform taskrunner_private.begin_counts();
   v_dead := array(
@@ -2655,15 +2656,20 @@ begin
     cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
     where a.replica_id = any(v_dead) and coalesce(t.paused_from, t.status) = 'Claimed'
     limit p_limit);
+  v_all := cardinality(v_held) < p_limit;
   if v_held <> '{}' then
     v_locked := taskrunner_private.try_lock_each(v_held);
+    v_all := v_all and cardinality(v_locked) = cardinality(v_held);
     -- Settled or claimed anew since? Then it is no longer a claim of the dead.
     v_locked := array(
-      select a.task_id from taskrunner_private.active_task a
-      where a.task_id = any(v_locked) and a.replica_id = any(v_dead));
+      select a.task_id
+      from taskrunner_private.active_task a
+      cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
+      where a.task_id = any(v_locked) and a.replica_id = any(v_dead)
+        and coalesce(t.paused_from, t.status) = 'Claimed');
     perform taskrunner_private.requeue_stale(v_locked);
   end if;
-  if cardinality(v_locked) = cardinality(v_held) and cardinality(v_held) < p_limit then
+  if v_all then
     delete from taskrunner_private.replica r where r.id = any(v_dead);
   end if;
   return query select cardinality(v_dead), cardinality(v_locked), taskrunner_private.take_counts();

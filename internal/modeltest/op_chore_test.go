@@ -287,9 +287,7 @@ func (o *sweepReplicas) apply(m *model, seen observation) (verdict, error) {
 	if !m.exact {
 		stale = slices.DeleteFunc(stale, func(n *node) bool { return !leftClaim(n, seen) })
 	}
-	// The count is for logs: at work with others it may include claims that were settled between its look and its lock.
-	// The rows are compared exactly.
-	if len(stale) > o.requeued || m.exact && len(stale) < o.requeued {
+	if len(stale) != o.requeued {
 		return nil, fmt.Errorf("requeued %d, want %d", o.requeued, len(stale))
 	}
 	m.staleClaims(stale)
