@@ -729,6 +729,9 @@ begin
   elsif octet_length(new.metadata::text) > 131072 then
     raise exception 'batch %: metadata: must be at most 131072 bytes', new.id
       using errcode = 'TR006', detail = jsonb_build_array('metadata: must be at most 131072 bytes')::text;
+  elsif jsonb_path_exists(new.metadata, '$.**{1001}') then
+    raise exception 'batch %: metadata: must not be nested deeper than 1000', new.id
+      using errcode = 'TR006', detail = jsonb_build_array('metadata: must not be nested deeper than 1000')::text;
   elsif new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' then
     raise exception 'batch %: name: must not be blank', new.id
       using errcode = 'TR007', detail = jsonb_build_array('name: must not be blank')::text;
@@ -1157,17 +1160,10 @@ CREATE OR REPLACE FUNCTION taskrunner_private.failing_descendants(p_failed uuid[
 AS $function$
 begin
   return (
-    with recursive failing (id) as (
-      select child.id
-      from unnest(p_failed) as parent (id)
-      cross join lateral (
-        select l.child_id from taskrunner.link l
-        where l.parent_id = parent.id and l.requires_success offset 0) l
-      cross join lateral (
-        select c.id from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+    with recursive failing (id, given) as (
+      select id, true from unnest(p_failed) as failed (id)
       union
-      select child.id
+      select child.id, false
       from failing
       cross join lateral (
         select l.child_id from taskrunner.link l
@@ -1176,7 +1172,7 @@ begin
         select c.id from taskrunner.task c
         where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
     )
-    select coalesce(array_agg(id), '{}') from failing
+    select coalesce(array_agg(id), '{}') from failing where not given
   );
 end $function$
 ;
@@ -1728,6 +1724,18 @@ begin
   ) locked;
   return v_locked = (select count(*) from taskrunner.task t where t.id = any(p_ids));
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.metadata_error(p_value jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select case
+    when taskrunner_private.json_bytes(p_value) > 65536 then 'must be at most 65536 bytes'
+    when octet_length(p_value::text) > 2000 and jsonb_path_exists(p_value, '$.**{1001}')
+      then 'must not be nested deeper than 1000' end;
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.notify_if_idle(p_loop text)
@@ -2422,8 +2430,7 @@ begin
       (4, '.timeout', taskrunner_private.integer_error(g.task -> 'timeout', 1, 86400), 'TR006'),
       (5, '.expected_count', taskrunner_private.integer_error(g.task -> 'expected_count', 0, 9223372036854775807), 'TR006'),
       (6, '.priority', taskrunner_private.integer_error(g.task -> 'priority', -1000, 1000), 'TR006'),
-      (7, '.metadata', case when taskrunner_private.json_bytes(g.task -> 'metadata') > 65536
-        then 'must be at most 65536 bytes' end, 'TR006'),
+      (7, '.metadata', taskrunner_private.metadata_error(g.task -> 'metadata'), 'TR006'),
       (8, '.dead_end_barrier', case when coalesce(jsonb_typeof(g.task -> 'dead_end_barrier'), 'null')
         not in ('boolean', 'null') then 'must be true or false' end, 'TR007'),
       (20, '.rules', case
@@ -2519,8 +2526,7 @@ begin
     select -1, b.place, b.code, b.path || ': ' || b.message
     from (values
       (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end, 'TR007'),
-      (2, 'metadata', case when taskrunner_private.json_bytes(p_body -> 'metadata') > 65536
-        then 'must be at most 65536 bytes' end, 'TR006'),
+      (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata'), 'TR006'),
       (3, 'dead_end_cancel', case
         when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
         when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end, 'TR007')
@@ -2786,6 +2792,7 @@ begin
       then 'priority: must be between -1000 and 1000'
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when octet_length(new.metadata::text) > 131072 then 'metadata: must be at most 131072 bytes'
+    when jsonb_path_exists(new.metadata, '$.**{1001}') then 'metadata: must not be nested deeper than 1000'
     when not coalesce(new.retry_initial_delay_secs between 0 and 86400, false)
       then 'retry_initial_delay_secs: must be between 0 and 86400'
     when not coalesce(new.retry_multiplier between 1 and 100, false)
@@ -2844,7 +2851,9 @@ begin
       then 'priority: must be between -1000 and 1000'
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when new.metadata is distinct from old.metadata and octet_length(new.metadata::text) > 131072
-      then 'metadata: must be at most 131072 bytes' end;
+      then 'metadata: must be at most 131072 bytes'
+    when new.metadata is distinct from old.metadata and jsonb_path_exists(new.metadata, '$.**{1001}')
+      then 'metadata: must not be nested deeper than 1000' end;
   if v_field is not null then
     raise exception 'task %: %', old.id, v_field
       using errcode = 'TR006', detail = jsonb_build_array(v_field)::text;
@@ -3382,6 +3391,7 @@ begin
     when jsonb_typeof(p_params -> 'verb') <> 'string'
       or p_params ->> 'verb' not in ('Get', 'Post', 'Delete', 'Put', 'Patch')
       then 'verb must be one of Get, Post, Delete, Put, Patch'
+    when jsonb_path_exists(p_params, '$.**{1001}') then 'must not be nested deeper than 1000'
     when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
       then 'headers must be an object of strings' end;
   if v_error is not null or coalesce(jsonb_typeof(p_params -> 'headers'), 'null') = 'null' then
@@ -3408,7 +3418,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.webhook_error_code(p_error text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((p_error ~~ '% is too long'::text) OR (p_error ~~ '%must be at most % bytes'::text)) THEN 'TR006'::text ELSE 'TR007'::text END
+RETURN CASE WHEN ((p_error ~~ '% is too long'::text) OR (p_error ~~ '%must be at most % bytes'::text) OR (p_error ~~ 'must not be nested %'::text)) THEN 'TR006'::text ELSE 'TR007'::text END
 ;
 
 -- views
@@ -3490,7 +3500,7 @@ create view taskrunner.delivery with (security_barrier=true) as
 
 CREATE TRIGGER action_100_guard_change BEFORE DELETE OR UPDATE ON taskrunner.action FOR EACH ROW EXECUTE FUNCTION taskrunner_private.action_guard_change();
 
-CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
+CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000)) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
 
 CREATE TRIGGER action_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.action FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
@@ -3506,7 +3516,7 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND (new.max_attempts = 1) AND (new.run_at IS NULL) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND (octet_length((new.metadata)::text) <= 131072) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND (new.max_attempts = 1) AND (new.run_at IS NULL) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 

@@ -18,6 +18,11 @@ func requireDetails(t *testing.T, detail, field string) {
 	require.True(t, strings.HasPrefix(details[0], field), "%s: %s", field, details[0])
 }
 
+// nested is an SQL literal of a JSON value inside so many arrays.
+func nested(depth int) string {
+	return "'" + strings.Repeat("[", depth) + "1" + strings.Repeat("]", depth) + "'"
+}
+
 // What a client cannot put into a new row, by SQLSTATE.
 func TestInsertGuards(t *testing.T) {
 	t.Parallel()
@@ -99,6 +104,9 @@ func TestInsertGuards(t *testing.T) {
 		{"TR006", "metadata", batch("metadata", json64(131_071))},
 		{"TR006", "params: headers", action(header("X-Long", strings.Repeat("x", 8193)))},
 		{"TR006", "params: headers", action(header("X-"+strings.Repeat("y", 256), "v"))},
+		{"TR006", "metadata", task("metadata", nested(1001))},
+		{"TR006", "metadata", batch("metadata", nested(1001))},
+		{"TR006", "params", action(`{"url": "http://x/", "verb": "Get", "body": ` + strings.Trim(nested(1001), "'") + `}`)},
 		// Everything else that is wrong.
 		{"TR007", "name", task("name", "''")},
 		{"TR007", "name", task("name", `E' \t\n\u00a0\u2003\u3000'`)},

@@ -6,17 +6,10 @@ language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 begin
   return (
-    with recursive failing (id) as (
-      select child.id
-      from unnest(p_failed) as parent (id)
-      cross join lateral (
-        select l.child_id from taskrunner.link l
-        where l.parent_id = parent.id and l.requires_success offset 0) l
-      cross join lateral (
-        select c.id from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+    with recursive failing (id, given) as (
+      select id, true from unnest(p_failed) as failed (id)
       union
-      select child.id
+      select child.id, false
       from failing
       cross join lateral (
         select l.child_id from taskrunner.link l
@@ -25,6 +18,6 @@ begin
         select c.id from taskrunner.task c
         where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
     )
-    select coalesce(array_agg(id), '{}') from failing
+    select coalesce(array_agg(id), '{}') from failing where not given
   );
 end $$;

@@ -25,8 +25,7 @@ begin
       (4, '.timeout', taskrunner_private.integer_error(g.task -> 'timeout', 1, 86400), 'TR006'),
       (5, '.expected_count', taskrunner_private.integer_error(g.task -> 'expected_count', 0, 9223372036854775807), 'TR006'),
       (6, '.priority', taskrunner_private.integer_error(g.task -> 'priority', -1000, 1000), 'TR006'),
-      (7, '.metadata', case when taskrunner_private.json_bytes(g.task -> 'metadata') > 65536
-        then 'must be at most 65536 bytes' end, 'TR006'),
+      (7, '.metadata', taskrunner_private.metadata_error(g.task -> 'metadata'), 'TR006'),
       (8, '.dead_end_barrier', case when coalesce(jsonb_typeof(g.task -> 'dead_end_barrier'), 'null')
         not in ('boolean', 'null') then 'must be true or false' end, 'TR007'),
       (20, '.rules', case
@@ -122,8 +121,7 @@ begin
     select -1, b.place, b.code, b.path || ': ' || b.message
     from (values
       (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end, 'TR007'),
-      (2, 'metadata', case when taskrunner_private.json_bytes(p_body -> 'metadata') > 65536
-        then 'must be at most 65536 bytes' end, 'TR006'),
+      (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata'), 'TR006'),
       (3, 'dead_end_cancel', case
         when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
         when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end, 'TR007')

@@ -17,6 +17,7 @@ begin
     when jsonb_typeof(p_params -> 'verb') <> 'string'
       or p_params ->> 'verb' not in ('Get', 'Post', 'Delete', 'Put', 'Patch')
       then 'verb must be one of Get, Post, Delete, Put, Patch'
+    when jsonb_path_exists(p_params, '$.**{1001}') then 'must not be nested deeper than 1000'
     when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
       then 'headers must be an object of strings' end;
   if v_error is not null or coalesce(jsonb_typeof(p_params -> 'headers'), 'null') = 'null' then

@@ -24,6 +24,7 @@ for each row when (
     and jsonb_typeof(new.params -> 'verb') = 'string'
     and new.params ->> 'verb' in ('Get', 'Post', 'Delete', 'Put', 'Patch')
     and not new.params ? 'headers'
+    and octet_length(new.params::text) <= 2000               -- too short to be nested deeper than 1,000
     or coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE')
   ) is not true)
 execute function taskrunner_private.action_guard_insert();

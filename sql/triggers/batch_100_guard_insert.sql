@@ -11,6 +11,9 @@ begin
   elsif octet_length(new.metadata::text) > 131072 then
     raise exception 'batch %: metadata: must be at most 131072 bytes', new.id
       using errcode = 'TR006', detail = jsonb_build_array('metadata: must be at most 131072 bytes')::text;
+  elsif jsonb_path_exists(new.metadata, '$.**{1001}') then
+    raise exception 'batch %: metadata: must not be nested deeper than 1000', new.id
+      using errcode = 'TR006', detail = jsonb_build_array('metadata: must not be nested deeper than 1000')::text;
   elsif new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' then
     raise exception 'batch %: name: must not be blank', new.id
       using errcode = 'TR007', detail = jsonb_build_array('name: must not be blank')::text;

@@ -52,6 +52,7 @@ begin
       then 'priority: must be between -1000 and 1000'
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when octet_length(new.metadata::text) > 131072 then 'metadata: must be at most 131072 bytes'
+    when jsonb_path_exists(new.metadata, '$.**{1001}') then 'metadata: must not be nested deeper than 1000'
     when not coalesce(new.retry_initial_delay_secs between 0 and 86400, false)
       then 'retry_initial_delay_secs: must be between 0 and 86400'
     when not coalesce(new.retry_multiplier between 1 and 100, false)
@@ -78,7 +79,8 @@ for each row when ((
   and char_length(new.name) <= 255 and char_length(new.kind) <= 100
   and new.timeout between 1 and 86400 and new.priority between -1000 and 1000
   and coalesce(new.expected_count, 0) >= 0
-  and octet_length(new.metadata::text) <= 131072
+  and (octet_length(new.metadata::text) <= 2000              -- too short to be nested deeper than 1,000
+    or octet_length(new.metadata::text) <= 131072 and not jsonb_path_exists(new.metadata, '$.**{1001}'))
   and new.retry_initial_delay_secs between 0 and 86400 and new.retry_multiplier between 1 and 100
   and new.retry_max_delay_secs between new.retry_initial_delay_secs and 86400
   or (coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE'))

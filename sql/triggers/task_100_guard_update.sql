@@ -45,7 +45,9 @@ begin
       then 'priority: must be between -1000 and 1000'
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when new.metadata is distinct from old.metadata and octet_length(new.metadata::text) > 131072
-      then 'metadata: must be at most 131072 bytes' end;
+      then 'metadata: must be at most 131072 bytes'
+    when new.metadata is distinct from old.metadata and jsonb_path_exists(new.metadata, '$.**{1001}')
+      then 'metadata: must not be nested deeper than 1000' end;
   if v_field is not null then
     raise exception 'task %: %', old.id, v_field
       using errcode = 'TR006', detail = jsonb_build_array(v_field)::text;
