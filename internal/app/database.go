@@ -30,9 +30,12 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 	if err != nil {
 		return false, err
 	}
+	isolationErr := checkIsolation(ctx, conn)
 	status, checkErr := migrate.Check(ctx, conn)
 	closeErr := conn.Close(ctx)
 	switch {
+	case isolationErr != nil:
+		return false, isolationErr
 	case checkErr != nil && !denied(checkErr):
 		return false, checkErr
 	case closeErr != nil:
@@ -60,6 +63,20 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 		log.Warn("roles are missing; a user who may create roles can run these statements", "statements", result.RoleStatements)
 	}
 	return result.Outcome != migrate.DatabaseNewer, nil
+}
+
+// checkIsolation refuses a user or database whose transactions are not READ COMMITTED by default: the engine would answer
+// every change with TR009 (contract, section 13).
+func checkIsolation(ctx context.Context, conn *pgx.Conn) error {
+	var level string
+	if err := conn.QueryRow(ctx, "select current_setting('default_transaction_isolation')").Scan(&level); err != nil {
+		return fmt.Errorf("read the transaction isolation: %w", err)
+	}
+	if level != "read committed" {
+		return fmt.Errorf("default_transaction_isolation is %q for this user and database, it must be \"read committed\": "+
+			"alter role … or alter database … reset default_transaction_isolation", level)
+	}
+	return nil
 }
 
 // waitForDatabase connects, again and again until the startup timeout.

@@ -58,6 +58,15 @@ func TestUserWhoMayNotMigrate(t *testing.T) {
 	require.ErrorContains(t, err, "grant taskrunner_service")
 }
 
+// Every change would end in TR009; better not to start.
+func TestOtherIsolation(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), "alter database "+db.Name+" set default_transaction_isolation = 'serializable'")
+	require.NoError(t, err)
+	require.ErrorContains(t, runApp(t, "--database-url", db.Login(t, "taskrunner_service")), "default_transaction_isolation")
+}
+
 // A replica that is started with the rights to migrate does it.
 func TestEmptyDatabaseIsMigrated(t *testing.T) {
 	t.Parallel()
