@@ -1677,6 +1677,10 @@ begin
         v_locked := v_set;
       end loop;
       perform set_config('lock_timeout', v_timeout, true);
+      if (select setting::bigint not between 1 and 5000 from pg_settings where name = 'idle_in_transaction_session_timeout')
+      then
+        perform set_config('idle_in_transaction_session_timeout', '5s', true);
+      end if;
       return v_below;
     exception when lock_not_available then
       v_locked := '{}';  -- the subtransaction took the locks and lock_timeout back
@@ -2580,12 +2584,12 @@ declare
   v_locked uuid[] := '{}';
   v_stale uuid[];
   v_timed_out uuid[];
-  v_busy uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
     select a.task_id from taskrunner_private.active_task a
-    where a.due_at <= v_now order by a.due_at limit p_limit);
+    where a.due_at <= v_now order by a.due_at limit p_limit
+    for update skip locked);
   if v_due <> '{}' then
     v_locked := taskrunner_private.try_lock_each(v_due);
   end if;
@@ -2619,15 +2623,10 @@ begin
   from taskrunner.task t
   where a.task_id = any(v_locked) and a.due_at <= v_now and t.id = a.task_id;
 
-  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
-  -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.
-  v_busy := array(
-    select a.task_id from taskrunner_private.active_task a
-    where a.task_id = any(v_due) and not a.task_id = any(v_locked)
-    for update skip locked);
+  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn.
   update taskrunner_private.active_task a
   set due_at = clock_timestamp() + interval '1 second'
-  where a.task_id = any(v_busy);
+  where a.task_id = any(array(select unnest(v_due) except select unnest(v_locked)));
 
   return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();
@@ -3067,6 +3066,8 @@ begin
   if v_deleted is null then
     return null;
   end if;
+  perform from (
+    select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
   delete from taskrunner_private.due_delivery
   where delivery_id in (select d.id from taskrunner_private.delivery d where d.task_id = any(v_deleted));

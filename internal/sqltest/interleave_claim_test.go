@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -148,10 +149,10 @@ func TestSweepAndHeartbeat(t *testing.T) {
 	first.run(commit)
 	require.Equal(t, []string{"state|Failure"}, e.requireEnds(waits))
 
-	// Completed while the sweep looks: the report waits and is refused; the other way round the sweep does not wait.
+	// Completed while the sweep looks: the report waits and is refused; the other way round the sweep does not see it.
 	overdue("done")
 	first.script("begin; " + set("Success", "done"))
-	require.Equal(t, []string{"0|0|1"}, second.run(sweepActive))
+	require.Equal(t, []string{"0|0|0"}, second.run(sweepActive))
 	first.run(commit)
 	e.requireStates("done: Success 0/0")
 	// A child that somebody holds keeps its parent from failing, without anybody waiting.
@@ -165,6 +166,42 @@ func TestSweepAndHeartbeat(t *testing.T) {
 	require.Equal(t, []string{"1"}, second.run("select timed_out from taskrunner_private.sweep_active(100, 30)"))
 	e.requireStates("child: Failure 1/1")
 	require.Equal(t, "1", e.line("select priority from taskrunner.task where id = $1", id("child")))
+}
+
+// However many due tasks somebody holds or has ended in an open transaction, those behind them get their turn.
+func TestSweepPassesHeldTasks(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	tasks := strings.Fields("a b c d e f last")
+	for _, task := range tasks {
+		e.tasks(task)
+		e.move(task, "Claimed", "Running")
+		e.exec("update taskrunner.task set last_updated = last_updated - interval '61 seconds' where id = $1", id(task))
+	}
+	first, second := e.pair()
+	first.script("begin; " + set("Success", "a", "b", "c") + "; update taskrunner.task set priority = 1 where id = any('{" +
+		id("d") + "," + id("e") + "," + id("f") + "}')")
+	const sweep = "select timed_out from taskrunner_private.sweep_active(2, 30)"
+	require.Equal(t, []string{"0"}, second.run(sweep), "d and e are put off")
+	require.Equal(t, []string{"1"}, second.run(sweep), "f is put off, and the last one is reached")
+	first.run(commit)
+	e.requireStates("last: Failure 0/0", "a: Success 0/0", "d: Running 0/0")
+}
+
+// A task is deleted while its delivery is being settled: both lock the delivery first.
+func TestSettleAndDelete(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("a")
+	e.exec("insert into taskrunner.action (task_id, trigger, params) values ($1, 'End', '{\"url\": \"http://x/\", \"verb\": \"Get\"}')", id("a"))
+	e.move("a", "Claimed", "Success")
+	first, second := e.pair()
+	first.script("begin; select from taskrunner_private.delivery for no key update") // as settle_deliveries begins
+	waits := second.begins("delete from taskrunner.task where id = '" + id("a") + "'")
+	first.run("delete from taskrunner_private.due_delivery")
+	first.run(commit)
+	e.requireEnds(waits)
+	require.Equal(t, "0|0", e.line("select (select count(*) from taskrunner_private.delivery), (select count(*) from taskrunner_private.due_delivery)"))
 }
 
 // Two replicas sweep at once: each task goes back once.

@@ -36,7 +36,7 @@ func (s *Store) ClaimTasks(
 
 	const op = "claim tasks"
 	var rows []db.ClaimTasksRow
-	err := s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.do(ctx, call{op: op, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		rows, err = s.queries.ClaimTasks(ctx, conn, args)
 		return err
 	})

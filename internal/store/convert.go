@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,4 +195,15 @@ func optional[T any](list []T) *T {
 		return nil
 	}
 	return &list[0]
+}
+
+// encode is json.Marshal without the escapes for HTML, which PostgreSQL would only undo.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }

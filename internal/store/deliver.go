@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +27,7 @@ func (s *Store) ClaimDeliveries(
 		args.After = &after
 	}
 	var rows []db.ClaimDeliveriesRow
-	err := s.do(ctx, call{op: "claim deliveries"}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.do(ctx, call{op: "claim deliveries", pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		rows, err = s.queries.ClaimDeliveries(ctx, conn, args)
 		return err
 	})
@@ -57,7 +56,7 @@ func (s *Store) ClaimDeliveries(
 }
 
 // SettleDeliveries records tries of deliveries. A delivery may occur once. Idempotent: a try whose number is recorded
-// already changes nothing.
+// already changes nothing. CodeBusy as for StartTasks.
 func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error {
 	if len(tries) == 0 {
 		return nil
@@ -73,16 +72,13 @@ func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, 
 			loggedTry:      newLoggedTry(t.Try, t.Outcome != task.DeliveryDelivered),
 		})
 	}
-	raw, err := json.Marshal(items)
+	raw, err := encode(items)
 	if err != nil {
 		return mapError(op, err)
 	}
-	return s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		return s.queries.SettleDeliveries(ctx, conn, db.SettleDeliveriesParams{
-			Tries:          raw,
-			BackoffSecs:    backoff.Base.Seconds(),
-			BackoffFactor:  backoff.Factor,
-			BackoffMaxSecs: backoff.Max.Seconds(),
-		})
+	return s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		batch.Queue(db.SettleDeliveries, raw, backoff.Base.Seconds(), backoff.Factor, backoff.Max.Seconds())
+		return send(ctx, conn, batch)
 	})
 }

@@ -49,6 +49,8 @@ func mapError(op string, err error) error {
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database cannot be reached", Err: wrapped}
 	case isPg && strings.HasPrefix(pgErr.Code, "TR"):
 		return engineError(wrapped, pgErr)
+	case locked(err):
+		return &task.Error{Code: task.CodeBusy, Message: "another transaction holds what this needs", Err: wrapped}
 	case conflicted(err):
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database is busy", Err: wrapped}
 	case connectionLost(err):
@@ -129,6 +131,12 @@ func conflicted(err error) bool {
 		return pgErr.Message == "cached plan must not change result type" // has no code of its own
 	}
 	return false
+}
+
+// locked reports that a lock was not to be had within lockWait; the transaction was rolled back.
+func locked(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "55P03"
 }
 
 // neverSent reports that the connection was lost before anything of the query was sent.

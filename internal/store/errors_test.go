@@ -67,7 +67,7 @@ func TestMapEngineErrors(t *testing.T) {
 	for state, code := range map[string]task.Code{
 		"40001": task.CodeUnavailable, "40P01": task.CodeUnavailable, // after the last repetition
 		"53300": task.CodeUnavailable, "53100": task.CodeUnavailable, "57014": task.CodeUnavailable,
-		"55P03": task.CodeUnavailable, "25006": task.CodeUnavailable, "57P01": task.CodeUnavailable,
+		"55P03": task.CodeBusy, "25006": task.CodeUnavailable, "57P01": task.CodeUnavailable,
 		"08006": task.CodeUnavailable, "22P05": task.CodeInvalid, "54000": task.CodeInvalid,
 	} {
 		t.Run(state, func(t *testing.T) {

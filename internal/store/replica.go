@@ -40,7 +40,7 @@ func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
 
 // Leave says that a replica has stopped: what it still holds goes back to the others.
 func (s *Store) Leave(ctx context.Context, replica uuid.UUID) error {
-	return s.do(ctx, call{op: "leave", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	return s.do(ctx, call{op: "leave", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		return s.queries.Leave(ctx, conn, replica)
 	})
 }

@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -16,17 +14,17 @@ import (
 
 // Report applies what a remote side says about its task (PATCH) and returns the task as it is then. Shapes and ranges
 // of the fields are the caller's to check.
-// Errors: CodeUnknown, CodeStale, CodeAhead, CodeState, CodeOverflow (with the task's status), CodeUnavailable.
+// Errors: CodeUnknown, CodeStale, CodeAhead, CodeState, CodeOverflow (with the task's status), CodeBusy, CodeUnavailable.
 func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
 	const op = "report"
-	items, err := json.Marshal([]task.Report{r})
+	items, err := encode([]task.Report{r})
 	if err != nil {
 		return task.Task{}, mapError(op, err)
 	}
 	var answer db.ReportTasksRow
 	var rows []db.FullTaskRow
-	err = s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := &pgx.Batch{}
+	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
 		one(batch, &answer, db.ReportTasks, items)
 		many(batch, &rows, db.FullTask, r.TaskID)
 		return send(ctx, conn, batch)
@@ -42,17 +40,18 @@ func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
 }
 
 // AddProgress adds to the counters of a task in any state (PUT); it is committed when this returns.
-// Errors: CodeUnknown, CodeStale, CodeAhead, CodeOverflow (with the task's status), CodeUnavailable.
+// Errors: CodeUnknown, CodeStale, CodeAhead, CodeOverflow (with the task's status), CodeBusy, CodeUnavailable.
 func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
 	const op = "add progress"
-	items, err := json.Marshal([]task.Progress{p})
+	items, err := encode([]task.Progress{p})
 	if err != nil {
 		return mapError(op, err)
 	}
 	var answer db.ProgressTasksRow
-	err = s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		answer, err = s.queries.ProgressTasks(ctx, conn, items)
-		return err
+	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		one(batch, &answer, db.ProgressTasks, items)
+		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return err
@@ -61,13 +60,13 @@ func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
 }
 
 // Cancel cancels a task (DELETE) and returns it.
-// Errors: CodeUnknown, CodeState (it has ended), CodeUnavailable.
+// Errors: CodeUnknown, CodeState (it has ended), CodeBusy, CodeUnavailable.
 func (s *Store) Cancel(ctx context.Context, id uuid.UUID) (task.Task, error) {
 	const op = "cancel"
 	var counts struct{ Text string }
 	var rows []db.FullTaskRow
-	err := s.do(ctx, call{op: op}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := &pgx.Batch{}
+	err := s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
 		batch.Queue(db.BeginCounts)
 		batch.Queue(db.CancelTask, id)
 		many(batch, &rows, db.FullTask, id)

@@ -14,6 +14,11 @@ import (
 const (
 	// conflictTries bounds how often a transaction is tried that others keep from committing, about 2 s in all.
 	conflictTries = 12
+	// lockWait is how long a transaction waits for a lock: a row that somebody holds in an open transaction must not keep a
+	// connection busy. Between tries none is held.
+	lockWait = "100ms"
+	// patience is how long a request goes on trying to get its locks.
+	patience = 10 * time.Second
 	// lostTries bounds how often a call is tried whose connection was lost.
 	lostTries = 3
 	// linger is how long a query that has begun goes on when the caller gives up. Stopping it costs the connection, and a
@@ -36,6 +41,15 @@ type call struct {
 	// idempotent calls are repeated also when nobody knows whether they were carried out.
 	idempotent bool
 	pool       *pgxpool.Pool // nil: the common one
+	// patience is how long the call is repeated when it does not get its locks within lockWait. Zero: the caller decides.
+	patience time.Duration
+}
+
+// bounded begins a batch whose transaction waits at most lockWait for each lock.
+func bounded() *pgx.Batch {
+	batch := &pgx.Batch{}
+	batch.Queue("select set_config('lock_timeout', '" + lockWait + "', true)")
+	return batch
 }
 
 // do runs f on a connection, again and again where that is safe and of use: a transaction that lost a conflict did not
@@ -46,6 +60,7 @@ func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool
 	if pool == nil {
 		pool = s.pool
 	}
+	began := time.Now()
 	for try := 1; ; try++ {
 		err := s.once(ctx, pool, f)
 		if err == nil {
@@ -53,6 +68,10 @@ func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool
 		}
 		var tries int
 		switch {
+		case locked(err):
+			if time.Since(began) < c.patience {
+				tries = try + 1
+			}
 		case conflicted(err):
 			tries = conflictTries
 		case neverSent(err), c.idempotent && connectionLost(err):

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +12,8 @@ import (
 )
 
 // StartTasks settles on_start calls that were delivered: their tasks are Running, if they are still Claimed. A task may
-// occur once. Repeated when the connection is lost, which can only log a try twice.
+// occur once. Repeated when the connection is lost, which can only log a try twice. CodeBusy: somebody holds one of the
+// tasks; others in a group of their own may go through.
 func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) error {
 	if len(tries) == 0 {
 		return nil
@@ -23,19 +23,20 @@ func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) error {
 	if err != nil {
 		return mapError(op, err)
 	}
-	var counts []string
-	err = s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		counts, err = s.queries.StartTasks(ctx, conn, items)
-		return err
+	var counts []struct{ Text string }
+	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		many(batch, &counts, db.StartTasks, items)
+		return send(ctx, conn, batch)
 	})
 	if err == nil && len(counts) > 0 {
-		s.transitions(op, counts[0]) // each row has them all
+		s.transitions(op, counts[0].Text) // each row has them all
 	}
 	return err
 }
 
 // FailStarts settles on_start calls that failed, for the tasks that the same claim of the same replica still holds. A
-// task may occur once. backoff is the base of the pause before the next try.
+// task may occur once. backoff is the base of the pause before the next try. CodeBusy as for StartTasks.
 func (s *Store) FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error {
 	if len(tries) == 0 {
 		return nil
@@ -45,14 +46,14 @@ func (s *Store) FailStarts(ctx context.Context, replica uuid.UUID, tries []task.
 	if err != nil {
 		return mapError(op, err)
 	}
-	args := db.FailStartsParams{Replica: replica, Tries: items, BackoffMs: clampInt32(backoff.Milliseconds())}
-	var counts []string
-	err = s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		counts, err = s.queries.FailStarts(ctx, conn, args)
-		return err
+	var counts []struct{ Text string }
+	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		many(batch, &counts, db.FailStarts, replica, items, clampInt32(backoff.Milliseconds()))
+		return send(ctx, conn, batch)
 	})
 	if err == nil && len(counts) > 0 {
-		s.transitions(op, counts[0])
+		s.transitions(op, counts[0].Text)
 	}
 	return err
 }
@@ -69,5 +70,5 @@ func startTries(tries []task.StartTry, failed bool) ([]byte, error) {
 			loggedTry:      newLoggedTry(t.Try, failed),
 		})
 	}
-	return json.Marshal(items)
+	return encode(items)
 }

@@ -19,11 +19,14 @@ const (
 	connIdle     = 120 * time.Second
 	// connectTimeout bounds one try to connect when the DSN does not say.
 	connectTimeout = 5 * time.Second
+	// workConns is how many connections the loops and chores may use at once: each loop claims and settles at most one
+	// group at a time.
+	workConns = 4
 )
 
 // Options are the settings of a Store.
 type Options struct {
-	MaxConns int // connections of the pool, > 0; one more is kept for Pulse
+	MaxConns int // connections of the pool, > 0; up to workConns more serve the loops, and one is kept for Pulse
 	MinConns int // connections to keep open, at most MaxConns
 	// PreparedStatements keeps named prepared statements in the sessions. False for poolers that cannot keep them, such
 	// as PgBouncer before 1.21: then only descriptions are remembered, on our side, and every query is still one round
@@ -40,6 +43,7 @@ type Options struct {
 // Store calls the engine. It is safe for concurrent use.
 type Store struct {
 	pool    *pgxpool.Pool
+	work    *pgxpool.Pool // what the loops and chores use, so that requests cannot keep them from working
 	pulse   *pgxpool.Pool // one connection, so that a pulse never waits for other calls
 	queries *db.Queries
 	options Options
@@ -56,16 +60,22 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	work, err := newPool(ctx, dsn, o, workConns, 0)
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("store: %w", err)
+	}
 	pulse, err := newPool(ctx, dsn, o, 1, 0)
 	if err != nil {
 		pool.Close()
+		work.Close()
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	log := o.Log
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Store{pool: pool, pulse: pulse, queries: db.New(), options: o, log: log.With("component", "store")}, nil
+	return &Store{pool: pool, work: work, pulse: pulse, queries: db.New(), options: o, log: log.With("component", "store")}, nil
 }
 
 func (o Options) validate() error {
@@ -105,6 +115,7 @@ func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int)
 // Close waits for the calls in progress and closes all connections.
 func (s *Store) Close() {
 	s.pool.Close()
+	s.work.Close()
 	s.pulse.Close()
 }
 

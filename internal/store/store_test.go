@@ -195,17 +195,18 @@ func TestUnreachable(t *testing.T) {
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout, o.AcquireRetries = 1, 50*time.Millisecond, 2 })
-	id := b.submit(t, entry("a"))[0].ID
+	created := b.submit(t, entry("a"))[0]
+	id := created.ID
 	holder := b.db.Connect(t)
 	_, err := holder.Exec(t.Context(), "begin")
 	require.NoError(t, err)
-	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
+	_, err = holder.Exec(t.Context(), "lock table taskrunner.link in access exclusive mode")
 	require.NoError(t, err)
 
-	canceled := make(chan error, 1)
+	read := make(chan error, 1)
 	go func() {
-		_, err := b.Cancel(context.Background(), id)
-		canceled <- err
+		_, err := b.Graph(context.Background(), *created.BatchID)
+		read <- err
 	}()
 	b.waitForLock(t)
 	_, err = b.Task(t.Context(), id)
@@ -214,6 +215,31 @@ func TestPoolExhausted(t *testing.T) {
 	_, err = b.Pulse(t.Context(), task.Pulse{Replica: b.replica})
 	require.NoError(t, err)
 
+	_, err = holder.Exec(t.Context(), "rollback")
+	require.NoError(t, err)
+	require.NoError(t, <-read)
+}
+
+// What waits for a task that somebody holds keeps no connection meanwhile, is told so, or goes through when it is free.
+func TestHeldTask(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *store.Options) { o.MaxConns = 1 })
+	id := b.submit(t, entry("a"))[0].ID
+	holder := b.db.Connect(t)
+	_, err := holder.Exec(t.Context(), "begin")
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
+	require.NoError(t, err)
+
+	requireCode(t, task.CodeBusy, b.StartTasks(t.Context(), []task.StartTry{{Claim: task.Claim{TaskID: id, Attempt: 1}}}))
+	canceled := make(chan error, 1)
+	go func() {
+		_, err := b.Cancel(context.Background(), id)
+		canceled <- err
+	}()
+	b.waitForLock(t)
+	_, err = b.Task(t.Context(), id)
+	require.NoError(t, err, "the only connection is not kept")
 	_, err = holder.Exec(t.Context(), "rollback")
 	require.NoError(t, err)
 	require.NoError(t, <-canceled)

@@ -15,7 +15,7 @@ func (s *Store) SweepActive(ctx context.Context, limit int, claimTimeout time.Du
 	const op = "sweep active tasks"
 	args := db.SweepActiveParams{Most: clampInt32(int64(limit)), ClaimTimeoutSecs: wholeSeconds(claimTimeout)}
 	var row db.SweepActiveRow
-	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		row, err = s.queries.SweepActive(ctx, conn, args)
 		return err
 	})
@@ -32,7 +32,7 @@ func (s *Store) SweepReplicas(ctx context.Context, limit int, silence time.Durat
 	const op = "sweep replicas"
 	args := db.SweepReplicasParams{Most: clampInt32(int64(limit)), SilenceSecs: wholeSeconds(silence)}
 	var row db.SweepReplicasRow
-	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		row, err = s.queries.SweepReplicas(ctx, conn, args)
 		return err
 	})
@@ -47,7 +47,7 @@ func (s *Store) SweepReplicas(ctx context.Context, limit int, silence time.Durat
 // may be more.
 func (s *Store) ReleaseScheduled(ctx context.Context, limit int) (int, error) {
 	var released int32
-	err := s.do(ctx, call{op: "release scheduled tasks", idempotent: true},
+	err := s.do(ctx, call{op: "release scheduled tasks", idempotent: true, pool: s.work},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			released, err = s.queries.ReleaseScheduled(ctx, conn, clampInt32(int64(limit)))
 			return err

@@ -113,7 +113,8 @@ func (c *Client) cause(ctx context.Context, err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection failed: closed before an answer"
 	}
-	what := strings.TrimPrefix(err.Error(), "net/http: ")
+	// What net/http quotes is what the peer sent, and that may be the URL which it was called by.
+	what, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "net/http: "), ` "`)
 	if strings.HasPrefix(what, "tls: ") {
 		return "TLS error: " + short(strings.TrimPrefix(what, "tls: "))
 	}

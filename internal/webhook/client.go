@@ -82,7 +82,7 @@ func New(c Config) *Client {
 		http: &http.Client{
 			// Redirects are never followed: the answer is the redirect.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
+			Transport: noLocation{&http.Transport{
 				Proxy:                  nil, // proxy environment variables are not used
 				DialContext:            dialer.DialContext,
 				TLSHandshakeTimeout:    connect,
@@ -92,7 +92,7 @@ func New(c Config) *Client {
 				MaxIdleConnsPerHost:    max(c.MaxCalls, 1),
 				IdleConnTimeout:        idleTimeout,
 				MaxResponseHeaderBytes: 64 << 10,
-			},
+			}},
 		},
 	}
 }
@@ -126,6 +126,9 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 		return c.failed(timed, err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < 200 { // 101: the body is the connection itself, which no context ends
+		return answered(resp, nil, time.Now())
+	}
 	// The status has come, and with it the outcome: if the rest of the answer fails, what has come of it is kept.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, c.config.MaxResponseBytes))
 	return answered(resp, body, time.Now())
@@ -194,3 +197,16 @@ type onceBody struct{ io.Reader }
 
 // Close implements io.Closer.
 func (onceBody) Close() error { return nil }
+
+// noLocation takes Location out of answers: http.Client parses it before it asks CheckRedirect, and an unreadable one would
+// become an error that quotes it, although the answer is the redirect.
+type noLocation struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t noLocation) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(req)
+	if resp != nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
+}

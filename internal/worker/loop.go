@@ -145,7 +145,8 @@ func (l *loop[C, R]) run(ctx context.Context) {
 		}
 		l.startSettle()
 		l.startClaim()
-		if l.stopping && !l.claiming && l.running == 0 && l.backlog.size() == 0 {
+		// Whoever is left when everything was given up hangs where nothing reaches it; the channels have room for it.
+		if l.stopping && (l.queries.Err() != nil || !l.claiming && l.running == 0 && l.backlog.size() == 0) {
 			return
 		}
 	}
@@ -179,7 +180,6 @@ func (l *loop[C, R]) cut() {
 	if n := l.backlog.size(); n > 0 {
 		l.log.Error("results lost, their claims go stale", "results", n)
 	}
-	l.backlog.waiting = nil // what is being written ends with cutAll
 }
 
 // startClaim claims if there is something to expect, no claim is open, and slots are free. Results that cannot be written

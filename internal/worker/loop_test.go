@@ -267,3 +267,20 @@ func TestStopCutsCallsOffAtTheDrainTimeout(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(began), 50*time.Millisecond)
 	require.Equal(t, []int{-1}, receive(t, s.settled, "result"), "a call that was given up has a result, too")
 }
+
+// A call that nothing reaches must not keep the process from ending.
+func TestStopLeavesCallsBehindThatNothingReaches(t *testing.T) {
+	t.Parallel()
+	s, stuck := newShop(1), make(chan struct{})
+	_, stop := s.start(t, func(w *work[int, int]) {
+		w.drain = 50 * time.Millisecond
+		w.call = func(_ context.Context, n int) int {
+			s.called <- n
+			<-stuck
+			return n
+		}
+	})
+	receive(t, s.called, "call")
+	stop()()
+	close(stuck)
+}

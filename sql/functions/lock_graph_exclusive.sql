@@ -3,7 +3,8 @@
 -- While it waits, and while it holds the graph lock, everybody else who locks tasks waits too. So each wait is at most
 -- 50 ms; then all of it is given back, the graph lock too, for a pause that grows from time to time; after six tries it
 -- gives up. Whoever holds the graph lock shared must not wait for it, since two such would wait for each other: then it
--- is only tried.
+-- is only tried. And since it is held to the end of the caller's transaction, a client that goes idle in it for more than
+-- 5 s is disconnected.
 -- Locks: advisory (1414681418, 1) exclusive; rows of task by rank. SQLSTATE: 40001. Called by: raise_ranks.
 create or replace function taskrunner_private.lock_graph_exclusive(p_children uuid[], p_parents uuid[]) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -33,6 +34,10 @@ begin
         v_locked := v_set;
       end loop;
       perform set_config('lock_timeout', v_timeout, true);
+      if (select setting::bigint not between 1 and 5000 from pg_settings where name = 'idle_in_transaction_session_timeout')
+      then
+        perform set_config('idle_in_transaction_session_timeout', '5s', true);
+      end if;
       return v_below;
     exception when lock_not_available then
       v_locked := '{}';  -- the subtransaction took the locks and lock_timeout back

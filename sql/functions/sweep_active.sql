@@ -2,7 +2,8 @@
 -- 'Timeout', stale claims go back, and the others are due again later. One bounded chunk; p_limit tasks at most.
 -- Never waits for a task: first the whole chunk is locked at once, and only if somebody holds a part of it each task
 -- for itself, so that one open session does not stop the others.
--- Locks: graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
+-- Locks: rows of active_task, skip locked: an end that is not committed has deleted its row, and would else be found again
+-- and again; afterwards it waits for nothing: graph lock shared and rows of task by rank are only tried. SQLSTATE: TR009.
 -- Writes task (status, failure_reason, ended_at), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
@@ -15,12 +16,12 @@ declare
   v_locked uuid[] := '{}';
   v_stale uuid[];
   v_timed_out uuid[];
-  v_busy uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
     select a.task_id from taskrunner_private.active_task a
-    where a.due_at <= v_now order by a.due_at limit p_limit);
+    where a.due_at <= v_now order by a.due_at limit p_limit
+    for update skip locked);
   if v_due <> '{}' then
     v_locked := taskrunner_private.try_lock_each(v_due);
   end if;
@@ -54,15 +55,10 @@ begin
   from taskrunner.task t
   where a.task_id = any(v_locked) and a.due_at <= v_now and t.id = a.task_id;
 
-  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn. Without their
-  -- tasks' locks these rows are taken with skip locked, and nothing is waited for afterwards.
-  v_busy := array(
-    select a.task_id from taskrunner_private.active_task a
-    where a.task_id = any(v_due) and not a.task_id = any(v_locked)
-    for update skip locked);
+  -- What somebody holds is looked at a second later, so that it never keeps younger ones from their turn.
   update taskrunner_private.active_task a
   set due_at = clock_timestamp() + interval '1 second'
-  where a.task_id = any(v_busy);
+  where a.task_id = any(array(select unnest(v_due) except select unnest(v_locked)));
 
   return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();

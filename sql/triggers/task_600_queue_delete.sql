@@ -1,5 +1,5 @@
 -- A deleted task leaves nothing behind.
--- Locks: none waited for but rows of the deleted tasks. Writes ended_task, delivery, due_delivery.
+-- Locks: their rows of delivery by id, then of due_delivery, in the order of settle_deliveries. Writes ended_task, delivery, due_delivery.
 create or replace function taskrunner_private.task_queue_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -10,6 +10,8 @@ begin
   if v_deleted is null then
     return null;
   end if;
+  perform from (
+    select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
   delete from taskrunner_private.due_delivery
   where delivery_id in (select d.id from taskrunner_private.delivery d where d.task_id = any(v_deleted));
