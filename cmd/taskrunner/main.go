@@ -15,6 +15,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/bench"
 	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/connect"
 )
 
 // Exit codes.
@@ -26,7 +27,7 @@ const (
 
 const description = `A DAG engine inside PostgreSQL with webhooks around it.
 
-Every setting is a flag and an environment variable; flags win. Exit codes: 0 done; 1 failed, a setting is wrong, or check found something; 2 the command line is wrong.`
+Every setting is a flag and an environment variable; flags win, an empty variable counts as unset. Exit codes: 0 done; 1 failed, a setting is wrong, or check found something; 2 the command line is wrong.`
 
 // cli is the command line.
 type cli struct {
@@ -49,8 +50,12 @@ func run(args []string, stderr io.Writer) int {
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(stderr, "taskrunner:", err)
-		return parseExit(err)
+		complain(stderr, err)
+		code := parseExit(err)
+		if code == exitUsage {
+			fmt.Fprintln(stderr, "see taskrunner --help")
+		}
+		return code
 	}
 	// The first signal asks to stop; what comes after it ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -58,10 +63,17 @@ func run(args []string, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(); err != nil {
-		fmt.Fprintln(stderr, "taskrunner:", err)
+		complain(stderr, err)
 		return exitFailed
 	}
 	return exitOK
+}
+
+// complain writes what is wrong, a line each.
+func complain(stderr io.Writer, err error) {
+	for line := range strings.Lines(connect.Text(err)) {
+		fmt.Fprintln(stderr, "taskrunner:", strings.TrimSuffix(line, "\n"))
+	}
 }
 
 func newParser(c *cli) (*kong.Kong, error) {
@@ -70,6 +82,7 @@ func newParser(c *cli) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ",")},
 		config.Groups(),
+		config.Environment(),
 	}, config.Mappers()...)...)
 }
 

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/taskrunner/taskrunner/internal/migrate"
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
@@ -17,15 +20,21 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		"version":              {[]string{"version"}, nil, exitOK, ""},
-		"no command":           {nil, nil, exitUsage, "expected one of"},
-		"unknown command":      {[]string{"fly"}, nil, exitUsage, "fly"},
-		"unknown flag":         {[]string{"serve", "--fast"}, nil, exitUsage, "--fast"},
+		"version":             {[]string{"version"}, nil, exitOK, ""},
+		"no command":          {nil, nil, exitUsage, "expected one of"},
+		"no command, help":    {nil, nil, exitUsage, "\nsee taskrunner --help\n"},
+		"unknown command":     {[]string{"fly"}, nil, exitUsage, "fly"},
+		"unknown flag":        {[]string{"serve", "--fast"}, nil, exitUsage, "--fast"},
+		"unknown flag, help":  {[]string{"--version"}, nil, exitUsage, "--version\nsee taskrunner --help\n"},
+		"empty variable":      {append([]string{"serve", "--drain-timeout-secs=-1"}, good...), map[string]string{"PORT": ""}, exitFailed, "taskrunner: DRAIN_TIMEOUT_SECS"},
+		"unsupported setting": {append([]string{"serve"}, good...), map[string]string{"AUTH_TOKENS": "ci:write:00"}, exitFailed, "taskrunner: AUTH_TOKENS is not supported yet"},
+		"several variables": {append([]string{"serve"}, good...), map[string]string{"PORT": "x", "POOL_MAX_SIZE": "y"}, exitFailed,
+			"taskrunner: PORT (--port): \"x\" is not a whole number\ntaskrunner: POOL_MAX_SIZE (--pool-max-size): \"y\" is not a whole number\n"},
 		"malformed flag":       {append([]string{"serve", "--port=http"}, good...), nil, exitFailed, "--port"},
 		"malformed variable":   {append([]string{"serve"}, good...), map[string]string{"POOL_MAX_SIZE": "many"}, exitFailed, "POOL_MAX_SIZE"},
 		"missing setting":      {[]string{"serve", good[1]}, nil, exitFailed, "HOST_URL is required"},
 		"inconsistent setting": {append([]string{"serve", "--pool-min-idle=99"}, good...), nil, exitFailed, "POOL_MIN_IDLE"},
-		"failure":              {append([]string{"serve", "--database-startup-timeout-secs=0"}, good...), nil, exitFailed, "DATABASE_STARTUP_TIMEOUT_SECS"},
+		"failure":              {append([]string{"serve", "--database-startup-timeout-secs=0"}, good...), nil, exitFailed, "DATABASE_URL: cannot connect to 127.0.0.1:9: connect: "},
 		"migrate":              {[]string{"migrate"}, nil, exitFailed, "DATABASE_URL is required"},
 		"check":                {[]string{"check"}, nil, exitFailed, "DATABASE_URL is required"},
 	} {
@@ -46,7 +55,9 @@ func TestMigrateAndCheck(t *testing.T) {
 	db := testdb.NewEmpty(t)
 	t.Setenv("DATABASE_URL", db.DSN)
 	var stderr bytes.Buffer
-	require.Equal(t, exitFailed, run([]string{"check"}, &stderr), "nothing to check")
+	require.Equal(t, exitFailed, run([]string{"check"}, &stderr))
+	require.Contains(t, stderr.String(), `the database is not migrated: run "taskrunner migrate"`)
+	stderr.Reset()
 	for range 2 {
 		require.Equal(t, exitOK, run([]string{"migrate", "--log-level=error"}, &stderr), stderr.String())
 	}
@@ -58,4 +69,73 @@ func TestMigrateAndCheck(t *testing.T) {
 	stderr.Reset()
 	require.Equal(t, exitFailed, run([]string{"check"}, &stderr))
 	require.Contains(t, stderr.String(), "broken invariants: 1")
+}
+
+func TestCheckNeedsItsRole(t *testing.T) {
+	db := testdb.New(t)
+	for role, says := range map[string]string{"": "grant taskrunner_admin", "taskrunner_service": "grant taskrunner_admin", "taskrunner_admin": ""} {
+		t.Setenv("DATABASE_URL", db.Login(t, role))
+		var stderr bytes.Buffer
+		code := run([]string{"check"}, &stderr)
+		require.Equal(t, says == "", code == exitOK, stderr.String())
+		require.Contains(t, stderr.String(), says)
+	}
+}
+
+// Whoever is not let in hears at once why, and which setting is to blame, from every command.
+func TestRefusedByTheDatabase(t *testing.T) {
+	db := testdb.New(t)
+	good := db.Login(t, "taskrunner_service")
+	u, err := url.Parse(good)
+	require.NoError(t, err)
+	u.User = url.UserPassword("nobody", "hunter2")
+	stranger := u.String()
+	u, err = url.Parse(good)
+	require.NoError(t, err)
+	u.Path = "/nowhere"
+	nowhere := u.String()
+	for name, c := range map[string]struct{ command, url, listen, says string }{
+		"serve, user":            {"serve", stranger, "", "taskrunner: DATABASE_URL: cannot connect to "},
+		"serve, database":        {"serve", nowhere, "", `DATABASE_URL: cannot connect to ` + u.Host + `: FATAL: database "nowhere" does not exist (SQLSTATE 3D000)`},
+		"serve, direct":          {"serve", good, stranger, "taskrunner: LISTEN_DATABASE_URL: cannot connect to "},
+		"serve, only the pooled": {"serve", nowhere, good, "taskrunner: DATABASE_URL: cannot connect to "},
+		"migrate, user":          {"migrate", stranger, "", "taskrunner: DATABASE_URL: cannot connect to "},
+		"migrate, direct":        {"migrate", good, nowhere, "taskrunner: LISTEN_DATABASE_URL: cannot connect to "},
+		"check, database":        {"check", nowhere, good, "taskrunner: DATABASE_URL: cannot connect to "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("DATABASE_URL", c.url)
+			t.Setenv("LISTEN_DATABASE_URL", c.listen)
+			t.Setenv("HOST_URL", "http://127.0.0.1:9")
+			t.Setenv("DATABASE_STARTUP_TIMEOUT_SECS", "86400")
+			var stderr bytes.Buffer
+			require.Equal(t, exitFailed, run([]string{c.command}, &stderr))
+			require.Contains(t, stderr.String(), c.says)
+			require.Len(t, strings.Split(strings.TrimSpace(stderr.String()), "\n"), 1)
+			require.NotContains(t, stderr.String(), "hunter2")
+		})
+	}
+}
+
+func TestReportOfAMigration(t *testing.T) {
+	t.Parallel()
+	r := migrate.Result{Outcome: migrate.Applied, Revision: 7}
+	require.Equal(t, "applied, code revision 7\n", report(r))
+	r.RoleStatements = []string{"create role a nologin;", "create role b nologin;"}
+	text := report(r)
+	require.Contains(t, text, "\n  create role a nologin;\n  create role b nologin;\n")
+	require.Contains(t, text, `Then the owner of the schema runs "taskrunner migrate" again`)
+}
+
+func TestHelpShowsDefaults(t *testing.T) {
+	t.Parallel()
+	parser, err := newParser(new(cli))
+	require.NoError(t, err)
+	var text bytes.Buffer
+	parser.Stdout = &text
+	parser.Exit = func(int) {}
+	_, _ = parser.Parse([]string{"serve", "--help"}) // help exits, which is switched off here
+	for _, want := range []string{"--worker-enabled=1", "--pool-prepared-statements=1", "--dead-end-cancel-enabled=0", "--port=8085"} {
+		require.Contains(t, text.String(), want)
+	}
 }

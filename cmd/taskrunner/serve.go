@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 
 	"github.com/taskrunner/taskrunner/internal/app"
@@ -16,17 +15,10 @@ type serveCmd struct {
 
 // Run returns nil after a drain.
 func (c *serveCmd) Run(ctx context.Context) error {
+	log := newLogger(os.Stderr, c.Log)
+	warnUnread(log)
 	if err := c.Check(); err != nil {
 		return err
 	}
-	return app.Run(ctx, c.Config, app.Options{Version: version, Log: newLogger(c.Log)})
-}
-
-// newLogger logs to standard error.
-func newLogger(c config.Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level()}
-	if c.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(os.Stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	return app.Run(ctx, c.Config, app.Options{Version: version, Log: log})
 }

@@ -103,6 +103,20 @@ func (f *fields) status(name string) *task.Status {
 	return &status
 }
 
+// result reads a status that ends a task by report.
+func (f *fields) result(name string) *task.Status {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	var status task.Status
+	if json.Unmarshal(raw, &status) != nil || status != task.Success && status != task.Failure {
+		f.fault(name, "must be Success or Failure")
+		return nil
+	}
+	return &status
+}
+
 // maxMetadata is the size of metadata in bytes, compact and with numbers written out.
 const maxMetadata = 65_536
 

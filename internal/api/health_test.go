@@ -42,16 +42,17 @@ func TestNotReady(t *testing.T) {
 
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
-	// A store with a single connection, which a locked task keeps busy.
+	// A store with a single connection, which a locked table keeps busy.
 	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout = 1, time.Second })
-	id := b.submit(t, entry("a"))[0].ID
+	created := b.submit(t, entry("a"))[0]
+	id := created.ID
 	holder := b.db.Connect(t)
 	_, err := holder.Exec(t.Context(), "begin")
 	require.NoError(t, err)
-	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
+	_, err = holder.Exec(t.Context(), "lock table taskrunner.batch in access exclusive mode")
 	require.NoError(t, err)
-	canceled := make(chan answer, 1)
-	go func() { canceled <- b.do(t, "DELETE", "/task/"+id.String(), nil) }()
+	shown := make(chan answer, 1)
+	go func() { shown <- b.do(t, "GET", "/batch/"+created.BatchID.String(), nil) }()
 	require.Eventually(t, func() bool {
 		var n int
 		err := b.db.Pool.QueryRow(t.Context(), "select count(*) from pg_stat_activity where datname = $1 and wait_event_type = 'Lock'", b.db.Name).Scan(&n)
@@ -65,7 +66,7 @@ func TestPoolExhausted(t *testing.T) {
 	require.JSONEq(t, `{"status": "not_ready", "reason": "connection pool exhausted"}`, a.Body)
 	_, err = holder.Exec(t.Context(), "rollback")
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, (<-canceled).Status)
+	require.Equal(t, http.StatusOK, (<-shown).Status)
 }
 
 func TestMetrics(t *testing.T) {

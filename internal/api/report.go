@@ -29,10 +29,7 @@ func (s *server) reportTask(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	if err != nil {
 		return err
 	}
-	report := task.Report{TaskID: id, Attempt: attempt, Status: f.status("status")}
-	if report.Status != nil && *report.Status != task.Success && *report.Status != task.Failure {
-		f.fault("status", "must be Success or Failure")
-	}
+	report := task.Report{TaskID: id, Attempt: attempt, Status: f.result("status")}
 	report.FailureReason = f.text("failure_reason")
 	if _, given := f.members["failure_reason"]; !given && report.Status != nil && *report.Status == task.Failure {
 		f.fault("failure_reason", "is required with status Failure")

@@ -12,7 +12,11 @@ import (
 // batchIDHeader names the batch that POST /task created, or that it would have created had there been anything.
 const batchIDHeader = "X-Batch-ID"
 
-// createTasks is POST /task.
+// idempotencyHeader would make a repeated POST /task create nothing (contract, section 4.1).
+const idempotencyHeader = "Idempotency-Key"
+
+// createTasks is POST /task. An Idempotency-Key is refused until keys are kept: a client that sends one repeats requests,
+// and would create its tasks again without noticing.
 func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
 	batchID, err := uuid.NewV7()
 	if err != nil {
@@ -21,6 +25,9 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	body, err := s.readJSON(w, r, "tasks")
 	if err != nil {
 		return ofBatch(err, batchID)
+	}
+	if r.Header.Values(idempotencyHeader) != nil {
+		return ofBatch(invalid(validation, idempotencyHeader+": is not supported yet"), batchID)
 	}
 	tasks, err := s.Store.Submit(r.Context(), batchID, body)
 	if err != nil {

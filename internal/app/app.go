@@ -41,6 +41,8 @@ type replica struct {
 	metrics *metrics.Metrics
 	claims  bool // the schema is this program's, so it may claim
 
+	unstarted unstarted
+
 	work     atomic.Pointer[work] // nil until it is made, and in a process that claims nothing
 	draining atomic.Bool
 }
@@ -55,7 +57,11 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if o.Listener != nil {
 		defer o.Listener.Close()
 	}
-	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New()}
+	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New(), unstarted: unstarted{log: o.Log}}
+	defer r.unstarted.flush()
+	if names := config.Ignored(); len(names) > 0 {
+		r.log.Warn("these settings have no effect in this version", "settings", names)
+	}
 	if err := r.open(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before it had begun
@@ -84,12 +90,15 @@ func (r *replica) listen(ctx context.Context) (net.Listener, error) {
 
 // open connects to the database, brings it to this program's schema and reads what the process needs of it.
 func (r *replica) open(ctx context.Context) (err error) {
-	if r.claims, err = prepareDatabase(ctx, r.config.Database, r.log); err != nil {
+	c := r.config
+	if err := reachPool(ctx, c.Database, r.log); err != nil {
 		return err
 	}
-	c := r.config
+	if r.claims, err = prepareDatabase(ctx, c.Database, r.log); err != nil {
+		return err
+	}
 	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
-		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: bool(c.PoolPreparedStatements),
+		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: c.PoolPreparedStatements.On(),
 		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
 		OnTransitions: r.noteTransitions, Log: r.log,
 	})
@@ -129,7 +138,7 @@ func (r *replica) saveSettings(ctx context.Context) error {
 		return nil
 	}
 	settings := store.Settings{
-		DeadEndCancel: bool(r.config.DeadEndCancelEnabled), WebhookMaxAttempts: r.config.WebhookMaxAttempts,
+		DeadEndCancel: r.config.DeadEndCancelEnabled.On(), WebhookMaxAttempts: r.config.WebhookMaxAttempts,
 		StartMaxAttempts: r.config.WebhookStartMaxAttempts,
 	}
 	before, err := r.store.SaveSettings(ctx, settings)
@@ -146,11 +155,17 @@ func (r *replica) saveSettings(ctx context.Context) error {
 // would come too, but later. A failed or stale claim that went back is scheduled or looked after by a chore.
 func (r *replica) noteTransitions(changes []task.Transition) {
 	r.metrics.Transitions(changes)
+	wake := false
 	for _, c := range changes {
-		if c.To == task.Pending && c.From != task.Claimed {
-			r.wakeStart()
-			return
+		switch {
+		case c.To == task.Pending && c.From != task.Claimed:
+			wake = true
+		case c.To == task.Failure && c.From == task.Claimed:
+			r.unstarted.add(c.Count)
 		}
+	}
+	if wake {
+		r.wakeStart()
 	}
 }
 
@@ -203,14 +218,16 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 		r.log.Info("shutting down", "drain_timeout", r.config.DrainTimeout())
 	})()
 	worked := make(chan struct{})
-	if r.claims && bool(r.config.WorkerEnabled) {
+	if r.claims && r.config.WorkerEnabled.On() {
 		w := r.newWork()
 		r.work.Store(w)
 		group.Go(func() error { defer close(worked); return w.run(drain) })
 	} else {
 		close(worked)
-		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", bool(r.config.WorkerEnabled))
+		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", r.config.WorkerEnabled.On())
 	}
+	r.log.Warn("there is no authentication: the API is open to whoever reaches its port")
+	r.log.Warn("webhook addresses are not restricted yet: a task can have anything called that this machine can reach")
 	group.Go(func() error { return r.serve(drain, worked, handler, socket) })
 	r.log.Info("ready", "address", socket.Addr().String(), "version", r.options.Version)
 	if r.options.Ready != nil {

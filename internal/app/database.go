@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/connect"
 	"github.com/taskrunner/taskrunner/internal/migrate"
-)
-
-const (
-	connectTimeout = 5 * time.Second
-	// connectPause lies between tries to reach a database that is not there yet.
-	connectPause = 500 * time.Millisecond
 )
 
 // errOlder means that somebody else has to migrate.
@@ -26,7 +20,7 @@ var errOlder = errors.New("the database is not migrated")
 // prepareDatabase waits for the database and brings it to this program's schema. A role without the right to migrate goes
 // on when the schema fits. It reports whether this process may claim: not on a schema of a newer version.
 func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (claims bool, err error) {
-	conn, err := waitForDatabase(ctx, c, log)
+	conn, err := connect.Wait(ctx, c.DirectSetting(), c.Direct(), c.StartupTimeout(), log)
 	if err != nil {
 		return false, err
 	}
@@ -60,9 +54,26 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 	}
 	log.Info("database", "result", result.String())
 	if len(result.MissingRoles) > 0 {
-		log.Warn("roles are missing; a user who may create roles can run these statements", "statements", result.RoleStatements)
+		log.Warn("roles are missing: whoever may create roles runs these statements; then the next start of serve by the owner "+
+			"of the schema, or \"taskrunner migrate\", grants the roles their rights", "statements", result.RoleStatements)
 	}
 	return result.Outcome != migrate.DatabaseNewer, nil
+}
+
+// reachPool waits for the database as the pool will reach it, if that is another way: else a wrong DATABASE_URL would
+// show only in the pool's tries, which go on for long.
+func reachPool(ctx context.Context, c config.Database, log *slog.Logger) error {
+	if c.Direct() == c.DatabaseURL {
+		return nil
+	}
+	conn, err := connect.Wait(ctx, "DATABASE_URL", c.DatabaseURL, c.StartupTimeout(), log)
+	if err != nil {
+		return err
+	}
+	if err := conn.Close(ctx); err != nil {
+		log.Debug("close a connection", "error", err)
+	}
+	return nil
 }
 
 // checkIsolation refuses a user or database whose transactions are not READ COMMITTED by default: the engine would answer
@@ -77,35 +88,6 @@ func checkIsolation(ctx context.Context, conn *pgx.Conn) error {
 			"alter role … or alter database … reset default_transaction_isolation", level)
 	}
 	return nil
-}
-
-// waitForDatabase connects, again and again until the startup timeout.
-func waitForDatabase(ctx context.Context, c config.Database, log *slog.Logger) (*pgx.Conn, error) {
-	deadline := time.Now().Add(c.StartupTimeout())
-	for told := false; ; told = true {
-		tryCtx, cancel := context.WithTimeout(ctx, connectTimeout)
-		conn, err := pgx.Connect(tryCtx, c.Direct())
-		cancel()
-		var parseErr *pgconn.ParseConfigError
-		switch {
-		case err == nil:
-			return conn, nil
-		case errors.As(err, &parseErr):
-			return nil, fmt.Errorf("DATABASE_URL: %w", err)
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case !time.Now().Before(deadline):
-			return nil, fmt.Errorf("the database did not answer within DATABASE_STARTUP_TIMEOUT_SECS = %d: %w", c.DatabaseStartupTimeoutSecs, err)
-		}
-		if !told {
-			log.Info("waiting for the database", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(connectPause):
-		}
-	}
 }
 
 // denied reports whether the database said that this user lacks a right.

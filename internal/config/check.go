@@ -19,11 +19,12 @@ const (
 	minSecretSize = 16
 )
 
-// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Values are
-// not repeated when they may be secret.
+// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Settings in
+// the environment that this version would have to ignore, though somebody relies on them, are wrong too. Values are not
+// repeated when they may be secret.
 func (c *Config) Check() error {
-	errs := []error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Worker.Check(),
-		c.Webhook.Check()}
+	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Worker.Check(),
+		c.Webhook.Check()}, refused()...)
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
@@ -118,7 +119,7 @@ func (w *Worker) Check() error {
 		between("WORKER_START_BATCH_SIZE", w.WorkerStartBatchSize, 1, maxParallel),
 		between("WORKER_WEBHOOK_CONCURRENCY", w.WorkerWebhookConcurrency, 1, maxParallel),
 	}
-	if w.DeadEndCancelEnabled {
+	if w.DeadEndCancelEnabled.On() {
 		errs = append(errs, errors.New("DEAD_END_CANCEL_ENABLED=1 is not supported yet: leave it unset"))
 	}
 	return errors.Join(errs...)

@@ -1,7 +1,8 @@
 // Package config holds the settings of the program (contract, section 10). Each is a flag and an environment variable,
-// the flag being the variable's name in lower case with dashes; flags win over the environment. A command embeds the
-// groups it needs and calls their Check. (A method named Validate would be called by kong, group by group, stopping at
-// the first error.)
+// the flag being the variable's name in lower case with dashes; flags win over the environment, and an empty variable
+// counts as unset. What the contract has and this version does not is in unsupported.go. A command embeds the groups it
+// needs and calls their Check. (A method named Validate would be called by kong, group by group, stopping at the first
+// error.)
 package config
 
 import (
@@ -35,12 +36,20 @@ func (d Database) Direct() string {
 	return d.DatabaseURL
 }
 
+// DirectSetting is the name of the setting that Direct comes from.
+func (d Database) DirectSetting() string {
+	if d.ListenDatabaseURL != "" {
+		return "LISTEN_DATABASE_URL"
+	}
+	return "DATABASE_URL"
+}
+
 // StartupTimeout is how long to wait for the database at start.
 func (d Database) StartupTimeout() time.Duration { return seconds(d.DatabaseStartupTimeoutSecs) }
 
 // Log says what is logged, and how.
 type Log struct {
-	LogLevel  string `name:"log-level" env:"LOG_LEVEL" group:"log" default:"info" help:"debug, info, warn or error."`
+	LogLevel  string `name:"log-level" env:"LOG_LEVEL,RUST_LOG" group:"log" default:"info" help:"debug, info, warn or error. RUST_LOG counts if it is one of these words."`
 	LogFormat string `name:"log-format" env:"LOG_FORMAT" group:"log" default:"json" help:"json or text."`
 }
 

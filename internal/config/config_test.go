@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, 8085, c.Port)
 	require.Equal(t, "http://127.0.0.1:8085", c.BaseURL())
 	require.Equal(t, c.DatabaseURL, c.Direct())
-	require.True(t, bool(c.WorkerEnabled))
+	require.True(t, c.WorkerEnabled.On())
 	require.Equal(t, int64(67108864), c.MaxBodyBytes)
 	require.Empty(t, c.AuthHandleSecrets)
 }
@@ -35,14 +35,14 @@ func TestFlagsWinOverEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	require.Equal(t, 30, c.PoolMaxSize)
-	require.True(t, bool(c.WorkerEnabled))
+	require.True(t, c.WorkerEnabled.On())
 	require.Equal(t, config.List{"first-secret-of-16", "second-secret-of-16"}, c.AuthHandleSecrets)
 	require.Equal(t, "postgres://direct/d", c.Direct())
 
 	c, err = config.Parse()
 	require.NoError(t, err)
 	require.Equal(t, 20, c.PoolMaxSize)
-	require.False(t, bool(c.WorkerEnabled))
+	require.False(t, c.WorkerEnabled.On())
 }
 
 func TestMalformedValuesNameTheSetting(t *testing.T) {

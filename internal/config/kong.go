@@ -9,8 +9,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Switch is a boolean setting. It takes a value as a flag too: --worker-enabled 0.
-type Switch bool
+// Switch is a boolean setting, 1 or 0. It takes a value as a flag too: --worker-enabled 0. It is no bool, because kong
+// shows no default of those.
+type Switch uint8
+
+// On reports whether it is on.
+func (s Switch) On() bool { return s != 0 }
 
 // List is a setting of several texts: comma-separated, entries trimmed, empty ones dropped.
 type List []string
@@ -64,7 +68,9 @@ func Mappers() []kong.Option {
 		}}),
 		kong.TypeMapper(reflect.TypeFor[Switch](), mapper{"1, 0, true or false", func(text string, target reflect.Value) bool {
 			on := text == "1" || text == "true"
-			target.SetBool(on)
+			if target.SetUint(0); on {
+				target.SetUint(1)
+			}
 			return on || text == "0" || text == "false"
 		}}),
 	}
@@ -87,6 +93,3 @@ func (m mapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	}
 	return nil
 }
-
-// IsBool tells kong that a [Switch] takes a value.
-func (m mapper) IsBool() bool { return false }

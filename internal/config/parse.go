@@ -10,7 +10,7 @@ import (
 // check them.
 func Parse(flags ...string) (Config, error) {
 	var c Config
-	parser, err := kong.New(&c, append(Mappers(), Groups(), kong.Name("settings"), kong.NoDefaultHelp())...)
+	parser, err := kong.New(&c, append(Mappers(), Groups(), Environment(), kong.Name("settings"), kong.NoDefaultHelp())...)
 	if err != nil {
 		return Config{}, fmt.Errorf("config: %w", err)
 	}

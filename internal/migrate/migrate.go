@@ -156,7 +156,6 @@ func (m *migration) up(ctx context.Context) (Result, error) {
 	if st, err = m.status(ctx); err != nil {
 		return Result{}, err
 	}
-	m.log.Info("database migrated", "outcome", outcome, "migrations", len(ran), "revision", st.DatabaseRevision)
 	return m.result(outcome, st, ran), nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/taskrunner/taskrunner/internal/outage"
 )
 
 // The payloads of the channel taskrunner: which loop has work (sql/functions/notify_if_idle.sql).
@@ -86,9 +88,10 @@ func (l *Listener) Connected() bool { return l.connected.Load() }
 func (l *Listener) Run(ctx context.Context) error {
 	l.o.Log.Debug("listener started")
 	defer l.o.Log.Debug("listener stopped")
+	trouble := outage.New(l.o.Log, "listen; loops poll meanwhile")
 	pause := firstPause
 	for again := false; ; {
-		proven, err := l.listen(ctx, again)
+		proven, err := l.listen(ctx, trouble, again)
 		l.setConnected(false)
 		if ctx.Err() != nil {
 			return nil
@@ -97,7 +100,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			pause, again = firstPause, true
 		}
 		wait := pause/2 + rand.N(pause)
-		l.o.Log.Warn("not listening, loops poll", "error", err, "retry_in", wait.Round(time.Millisecond))
+		trouble.Failed(err)
 		pause = min(2*pause, longestPause)
 		select {
 		case <-ctx.Done():
@@ -109,7 +112,7 @@ func (l *Listener) Run(ctx context.Context) error {
 
 // listen opens a connection and hears it until it breaks, turns deaf, or the context ends. proven says whether it ever
 // worked. again: an earlier one did.
-func (l *Listener) listen(ctx context.Context, again bool) (proven bool, err error) {
+func (l *Listener) listen(ctx context.Context, trouble *outage.Log, again bool) (proven bool, err error) {
 	conn, err := l.connect(ctx, "taskrunner listener")
 	if err != nil {
 		return false, fmt.Errorf("connect: %w", err)
@@ -125,7 +128,8 @@ func (l *Listener) listen(ctx context.Context, again bool) (proven bool, err err
 		if !proven {
 			proven = true
 			l.setConnected(true)
-			l.o.Log.Info("listening", "again", again)
+			trouble.Worked()
+			l.o.Log.Debug("listening", "again", again)
 			if again && l.o.Observer != nil {
 				l.o.Observer.ListenerReconnected()
 			}

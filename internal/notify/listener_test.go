@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,4 +201,46 @@ func (p *proxy) relayAnswers(client io.Writer, backend io.Reader) {
 			return
 		}
 	}
+}
+
+// lines is a log, by line.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Split(strings.TrimSpace(l.text.String()), "\n")
+}
+
+// However often it is tried meanwhile, an outage is two lines.
+func TestAnOutageIsTwoLines(t *testing.T) {
+	t.Parallel()
+	db, o := testdb.New(t), newObserver()
+	proxy := startProxy(t, db.DSN)
+	log := &lines{}
+	proxy.deaf.Store(true)
+	l := run(t, proxy.dsn, notify.Options{
+		Log: slog.New(slog.NewTextHandler(log, nil)), Observer: o, ProveEvery: 50 * time.Millisecond, ProveWithin: 50 * time.Millisecond,
+	})
+	for range 3 {
+		o.await(t, false)
+	}
+	proxy.deaf.Store(false)
+	o.await(t, true)
+	awaitSignal(t, l.Subscribe(notify.Start))
+	got := log.all()
+	require.Len(t, got, 2)
+	require.Contains(t, got[0], "level=WARN")
+	require.Contains(t, got[0], "LISTEN_DATABASE_URL must be a direct connection")
+	require.Contains(t, got[1], "level=INFO")
+	require.Contains(t, got[1], "works again")
 }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/connect"
+)
+
+// newLogger makes a logger as the settings say.
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.Level(), ReplaceAttr: readable}
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// readable writes durations with their unit, where JSON would have bare nanoseconds, and failed connections with their
+// cause only.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(connect.Text(err))
+	}
+	return a
+}
+
+// warnUnread names files in the working directory from which somebody may expect settings.
+func warnUnread(log *slog.Logger) {
+	for _, name := range config.UnreadFiles() {
+		log.Warn("this file is not read in this version: settings are flags and environment variables", "file", name)
+	}
+}

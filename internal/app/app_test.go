@@ -1,0 +1,97 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/app"
+	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// record is a log, line by line, that several goroutines write.
+type record struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(b)
+}
+
+// with returns the lines that hold a text.
+func (r *record) with(text string) (found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for line := range strings.Lines(r.text.String()) {
+		if strings.Contains(line, text) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// The log tells what is missing, says of the database once that it fits, and of failed starts how many there were.
+func TestLog(t *testing.T) {
+	t.Setenv("PAGINATION_MAX", "100")
+	t.Setenv("POOL_MAX_IN_FLIGHT", "5")
+	db := testdb.NewEmpty(t)
+	refusing := httptest.NewServer(http.NotFoundHandler())
+	defer refusing.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	c, err := config.Parse("--database-url", db.DSN, "--host-url", "http://"+listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	log := &record{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- app.Run(ctx, c, app.Options{
+			Listener: listener, Log: slog.New(slog.NewTextHandler(log, nil)), Ready: func(net.Addr) { close(ready) },
+		})
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	require.Len(t, log.with(`msg=database `), 1)
+	require.Len(t, log.with("database"), 1)
+	for _, want := range []string{"the API is open", "webhook addresses are not restricted", `settings="[POOL_MAX_IN_FLIGHT PAGINATION_MAX]"`} {
+		require.Len(t, log.with(want), 1)
+		require.Contains(t, log.with(want)[0], "level=WARN")
+	}
+
+	const tasks = 60
+	_, err = db.Pool.Exec(t.Context(), `select taskrunner.submit_batch((
+		select jsonb_agg(jsonb_build_object('id', n::text, 'name', 'refused', 'kind', 'k', 'on_start',
+			jsonb_build_object('kind', 'Webhook', 'params', jsonb_build_object('url', $1::text, 'verb', 'Get'))))
+		from generate_series(1, $2::integer) n))`, refusing.URL, tasks)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var failed int
+		err := db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.task where status = 'Failure'").Scan(&failed)
+		return err == nil && failed == tasks
+	}, time.Minute, 20*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+	lines := log.with("tasks failed before they ran")
+	require.NotEmpty(t, lines)
+	require.Less(t, len(lines), tasks/2)
+	require.Len(t, log.with("refused"), 0, "no line for each task")
+}

@@ -1,0 +1,187 @@
+package config
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// contractNames are the names of section 10 of the contract.
+const contractNames = `PORT HOST_URL DATABASE_URL LISTEN_DATABASE_URL DATABASE_STARTUP_TIMEOUT_SECS DRAIN_TIMEOUT_SECS
+	POOL_MAX_SIZE POOL_MIN_IDLE POOL_ACQUIRE_RETRIES POOL_TIMEOUT_SECS POOL_PREPARED_STATEMENTS POOL_MAX_IN_FLIGHT
+	POOL_RETRY_AFTER_SECS CIRCUIT_BREAKER_ENABLED CIRCUIT_BREAKER_FAILURE_THRESHOLD CIRCUIT_BREAKER_FAILURE_WINDOW_SECS
+	CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS SLOW_QUERY_THRESHOLD_MS PAGINATION_DEFAULT PAGINATION_MAX WORKER_ENABLED
+	WORKER_LOOP_INTERVAL_MS WORKER_CLAIM_TIMEOUT_SECS WORKER_START_BATCH_SIZE WORKER_WEBHOOK_CONCURRENCY
+	DEAD_END_CANCEL_ENABLED WEBHOOK_DELIVERY_CONCURRENCY WEBHOOK_TIMEOUT_SECS WEBHOOK_CONNECT_TIMEOUT_SECS
+	WEBHOOK_START_MAX_ATTEMPTS WEBHOOK_START_BACKOFF_MS WEBHOOK_MAX_ATTEMPTS WEBHOOK_BACKOFF_SECS WEBHOOK_BACKOFF_FACTOR
+	WEBHOOK_BACKOFF_MAX_SECS WEBHOOK_MAX_RESPONSE_BYTES WEBHOOK_SIGNING_SECRETS WEBHOOK_PROXY_URL AUTH_TOKENS
+	AUTH_HANDLE_SECRETS AUTH_PUBLIC_METRICS RETENTION_ENABLED RETENTION_DAYS RETENTION_CLEANUP_INTERVAL_SECS
+	RETENTION_BATCH_SIZE RETENTION_IDEMPOTENCY_SECS TRACING_ENABLED OTEL_EXPORTER_OTLP_ENDPOINT OTEL_SERVICE_NAME
+	OTEL_SAMPLING_RATIO LOG_LEVEL LOG_FORMAT RUST_LOG SKIP_SSRF_VALIDATION BLOCKED_HOSTNAMES BLOCKED_HOSTNAME_SUFFIXES
+	SSRF_ALLOW MAX_BODY_BYTES BATCH_CHANNEL_CAPACITY CIRCUIT_BREAKER_SUCCESS_THRESHOLD CONFIG_FILE`
+
+// known returns the environment names of a struct of settings.
+func known(t reflect.Type) (names []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if tag := f.Tag.Get("env"); tag != "" {
+			names = append(names, strings.Split(tag, ",")...)
+		}
+	}
+	return names
+}
+
+// Whatever the contract has is a setting, or is refused or ignored with a word; nothing is both.
+func TestEveryNameOfTheContractIsAccountedFor(t *testing.T) {
+	t.Parallel()
+	names := known(reflect.TypeFor[Config]())
+	for _, s := range unsupported {
+		names = append(names, s.name)
+	}
+	want := strings.Fields(contractNames)
+	slices.Sort(names)
+	slices.Sort(want)
+	require.Equal(t, want, names)
+}
+
+// clean empties everything that the contract would read.
+func clean(t *testing.T) {
+	for _, name := range strings.Fields(contractNames) {
+		t.Setenv(name, "")
+	}
+	t.Setenv("DATABASE_URL", "postgres://u:p@127.0.0.1:5432/d")
+	t.Setenv("HOST_URL", "http://127.0.0.1:8085")
+	t.Chdir(t.TempDir())
+}
+
+func check(t *testing.T) error {
+	t.Helper()
+	c, err := Parse()
+	require.NoError(t, err)
+	return c.Check()
+}
+
+func TestUnsupportedSettings(t *testing.T) {
+	clean(t)
+	require.NoError(t, check(t), "an empty variable counts as unset")
+	require.Empty(t, Ignored())
+	for _, s := range unsupported {
+		t.Run(s.name, func(t *testing.T) {
+			t.Setenv(s.name, "hush hush")
+			err := check(t)
+			if s.breaks == "" {
+				require.NoError(t, err)
+				require.Equal(t, []string{s.name}, Ignored())
+				return
+			}
+			require.ErrorContains(t, err, s.name+" is not supported yet ("+s.breaks+")")
+			require.NotContains(t, err.Error(), "hush")
+			require.Empty(t, Ignored())
+			for _, off := range []string{"0", " false "} {
+				t.Setenv(s.name, off)
+				require.Equal(t, s.isSwitch, check(t) == nil, off)
+			}
+		})
+	}
+	t.Setenv("AUTH_TOKENS", "ci:write:00")
+	t.Setenv("CONFIG_FILE", "/etc/taskrunner.toml")
+	t.Setenv("HOST_URL", "")
+	err := check(t)
+	for _, want := range []string{"AUTH_TOKENS", "CONFIG_FILE", "HOST_URL is required"} {
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// A part that has built some of these turns them into settings: that they must be refused is decided here.
+func TestWhatMustNotBeIgnored(t *testing.T) {
+	t.Parallel()
+	settings := known(reflect.TypeFor[Config]())
+	for _, name := range []string{"AUTH_TOKENS", "AUTH_PUBLIC_METRICS", "WEBHOOK_SIGNING_SECRETS", "WEBHOOK_PROXY_URL",
+		"BLOCKED_HOSTNAMES", "BLOCKED_HOSTNAME_SUFFIXES", "SSRF_ALLOW", "RETENTION_ENABLED", "CONFIG_FILE", "TRACING_ENABLED"} {
+		refused := false
+		for _, s := range unsupported {
+			refused = refused || s.name == name && s.breaks != ""
+		}
+		require.True(t, refused || slices.Contains(settings, name), name)
+	}
+}
+
+func TestUnreadFiles(t *testing.T) {
+	clean(t)
+	require.Empty(t, UnreadFiles())
+	require.NoError(t, os.Mkdir(".env", 0o700))
+	require.Empty(t, UnreadFiles(), "a folder is something else")
+	require.NoError(t, os.Remove(".env"))
+	for _, name := range []string{".env", "config.toml"} {
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+	}
+	require.Equal(t, []string{"config.toml", ".env"}, UnreadFiles())
+}
+
+func TestRustLog(t *testing.T) {
+	clean(t)
+	for _, c := range []struct {
+		logLevel, rustLog, want string
+		ignored                 bool
+	}{
+		{"", "", "info", false},
+		{"", "warn", "warn", false},
+		{"", " DEBUG ", "debug", false},
+		{"error", "debug", "error", false},
+		{"", "sqlx=warn,info", "info", true},
+		{"", "trace", "info", true},
+	} {
+		t.Setenv("LOG_LEVEL", c.logLevel)
+		t.Setenv("RUST_LOG", c.rustLog)
+		parsed, err := Parse()
+		require.NoError(t, err)
+		require.Equal(t, c.want, parsed.LogLevel, c)
+		require.Equal(t, c.ignored, slices.Equal(Ignored(), []string{"RUST_LOG"}), c)
+	}
+	c, err := Parse("--log-level=warn")
+	require.NoError(t, err)
+	require.Equal(t, "warn", c.LogLevel, "flags win")
+}
+
+// Each setting that is there but empty has its default.
+func TestEmptyIsUnset(t *testing.T) {
+	clean(t)
+	t.Setenv("DATABASE_URL", "")
+	t.Setenv("HOST_URL", "")
+	empty, err := Parse()
+	require.NoError(t, err)
+	for _, name := range strings.Fields(contractNames) {
+		t.Setenv(name, "  ")
+	}
+	blank, err := Parse()
+	require.NoError(t, err)
+	for _, name := range strings.Fields(contractNames) {
+		require.NoError(t, os.Unsetenv(name)) // t.Setenv puts it back
+	}
+	unset, err := Parse()
+	require.NoError(t, err)
+	require.Equal(t, unset, empty)
+	require.Equal(t, unset, blank)
+	require.Equal(t, 8085, unset.Port)
+}
+
+func TestAllMalformedVariablesAreNamed(t *testing.T) {
+	clean(t)
+	t.Setenv("PORT", "http")
+	t.Setenv("WORKER_ENABLED", "yes")
+	t.Setenv("WEBHOOK_BACKOFF_FACTOR", "x")
+	t.Setenv("POOL_MAX_SIZE", "many")
+	_, err := Parse("--pool-max-size=3")
+	for _, want := range []string{
+		`PORT (--port): "http" is not a whole number`, `WORKER_ENABLED (--worker-enabled): "yes" is not 1, 0, true or false`,
+		`WEBHOOK_BACKOFF_FACTOR (--webhook-backoff-factor): "x" is not a number`,
+	} {
+		require.ErrorContains(t, err, want)
+	}
+	require.NotContains(t, err.Error(), "POOL_MAX_SIZE", "the flag wins")
+	var valueErr *ValueError
+	require.ErrorAs(t, err, &valueErr)
+}
