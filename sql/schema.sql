@@ -704,13 +704,13 @@ begin
       select child.id, child.fails, child.fails
       from reached
       cross join lateral (
-        select l.child_id, l.requires_success from taskrunner.link l
-        where reached.expands and l.parent_id = reached.id offset 0) l
-      cross join lateral (
-        select c.id, reached.fails and l.requires_success as fails from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+        select l.child_id as id, reached.fails and l.requires_success as fails
+        from taskrunner.link l
+        where reached.expands and l.parent_id = reached.id
+          and (select taskrunner_private.is_waiting(c.status, c.paused_from) from taskrunner.task c where c.id = l.child_id)
+        offset 0) child
     )
-    select coalesce(array_agg(distinct id), '{}') from reached
+    select coalesce(array_agg(id), '{}') from reached
   );
 end $function$
 ;
@@ -1166,11 +1166,11 @@ begin
       select child.id, false
       from failing
       cross join lateral (
-        select l.child_id from taskrunner.link l
-        where l.parent_id = failing.id and l.requires_success offset 0) l
-      cross join lateral (
-        select c.id from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+        select l.child_id as id
+        from taskrunner.link l
+        where l.parent_id = failing.id and l.requires_success
+          and (select taskrunner_private.is_waiting(c.status, c.paused_from) from taskrunner.task c where c.id = l.child_id)
+        offset 0) child
     )
     select coalesce(array_agg(id), '{}') from failing where not given
   );
@@ -1598,6 +1598,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.lock_affected(p_ids uuid[], p_endi
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  v_affected uuid[];
   v_locked uuid[];
   v_new uuid[];
 begin
@@ -1610,7 +1611,8 @@ begin
     return false;
   end if;
   loop
-    v_new := array(select unnest(taskrunner_private.affected_tasks(p_ending, p_failing)) except select unnest(v_locked));
+    v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);  -- alone: a planner would run it for its estimates
+    v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, false) then
       if p_wait then
@@ -1631,11 +1633,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.lock_children(p_succeeded uuid[], 
 AS $function$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
+  v_affected uuid[];
   v_locked uuid[] := p_succeeded || p_failed;
   v_new uuid[];
 begin
   loop
-    v_new := array(select unnest(taskrunner_private.affected_tasks(p_succeeded, p_failed)) except select unnest(v_locked));
+    v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);  -- alone: a planner would run it for its estimates
+    v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, v_wait) then
       perform taskrunner_private.raise_busy();

@@ -16,7 +16,7 @@ func unauthorized() error {
 	return &problem{Status: http.StatusUnauthorized, Message: "the handle token is not valid for this task and attempt"}
 }
 
-// handleAttempt checks the query of a handle on GET, PATCH and PUT of a task (contract, section 3.2), and returns the
+// handleAttempt checks the query of a handle on a request about one task (contract, section 3.2), and returns the
 // attempt for which the request speaks, nil if it does not say. A token must fit the task and the attempt; without one
 // anybody may call.
 func (s *server) handleAttempt(r *http.Request, id uuid.UUID) (*int32, error) {

@@ -74,8 +74,22 @@ func (s *server) showTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) 
 	return reply(w, http.StatusOK, shownTask{Task: t})
 }
 
-// cancelTask is DELETE /task/{task_id}. A handle does not permit it, so its token and attempt are not looked at.
+// cancelTask is DELETE /task/{task_id}. A handle's token does not permit it; but a query that comes with it must be right
+// here as everywhere, so that nobody cancels by a handle that is not the task's, or of an attempt that is over.
 func (s *server) cancelTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	attempt, err := s.handleAttempt(r, id)
+	if err != nil {
+		return err
+	}
+	if attempt != nil {
+		t, err := s.Store.Task(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		if err := checkAttempt(attempt, t); err != nil {
+			return err
+		}
+	}
 	t, err := s.Store.Cancel(r.Context(), id)
 	if err != nil {
 		return err

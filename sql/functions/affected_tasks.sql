@@ -1,9 +1,9 @@
 -- What the end of tasks touches: all that fails with p_failing (the transitive closure over required links to tasks that
 -- still wait, contract 6.1 rule 3), and the children that follow p_ending and all of these. One recursion: a child over
--- an optional link, or of a task that does not fail, is reached and goes no further. Two lateral subqueries
--- with offset 0 keep each step an index look-up, whatever statistics say: planned as a join, a chain of 100,000 takes
--- minutes instead of a second, and a wide fan-out reads all links once per parent.
--- The given ones are among the result.
+-- an optional link, or of a task that does not fail, is reached and goes no further. The lateral subquery
+-- with offset 0 and the scalar one in it keep each step an index look-up, whatever statistics say: planned as a join, a
+-- chain of 100,000 takes minutes instead of a second, and a wide fan-out reads all links once per parent.
+-- The given ones are among the result; a task reached in two ways may stand in it twice.
 -- Locks: none; the caller locks what it gets and looks again.
 create or replace function taskrunner_private.affected_tasks(
   p_ending uuid[], p_failing uuid[]
@@ -20,12 +20,12 @@ begin
       select child.id, child.fails, child.fails
       from reached
       cross join lateral (
-        select l.child_id, l.requires_success from taskrunner.link l
-        where reached.expands and l.parent_id = reached.id offset 0) l
-      cross join lateral (
-        select c.id, reached.fails and l.requires_success as fails from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+        select l.child_id as id, reached.fails and l.requires_success as fails
+        from taskrunner.link l
+        where reached.expands and l.parent_id = reached.id
+          and (select taskrunner_private.is_waiting(c.status, c.paused_from) from taskrunner.task c where c.id = l.child_id)
+        offset 0) child
     )
-    select coalesce(array_agg(distinct id), '{}') from reached
+    select coalesce(array_agg(id), '{}') from reached
   );
 end $$;

@@ -1,5 +1,5 @@
 -- All tasks that fail when p_failed fail: the transitive closure over required links to tasks that still wait
--- (contract 6.1 rule 3). Lateral subqueries with offset 0 as in affected_tasks.
+-- (contract 6.1 rule 3). Subqueries as in affected_tasks.
 -- Locks: none; the caller locks what it gets and calls again.
 create or replace function taskrunner_private.failing_descendants(p_failed uuid[]) returns uuid[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
@@ -12,11 +12,11 @@ begin
       select child.id, false
       from failing
       cross join lateral (
-        select l.child_id from taskrunner.link l
-        where l.parent_id = failing.id and l.requires_success offset 0) l
-      cross join lateral (
-        select c.id from taskrunner.task c
-        where c.id = l.child_id and taskrunner_private.is_waiting(c.status, c.paused_from) offset 0) child
+        select l.child_id as id
+        from taskrunner.link l
+        where l.parent_id = failing.id and l.requires_success
+          and (select taskrunner_private.is_waiting(c.status, c.paused_from) from taskrunner.task c where c.id = l.child_id)
+        offset 0) child
     )
     select coalesce(array_agg(id), '{}') from failing where not given
   );

@@ -11,6 +11,7 @@ create or replace function taskrunner_private.lock_affected(
 ) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_affected uuid[];
   v_locked uuid[];
   v_new uuid[];
 begin
@@ -23,7 +24,8 @@ begin
     return false;
   end if;
   loop
-    v_new := array(select unnest(taskrunner_private.affected_tasks(p_ending, p_failing)) except select unnest(v_locked));
+    v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);  -- alone: a planner would run it for its estimates
+    v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, false) then
       if p_wait then

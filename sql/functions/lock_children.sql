@@ -8,11 +8,13 @@ create or replace function taskrunner_private.lock_children(
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
+  v_affected uuid[];
   v_locked uuid[] := p_succeeded || p_failed;
   v_new uuid[];
 begin
   loop
-    v_new := array(select unnest(taskrunner_private.affected_tasks(p_succeeded, p_failed)) except select unnest(v_locked));
+    v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);  -- alone: a planner would run it for its estimates
+    v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, v_wait) then
       perform taskrunner_private.raise_busy();
