@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,14 +23,27 @@ import (
 	"github.com/taskrunner/taskrunner/internal/migrate"
 )
 
-// devCmd starts everything one needs to see Task Runner at work, shows a graph of tasks run, and stays up.
+// devCmd starts everything one needs to see Task Runner at work, shows a graph of tasks run, and stays up. It has the
+// settings of serve, except those that would break the demo or mean something else here.
 type devCmd struct {
 	config.Config
-	Dir   string  `name:"dir" default:".data" type:"path" group:"dev" help:"Folder of the private PostgreSQL and of the log. It may be deleted while nothing runs."`
+	// Kong makes no flags of these fields of Config: dev has its own below, or decides itself (check).
+	DatabaseURL, ListenDatabaseURL, Port, HostURL, WorkerEnabled, LogFormat struct{} `kong:"-"`
+
+	URL       string `name:"database-url" env:"DATABASE_URL" group:"database" placeholder:"URL" help:"Database to use. By default a private PostgreSQL is started in the folder of --dir."`
+	ListenURL string `name:"listen-database-url" env:"LISTEN_DATABASE_URL" group:"database" placeholder:"URL" help:"Direct connection for LISTEN and migrations; needed with PgBouncer in transaction mode. By default DATABASE_URL; ignored without it."`
+	APIPort   int    `name:"port" env:"PORT" group:"server" default:"8085" help:"Port of the API, on 127.0.0.1 only. The next free one is taken if it is in use; the demo's receiver gets the next after that."`
+
+	Dir   string  `name:"dir" default:".data" type:"path" group:"dev" help:"Folder of the private PostgreSQL and of service.log, the service's log as text. It may be deleted while nothing runs."`
 	Speed float64 `name:"speed" default:"1" group:"dev" help:"How many times faster the demo works."`
-	Once  bool    `name:"once" group:"dev" help:"End when the demo graph has ended."`
+	Once  bool    `name:"once" group:"dev" help:"End when the demo graph has ended; fails unless it has ended as planned."`
 
 	screen *demo.Screen
+}
+
+// Help implements [kong.HelpProvider].
+func (*devCmd) Help() string {
+	return "HOST_URL, WORKER_ENABLED and LOG_FORMAT are ignored: the service calls itself by the address it listens on, works, and logs text."
 }
 
 // stopTimeout bounds what is done after the service has drained.
@@ -40,19 +56,27 @@ func (c *devCmd) Run(ctx context.Context) error {
 	if c.screen == nil {
 		c.screen = demo.NewScreen(os.Stdout)
 	}
-	if !(c.Speed > 0) {
-		return fmt.Errorf("--speed must be above 0, not %v", c.Speed)
+	if err := c.check(); err != nil {
+		return err
 	}
 	defer c.screen.Close()
-	defer c.forceAtSecondSignal(ctx)()
+	defer forceAtSecondSignal(ctx, func() {
+		c.screen.Close()
+		c.screen.Println("forced")
+		os.Exit(exitFailed)
+	})()
 
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return fmt.Errorf("folder of the data: %w", err)
 	}
 	c.screen.Println(c.screen.Strong("Task Runner " + version))
+	if names := c.ignored(); len(names) > 0 {
+		c.screen.Printf("  %-10s %s of the environment: dev decides this itself", "ignored", strings.Join(names, ", "))
+	}
 	db, err := c.startDatabase(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
+			c.screen.Println("stopped")
 			return nil // interrupted, which is no failure
 		}
 		return err
@@ -65,27 +89,49 @@ func (c *devCmd) Run(ctx context.Context) error {
 	if stopErr := db.stop(); stopErr != nil {
 		err = errors.Join(err, stopErr)
 	}
-	if err == nil && db.dir != "" {
+	switch {
+	case err != nil:
+	case db.dir != "":
 		c.screen.Printf("stopped; the data stays in %s", shortPath(db.dir))
+	default:
+		c.screen.Println("stopped")
 	}
 	return err
 }
 
+// check completes the settings and finds wrong ones before anything is started. The URLs of the database and of the
+// service are known later; until then they are such that all is well with them.
+func (c *devCmd) check() error {
+	if !(c.Speed > 0) {
+		return fmt.Errorf("--speed must be above 0, not %v", c.Speed)
+	}
+	c.Config.DatabaseURL, c.Config.Port, c.Config.WorkerEnabled, c.Config.LogFormat = c.URL, c.APIPort, 1, "text"
+	if c.URL != "" {
+		c.Config.ListenDatabaseURL = c.ListenURL // of a private server it would be another database
+	}
+	settings := c.Config
+	settings.DatabaseURL, settings.HostURL = cmp.Or(c.URL, "postgres://127.0.0.1"), "http://127.0.0.1"
+	return settings.Check()
+}
+
+// ignored lists what the environment says in vain.
+func (c *devCmd) ignored() []string {
+	names := []string{"HOST_URL", "WORKER_ENABLED", "LOG_FORMAT"}
+	if c.URL == "" {
+		names = append(names, "LISTEN_DATABASE_URL")
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return os.Getenv(name) == "" })
+}
+
 // withDatabase runs the rest, while the database is up.
 func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Logger) error {
-	c.DatabaseURL = db.url
-	listener, err := c.listen(c.Port, "the service")
+	listener, err := c.listen(c.APIPort, "the service")
 	if err != nil {
 		return err
 	}
 	service := "http://" + listener.Addr().String()
-	if c.HostURL == "" {
-		c.HostURL = service
-	}
-	if err := c.Check(); err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	receiver, stopReceiver, err := c.startReceiver(listener.Addr().(*net.TCPAddr).Port+1, log)
+	c.Config.DatabaseURL, c.Config.HostURL = db.url, service
+	receiver, stopReceiver, err := c.startReceiver(nextPort(listener), log)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -111,6 +157,12 @@ func (c *devCmd) withDatabase(ctx context.Context, db *devDatabase, log *slog.Lo
 	case <-ready:
 		c.screen.Printf("  %-10s %s", "service", service)
 		c.screen.Printf("  %-10s %s", "receiver", receiver.URL())
+		switch n, err := unfinished(ctx, db.url); {
+		case err != nil:
+			log.Warn("unfinished tasks not counted", "error", err)
+		case n > 0:
+			c.screen.Printf("  %d unfinished tasks of earlier runs go on", n)
+		}
 		c.screen.Println("")
 		demoErr = c.show(ctx, service, receiver, db)
 	case err := <-ended:
@@ -142,18 +194,26 @@ var errDatabaseEnded = errors.New("PostgreSQL has ended")
 
 // show runs the demo and prints what to do next; then it waits, unless it should end.
 func (c *devCmd) show(ctx context.Context, service string, receiver *devReceiver, db *devDatabase) error {
-	result, err := demo.Run(ctx, service, receiver.Receiver, c.screen, &receiver.hooks)
+	result, err := demo.Run(ctx, service, receiver.Receiver, c.screen, receiver.hooks)
 	if err != nil {
 		return err
+	}
+	unplanned := result.Unplanned()
+	if len(unplanned) > 0 {
+		err = fmt.Errorf("the demo did not end as planned: %s; see %s", strings.Join(unplanned, ", "), shortPath(c.logFile()))
+	}
+	if c.Once {
+		c.screen.Println("", "All of it stops now. To look around and try more, start it without --once: make run, or taskrunner dev.")
+		return err
+	}
+	if err != nil {
+		c.screen.Println("", err.Error())
 	}
 	c.screen.Println(demo.Guide{
 		Service: service, Receiver: receiver.URL(), Batch: result.Batch, Task: result.Task, PSQL: db.psql,
 	}.Lines(c.screen)...)
-	if c.Once {
-		return nil
-	}
 	c.screen.Println("Ctrl-C stops everything.", "")
-	receiver.follow.Store(true)
+	receiver.hooks.ShowAll()
 	<-ctx.Done()
 	return nil
 }
@@ -176,47 +236,26 @@ func (c *devCmd) listen(port int, who string) (net.Listener, error) {
 	return nil, fmt.Errorf("port of %s: %d and the next %d are taken; PORT chooses another", who, port, tries-1)
 }
 
-// openLog opens the service's log; that of the run before has ".old" behind its name.
+// nextPort is the one after a listener's; after the last it is 0, which takes a free one.
+func nextPort(listener net.Listener) int {
+	return (listener.Addr().(*net.TCPAddr).Port + 1) % (math.MaxUint16 + 1)
+}
+
+// logFile is the path of the service's log.
+func (c *devCmd) logFile() string { return filepath.Join(c.Dir, "service.log") }
+
+// openLog opens the service's log, which only its owner may read; that of the run before has ".old" behind its name.
 func (c *devCmd) openLog() (*slog.Logger, func(), error) {
-	path := filepath.Join(c.Dir, "service.log")
+	path := c.logFile()
 	if err := os.Rename(path, path+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
 	c.screen.Printf("  %-10s %s", "log", shortPath(path))
-	options := &slog.HandlerOptions{Level: c.Log.Level()}
-	return slog.New(slog.NewTextHandler(f, options)), func() { _ = f.Close() }, nil
-}
-
-// forceAtSecondSignal makes a signal that comes while everything is being stopped end the process. The returned function
-// takes that back.
-func (c *devCmd) forceAtSecondSignal(ctx context.Context) func() {
-	quit, finished := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(finished)
-		select {
-		case <-ctx.Done():
-		case <-quit:
-			return
-		}
-		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-		defer signal.Stop(signals)
-		select {
-		case <-signals:
-			c.screen.Close()
-			c.screen.Println("forced")
-			os.Exit(1)
-		case <-quit:
-		}
-	}()
-	return func() {
-		close(quit)
-		<-finished
-	}
+	return newLogger(f, c.Log), func() { _ = f.Close() }, nil
 }
 
 // shortPath writes a path relative to the present folder, where that is shorter.

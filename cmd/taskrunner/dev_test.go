@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,11 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 
-	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/demo"
+	"github.com/taskrunner/taskrunner/internal/devpg"
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
@@ -69,6 +69,7 @@ func (o *output) await(t *testing.T, text string) {
 // devRun is a run of `taskrunner dev` with the output in plain lines.
 type devRun struct {
 	out  *output
+	cmd  *devCmd
 	stop context.CancelFunc
 	done chan error
 }
@@ -76,14 +77,12 @@ type devRun struct {
 // startDev starts the command with the given arguments, on the database of the URL.
 func startDev(t *testing.T, url string, args ...string) *devRun {
 	t.Helper()
-	var cli struct {
-		Dev devCmd `cmd:""`
-	}
-	parser, err := kong.New(&cli, append(config.Mappers(), config.Groups())...)
+	var cli cli
+	parser, err := newParser(&cli)
 	require.NoError(t, err)
 	_, err = parser.Parse(append([]string{"dev", "--database-url", url, "--dir", t.TempDir(), "--port", "18085", "--speed", "10"}, args...))
 	require.NoError(t, err)
-	r := &devRun{out: newOutput(), done: make(chan error, 1)}
+	r := &devRun{out: newOutput(), cmd: &cli.Dev, done: make(chan error, 1)}
 	cli.Dev.screen = demo.NewPlainScreen(r.out)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
@@ -92,7 +91,7 @@ func startDev(t *testing.T, url string, args ...string) *devRun {
 		stop()
 		if t.Failed() {
 			t.Logf("the output:\n%s", r.out)
-			log, _ := os.ReadFile(filepath.Join(cli.Dev.Dir, "service.log"))
+			log, _ := os.ReadFile(cli.Dev.logFile())
 			t.Logf("the service's log:\n%s", log)
 		}
 	})
@@ -129,6 +128,9 @@ func TestDevRunsTheDemo(t *testing.T) {
 	db := testdb.NewEmpty(t)
 	first := startDev(t, db.DSN, "--once")
 	first.end(t)
+	info, err := os.Stat(first.cmd.logFile())
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
 	text := first.out.String()
 	for _, want := range []string{
 		"POST /task created batch ",
@@ -143,13 +145,15 @@ func TestDevRunsTheDemo(t *testing.T) {
 		"webhooks received: 13 on_start, 10 on_success, 2 on_failure, 1 on_cancel",
 		"3 findings",
 		"Required parent task lint failed",
-		first.value(t, "service") + "/batch/",
-		first.value(t, "service") + "/metrics",
-		`psql "$DATABASE_URL"`,
+		"a webhook may come before its state",
+		"start it without --once",
+		"\nstopped\n",
 	} {
 		require.Contains(t, text, want)
 	}
-	require.NotContains(t, text, "\x1b", "this is no terminal")
+	for _, never := range []string{"\x1b", "unfinished", "ignored", "not reported", "curl", "psql", "Look at it"} {
+		require.NotContains(t, text, never, "no terminal, nothing wrong, and nothing that works only while it is up")
+	}
 
 	var statuses string
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `
@@ -214,6 +218,16 @@ func TestDevSuggestionsWork(t *testing.T) {
 	run.end(t)
 	require.Contains(t, run.out.String(), "stopping")
 	db.AssertInvariants(t)
+
+	// That graph goes on in the next run, which shows only its own webhooks while its demo runs.
+	next := startDev(t, db.DSN, "--once")
+	next.end(t)
+	text = next.out.String()
+	require.Contains(t, text, " unfinished tasks of earlier runs go on\n")
+	require.Equal(t, 1, strings.Count(text, "integration-tests  on_start answered 503"))
+	require.Equal(t, 1, strings.Count(text, "checkout           on_success answered 204"))
+	require.NotContains(t, text, "nap ")
+	db.AssertInvariants(t)
 }
 
 func post(t *testing.T, url, body string) int {
@@ -244,7 +258,9 @@ func TestDevOwnDatabase(t *testing.T) {
 	_, err = conn.Exec(t.Context(), "create table kept ()")
 	require.NoError(t, err)
 	_, err = c.startDatabase(t.Context())
-	require.ErrorContains(t, err, "it runs already, from this folder")
+	require.ErrorIs(t, err, devpg.ErrInUse)
+	require.ErrorContains(t, err, "make run ARGS='--dir X'")
+	require.NotContains(t, err.Error(), "devpg:")
 	require.NoError(t, conn.Close(t.Context()))
 	require.NoError(t, db.stop())
 
@@ -257,3 +273,87 @@ func TestDevOwnDatabase(t *testing.T) {
 	require.NoError(t, db.stop())
 	require.Contains(t, out.String(), "with the data of the run before")
 }
+
+// What breaks the demo when it is set for serve does not reach dev, and it says so.
+func TestDevIgnoresTheEnvironmentOfServe(t *testing.T) {
+	t.Setenv("HOST_URL", "http://foo.example")
+	t.Setenv("WORKER_ENABLED", "0")
+	t.Setenv("LOG_FORMAT", "")
+	db := testdb.NewEmpty(t)
+	run := startDev(t, db.DSN, "--once")
+	run.end(t)
+	text := run.out.String()
+	require.Contains(t, text, "ignored    HOST_URL, WORKER_ENABLED of the environment")
+	require.Contains(t, text, "10 Success, 2 Failure, 1 Canceled")
+}
+
+func TestDevHasNoFlagsForWhatItDecides(t *testing.T) {
+	for _, flag := range []string{"--host-url=http://foo.example", "--worker-enabled=0", "--log-format=json"} {
+		var stderr bytes.Buffer
+		require.Equal(t, exitUsage, run([]string{"dev", flag}, &stderr), flag)
+		require.Contains(t, stderr.String(), "unknown flag")
+	}
+}
+
+func TestDevHelpIsTrue(t *testing.T) {
+	var cli cli
+	var help bytes.Buffer
+	parser, err := newParser(&cli)
+	require.NoError(t, err)
+	parser.Stdout = &help
+	parser.Exit = func(int) {}
+	_, _ = parser.Parse([]string{"dev", "--help"}) // without the exit, parsing goes on
+	text := strings.Join(strings.Fields(help.String()), " ")
+	for _, want := range []string{"By default a private PostgreSQL", "on 127.0.0.1 only", "($DATABASE_URL)", "($PORT)", "--log-level"} {
+		require.Contains(t, text, want)
+	}
+	for _, never := range []string{"Required", "all addresses", "json", "($HOST_URL)"} {
+		require.NotContains(t, text, never)
+	}
+}
+
+// Wrong settings are found before a server is started or a folder made.
+func TestDevChecksFirst(t *testing.T) {
+	for flag, says := range map[string]string{
+		"--speed=0": "--speed must be above 0", "--port=70000": "PORT must be", "--pool-max-size=0": "POOL_MAX_SIZE must be",
+		"--database-url=x://": "DATABASE_URL is not",
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		var stderr bytes.Buffer
+		require.Equal(t, exitFailed, run([]string{"dev", "--once", "--dir", dir, flag}, &stderr), flag)
+		require.Contains(t, stderr.String(), says)
+		require.NoDirExists(t, dir)
+	}
+}
+
+// An interrupt while the server is being made is told like any other end.
+func TestDevStoppedEarly(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out := newOutput()
+	var cli cli
+	parser, err := newParser(&cli)
+	require.NoError(t, err)
+	_, err = parser.Parse([]string{"dev", "--database-url=", "--dir", t.TempDir()})
+	require.NoError(t, err)
+	cli.Dev.screen = demo.NewPlainScreen(out)
+	require.NoError(t, cli.Dev.Run(ctx))
+	require.Contains(t, out.String(), "\nstopped\n")
+}
+
+// The receiver's port is one that exists, whatever the service's is.
+func TestNextPort(t *testing.T) {
+	t.Parallel()
+	for port, next := range map[int]int{8085: 8086, 65535: 0} {
+		require.Equal(t, next, nextPort(addressed{port: port}))
+	}
+}
+
+// addressed is a listener that only has an address.
+type addressed struct {
+	net.Listener
+	port int
+}
+
+func (a addressed) Addr() net.Addr { return &net.TCPAddr{Port: a.port} }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,11 +33,13 @@ type devDatabase struct {
 const devDatabaseName = "taskrunner"
 
 func (c *devCmd) startDatabase(ctx context.Context) (*devDatabase, error) {
-	if c.DatabaseURL != "" {
+	if c.URL != "" {
 		c.screen.Printf("  %-10s %s", "database", "that of DATABASE_URL")
-		return &devDatabase{url: c.DatabaseURL, psql: `psql "$DATABASE_URL"`, stop: func() error { return nil }}, nil
+		return &devDatabase{url: c.URL, psql: `psql "$DATABASE_URL"`, stop: func() error { return nil }}, nil
 	}
-	c.ListenDatabaseURL = "" // it would be another database
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	dir := serverDir(c.Dir)
 	server, err := devpg.Start(ctx, devpg.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(screenWriter{c.screen}, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -46,15 +50,19 @@ func (c *devCmd) startDatabase(ctx context.Context) (*devDatabase, error) {
 		},
 	}))})
 	if errors.Is(err, devpg.ErrInUse) {
-		return nil, fmt.Errorf("it runs already, from this folder; stop it first, or choose another with --dir: %w", err)
+		return nil, fmt.Errorf("%w: stop that first, or choose another folder: make run ARGS='--dir X', or taskrunner dev --dir X",
+			serverError{err})
 	}
 	if err != nil {
-		return nil, err
+		return nil, serverError{err}
 	}
 	stop := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		return server.Stop(ctx)
+		if err := server.Stop(ctx); err != nil {
+			return serverError{err}
+		}
+		return nil
 	}
 	version, err := createDatabase(ctx, server)
 	if err != nil {
@@ -69,6 +77,29 @@ func (c *devCmd) startDatabase(ctx context.Context) (*devDatabase, error) {
 	return &devDatabase{
 		url: url, psql: psqlCommand(server.BinDir()) + ` "` + url + `"`, dir: dir, log: server.LogFile(), done: server.Done(), stop: stop,
 	}, nil
+}
+
+// serverError is an error of package devpg without the package's name, which says nothing to a user.
+type serverError struct{ err error }
+
+func (e serverError) Error() string { return strings.TrimPrefix(e.err.Error(), "devpg: ") }
+func (e serverError) Unwrap() error { return e.err }
+
+// unfinished counts the tasks that have not ended; each has a row in one of the two tables.
+func unfinished(ctx context.Context, url string) (n int64, err error) {
+	const patience = 5 * time.Second // a large queue of a foreign database is not worth a wait
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return 0, fmt.Errorf("count unfinished tasks: %w", err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, `select (select count(*) from taskrunner_private.queued_task)
+		+ (select count(*) from taskrunner_private.active_task)`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count unfinished tasks: %w", err)
+	}
+	return n, nil
 }
 
 // createDatabase creates the database unless it is there, and returns the server's version.

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
-	"net/http"
-	"sync/atomic"
-	"time"
 
 	"github.com/taskrunner/taskrunner/internal/demo"
 )
@@ -13,8 +9,7 @@ import (
 // devReceiver is the demo's receiver with what the screen shows of it.
 type devReceiver struct {
 	*demo.Receiver
-	hooks  demo.Hooks
-	follow atomic.Bool // each webhook gets a line on the screen
+	hooks *demo.Hooks
 }
 
 // startReceiver serves the demo's receiver on the first free port from the given one on. stop ends the server; the
@@ -24,20 +19,7 @@ func (c *devCmd) startReceiver(port int, log *slog.Logger) (r *devReceiver, stop
 	if err != nil {
 		return nil, nil, err
 	}
-	r = &devReceiver{}
-	r.Receiver = demo.NewReceiver("http://"+listener.Addr().String(), c.Speed, log, func(e demo.Event) {
-		r.hooks.Add(e)
-		switch {
-		case r.follow.Load():
-			c.screen.Println(e.At.Format(time.TimeOnly) + "  " + eventLine(e))
-		case !c.screen.Live() && e.Status != http.StatusAccepted: // a start that is accepted shows by itself
-			c.screen.Println("         " + eventLine(e))
-		}
-	})
+	hooks := demo.NewHooks(c.screen)
+	r = &devReceiver{hooks: hooks, Receiver: demo.NewReceiver("http://"+listener.Addr().String(), c.Speed, log, hooks)}
 	return r, serveReceiver(listener, r.Handler(), log), nil
-}
-
-// eventLine describes a webhook.
-func eventLine(e demo.Event) string {
-	return fmt.Sprintf("%-18s %s answered %d", e.Step, e.Kind, e.Status)
 }

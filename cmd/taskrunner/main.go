@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -57,10 +58,10 @@ func run(args []string, stderr io.Writer) int {
 		}
 		return code
 	}
-	// The first signal asks to stop; what comes after it ends the process at once.
+	// The first signal asks to stop; what comes after it, its echo aside, ends the process at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(signalEcho, stop) })
 	command.BindTo(ctx, (*context.Context)(nil))
 	if err := command.Run(); err != nil {
 		complain(stderr, err)

@@ -6,9 +6,11 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,31 +50,42 @@ type Result struct {
 	DeadRows int64 `json:"dead_rows"`
 }
 
-const (
-	seedDB   = "taskrunner_bench_seed"
-	engineDB = "taskrunner_bench_engine"
-	floorDB  = "taskrunner_bench_floor"
-)
+// run is one Run with the names of its databases. They are its own, so that two on one server do not destroy each
+// other's.
+type run struct {
+	Config
+	admin               *pgx.Conn
+	seed, engine, floor string
+}
 
-// Run measures every shape at every size, in order, and hands each result to report as it comes.
+// prefix begins the names of all databases of all runs.
+const prefix = "taskrunner_bench_"
+
+func newRun(c Config) *run {
+	own := prefix + strings.ToLower(rand.Text()[:10])
+	return &run{Config: c, seed: own + "_seed", engine: own + "_engine", floor: own + "_floor"}
+}
+
+// Run measures every shape at every size, in order, and hands each result to report as it comes. Its databases are
+// dropped at the end, also when the context ends.
 func Run(ctx context.Context, c Config, report func(Result)) error {
-	admin, err := pgx.Connect(ctx, c.URL)
-	if err != nil {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	return newRun(c).all(ctx, report)
+}
+
+func (r *run) all(ctx context.Context, report func(Result)) (err error) {
+	if r.admin, err = pgx.Connect(ctx, r.URL); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer admin.Close(context.WithoutCancel(ctx))
-	defer func() {
-		dropCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		for _, name := range []string{seedDB, engineDB, floorDB} {
-			if err := drop(dropCtx, admin, name); err != nil {
-				c.Log.Warn("bench database left behind", "database", name, "error", err)
-			}
-		}
-	}()
-	for _, name := range c.Shapes {
-		for _, n := range c.Sizes {
-			result, err := c.measure(ctx, admin, name, n)
+	defer r.cleanup(context.WithoutCancel(ctx))
+	if err := r.others(ctx); err != nil {
+		return err
+	}
+	for _, name := range r.Shapes {
+		for _, n := range r.Sizes {
+			result, err := r.measure(ctx, name, n)
 			if err != nil {
 				return fmt.Errorf("%s of %d tasks: %w", name, n, err)
 			}
@@ -82,54 +95,88 @@ func Run(ctx context.Context, c Config, report func(Result)) error {
 	return nil
 }
 
-func (c Config) measure(ctx context.Context, admin *pgx.Conn, name string, n int) (Result, error) {
-	if err := c.fresh(ctx, admin, seedDB); err != nil {
+// cleanup drops the databases. The connection may have ended with the server, or with the context.
+func (r *run) cleanup(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	defer func() { _ = r.admin.Close(ctx) }()
+	if r.admin.IsClosed() {
+		admin, err := pgx.Connect(ctx, r.URL)
+		if err != nil {
+			r.Log.Warn("bench databases left behind", "databases", []string{r.seed, r.engine, r.floor}, "error", err)
+			return
+		}
+		r.admin = admin
+	}
+	for _, name := range []string{r.seed, r.engine, r.floor} {
+		if err := r.drop(ctx, name); err != nil {
+			r.Log.Warn("bench database left behind", "database", name, "error", err)
+		}
+	}
+}
+
+// others tells of databases of other runs: either these disturb the measurement, or they were killed.
+func (r *run) others(ctx context.Context) error {
+	var names []string
+	if err := r.admin.QueryRow(ctx, `select coalesce(array_agg(datname::text order by datname), '{}') from pg_database
+		where starts_with(datname::text, $1)`, prefix).Scan(&names); err != nil {
+		return fmt.Errorf("look for other benches: %w", err)
+	}
+	if len(names) > 0 {
+		r.Log.Warn("databases of another bench: it runs at the same time and disturbs this one, or it was killed and they can be dropped",
+			"databases", names)
+	}
+	return nil
+}
+
+func (r *run) measure(ctx context.Context, name string, n int) (Result, error) {
+	if err := r.fresh(ctx); err != nil {
 		return Result{}, err
 	}
 	if name == insertName {
-		return c.measureInsert(ctx, n)
+		return r.measureInsert(ctx, n)
 	}
 	shape, ok := shapeByName(name)
 	if !ok {
-		return Result{}, fmt.Errorf("unknown shape")
+		return Result{}, fmt.Errorf("unknown shape") // Check has refused it
 	}
-	if err := c.with(ctx, seedDB, 1, func(pool *pgxpool.Pool) error { return seed(ctx, pool, shape, n) }); err != nil {
+	if err := r.with(ctx, r.seed, 1, func(pool *pgxpool.Pool) error { return seed(ctx, pool, shape, n) }); err != nil {
 		return Result{}, fmt.Errorf("seed: %w", err)
 	}
 	result := Result{Shape: name, Tasks: n}
-	if err := copyDatabase(ctx, admin, floorDB); err != nil {
+	if err := r.copySeed(ctx, r.floor); err != nil {
 		return Result{}, err
 	}
-	if err := c.with(ctx, floorDB, c.Workers, func(pool *pgxpool.Pool) (err error) {
-		result.Floor, err = c.runFloor(ctx, pool)
+	if err := r.with(ctx, r.floor, r.Workers, func(pool *pgxpool.Pool) (err error) {
+		result.Floor, err = r.runFloor(ctx, pool)
 		return err
 	}); err != nil {
 		return Result{}, fmt.Errorf("floor: %w", err)
 	}
-	if err := drop(ctx, admin, floorDB); err != nil {
+	if err := r.drop(ctx, r.floor); err != nil {
 		return Result{}, err
 	}
-	if err := copyDatabase(ctx, admin, engineDB); err != nil {
+	if err := r.copySeed(ctx, r.engine); err != nil {
 		return Result{}, err
 	}
-	if err := c.with(ctx, engineDB, c.Workers, func(pool *pgxpool.Pool) error {
-		return c.runEngine(ctx, pool, n, &result)
+	if err := r.with(ctx, r.engine, r.Workers, func(pool *pgxpool.Pool) error {
+		return r.runEngine(ctx, pool, n, &result)
 	}); err != nil {
 		return Result{}, fmt.Errorf("engine: %w", err)
 	}
 	result.Ratio = result.Rate / result.Floor
-	return result, drop(ctx, admin, engineDB)
+	return result, r.drop(ctx, r.engine)
 }
 
 // fresh makes an empty database with the engine in it.
-func (c Config) fresh(ctx context.Context, admin *pgx.Conn, name string) error {
-	if err := drop(ctx, admin, name); err != nil {
+func (r *run) fresh(ctx context.Context) error {
+	if err := r.drop(ctx, r.seed); err != nil {
 		return err
 	}
-	if _, err := admin.Exec(ctx, "create database "+name); err != nil {
+	if err := r.exec(ctx, "create database "+r.seed); err != nil {
 		return err
 	}
-	dsn, err := withDatabase(c.URL, name)
+	dsn, err := withDatabase(r.URL, r.seed)
 	if err != nil {
 		return err
 	}
@@ -137,25 +184,34 @@ func (c Config) fresh(ctx context.Context, admin *pgx.Conn, name string) error {
 	return err
 }
 
-func copyDatabase(ctx context.Context, admin *pgx.Conn, name string) error {
-	if err := drop(ctx, admin, name); err != nil {
+// copySeed makes a copy of the seeded database.
+func (r *run) copySeed(ctx context.Context, name string) error {
+	if err := r.drop(ctx, name); err != nil {
 		return err
 	}
-	if _, err := admin.Exec(ctx, "create database "+name+" template "+seedDB); err != nil {
+	if err := r.exec(ctx, "create database "+name+" template "+r.seed); err != nil {
 		return err
 	}
-	_, err := admin.Exec(ctx, "checkpoint")
-	return err
+	return r.exec(ctx, "checkpoint")
 }
 
-func drop(ctx context.Context, admin *pgx.Conn, name string) error {
-	_, err := admin.Exec(ctx, "drop database if exists "+name+" with (force)")
+func (r *run) drop(ctx context.Context, name string) error {
+	return r.exec(ctx, "drop database if exists "+name+" with (force)")
+}
+
+// exec runs a statement about databases to its end, which takes seconds: given up in the middle it would go on in the
+// server, and make a database when all have been dropped.
+func (r *run) exec(ctx context.Context, sql string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := r.admin.Exec(context.WithoutCancel(ctx), sql)
 	return err
 }
 
 // with runs f on a pool of exactly n connections.
-func (c Config) with(ctx context.Context, database string, n int, f func(*pgxpool.Pool) error) error {
-	dsn, err := withDatabase(c.URL, database)
+func (r *run) with(ctx context.Context, database string, n int, f func(*pgxpool.Pool) error) error {
+	dsn, err := withDatabase(r.URL, database)
 	if err != nil {
 		return err
 	}
@@ -175,7 +231,7 @@ func (c Config) with(ctx context.Context, database string, n int, f func(*pgxpoo
 func withDatabase(dsn, database string) (string, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Scheme == "" {
-		return "", fmt.Errorf("the database URL must have the form postgres://…")
+		return "", fmt.Errorf("DATABASE_URL must have the form postgres://…")
 	}
 	u.Path = "/" + database
 	return u.String(), nil

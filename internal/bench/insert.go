@@ -9,13 +9,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const insertName = "insert"
+// insertName is the measurement beside the shapes, insertShape the graph that it inserts.
+const (
+	insertName  = "insert"
+	insertShape = "layered"
+)
 
 // measureInsert times plain INSERTs of n tasks with three links each, against the same with our triggers disabled.
 // Foreign keys and CHECKs stay on in both: they belong to the tables.
-func (c Config) measureInsert(ctx context.Context, n int) (Result, error) {
+func (r *run) measureInsert(ctx context.Context, n int) (Result, error) {
 	result := Result{Shape: insertName, Tasks: n}
-	err := c.with(ctx, seedDB, 1, func(pool *pgxpool.Pool) error {
+	err := r.with(ctx, r.seed, 1, func(pool *pgxpool.Pool) error {
 		for _, disabled := range []bool{true, false} {
 			if _, err := pool.Exec(ctx, `truncate taskrunner.task, taskrunner.link, taskrunner.action,
 				taskrunner_private.queued_task`); err != nil {
@@ -64,7 +68,7 @@ func (c Config) measureInsert(ctx context.Context, n int) (Result, error) {
 }
 
 func insertLayered(ctx context.Context, pool *pgxpool.Pool, n int, disabled bool) (time.Duration, error) {
-	layered, _ := shapeByName("layered")
+	layered, _ := shapeByName(insertShape)
 	var elapsed time.Duration
 	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		for _, sql := range []string{

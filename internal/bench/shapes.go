@@ -15,9 +15,10 @@ type shape struct {
 	links string
 	// layer is the number of steps between a task and a root, as an expression over i: the floor runs layer by layer.
 	layer string
+	least int // tasks that the graph needs
 }
 
-// Layers and parents of the layered shape, and the length of a chain.
+// Layers and parents (fewer where a layer is narrower) of the layered shape, and the length of a chain.
 const (
 	layers      = 20
 	layerParent = 3
@@ -25,20 +26,22 @@ const (
 )
 
 var shapes = []shape{
-	{name: "independent", links: "select 0, 0 where false and $1 > 0", layer: "0 * $1"},
-	{name: "fan-out", links: "select 0, i from generate_series(1, $1 - 1) i", layer: "least(i, 1) + 0 * $1"},
-	{name: "fan-in", links: "select i, $1 - 1 from generate_series(0, $1 - 2) i", layer: "i / ($1 - 1)"},
+	{name: "independent", links: "select 0, 0 where false and $1 > 0", layer: "0 * $1", least: 1},
+	{name: "fan-out", links: "select 0, i from generate_series(1, $1 - 1) i", layer: "least(i, 1) + 0 * $1", least: 1},
+	{name: "fan-in", links: "select i, $1 - 1 from generate_series(0, $1 - 2) i", layer: "i / ($1 - 1)", least: 2},
 	{
 		name: "layered",
 		links: fmt.Sprintf(`select (i / width - 1) * width + (i + k) %% width, i
-			from (select $1 / %d as width) w, generate_series(width, $1 - 1) i, generate_series(0, %d) k
-			where i / width < %[1]d`, layers, layerParent-1),
+			from (select $1 / %d as width) w, generate_series(width, $1 - 1) i, generate_series(0, least(width, %d) - 1) k
+			where i / width < %[1]d`, layers, layerParent),
 		layer: fmt.Sprintf("case when i < $1 / %d * %[1]d then i / ($1 / %[1]d) else 0 end", layers),
+		least: layers,
 	},
 	{
 		name:  "chain",
 		links: fmt.Sprintf("select i - 1, i from generate_series(1, $1 - 1) i where i %% %d <> 0", chainLength),
 		layer: fmt.Sprintf("i %% %d + 0 * $1", chainLength),
+		least: 1,
 	},
 }
 

@@ -3,6 +3,8 @@ package demo
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // Work tells the receiver what to do for a task; it is the body of the task's on_start webhook. Anybody may send it, so
@@ -46,6 +48,25 @@ var release = []step{
 	{name: "deploy-staging", kind: "deploy", needs: []string{"package", "docs"}, work: Work{Seconds: 2.5, Items: 4}},
 	{name: "smoke-test", kind: "test", needs: []string{"deploy-staging"}, work: Work{Seconds: 2, Items: 20}},
 	{name: "deploy-production", kind: "deploy", needs: []string{"smoke-test"}, work: Work{Seconds: 3, Items: 6}},
+}
+
+// plan returns how each step ends if nothing interferes.
+func plan() map[string]task.Status {
+	ends := make(map[string]task.Status, len(release))
+	for _, s := range release { // parents come first
+		end := task.Success
+		if s.work.Reason != "" {
+			end = task.Failure
+		}
+		for _, parent := range s.needs {
+			if ends[parent] != task.Success {
+				end = task.Failure
+			}
+		}
+		ends[s.name] = end
+	}
+	ends[outlived] = task.Canceled
+	return ends
 }
 
 // The wire form of POST /task (contract, section 4.1), as far as the demo uses it.

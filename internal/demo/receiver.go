@@ -31,6 +31,14 @@ type Event struct {
 	Status  int // what was answered
 }
 
+// Observer is told what the receiver sees, from any goroutine.
+type Observer interface {
+	// Webhook is called for every webhook.
+	Webhook(e Event)
+	// Trouble is called when a step's report to its handle has failed. what never holds the handle's token.
+	Trouble(step, what string)
+}
+
 // Receiver works on tasks like a user's program: on_start tells it what to do (Work), it answers at once, reports
 // progress and in the end the result to the handle, and it is told by hooks what became of the task. What it knows it
 // knows from the calls, so it serves any graph.
@@ -39,11 +47,11 @@ type Event struct {
 //	POST /hook/on_success    and on_failure, on_cancel; a canceled task's work is given up
 //	GET  /graph              the demo graph as a body for POST /task
 type Receiver struct {
-	log     *slog.Logger
-	onEvent func(Event)
-	speed   float64
-	url     string // of itself; for /graph
-	client  *http.Client
+	log      *slog.Logger
+	observer Observer
+	speed    float64
+	url      string // of itself; for /graph
+	client   *http.Client
 
 	ctx    context.Context // of the work; canceled by Close
 	cancel context.CancelFunc
@@ -56,21 +64,17 @@ type Receiver struct {
 	stop   map[string]context.CancelFunc // by task id, of the work in progress
 }
 
-// NewReceiver returns a receiver that can be reached at url. onEvent is called for every webhook, from any goroutine;
-// nil ignores them. speed is that of the graph it offers.
-func NewReceiver(url string, speed float64, log *slog.Logger, onEvent func(Event)) *Receiver {
-	if onEvent == nil {
-		onEvent = func(Event) {}
-	}
+// NewReceiver returns a receiver that can be reached at url. speed is that of the graph it offers.
+func NewReceiver(url string, speed float64, log *slog.Logger, observer Observer) *Receiver {
 	r := &Receiver{
-		log:     log.With("component", "receiver"),
-		onEvent: onEvent,
-		speed:   speed,
-		url:     url,
-		client:  &http.Client{Timeout: 10 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()},
-		tries:   map[string]int{},
-		known:   map[string]struct{}{},
-		stop:    map[string]context.CancelFunc{},
+		log:      log.With("component", "receiver"),
+		observer: observer,
+		speed:    speed,
+		url:      url,
+		client:   &http.Client{Timeout: 10 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()},
+		tries:    map[string]int{},
+		known:    map[string]struct{}{},
+		stop:     map[string]context.CancelFunc{},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
@@ -107,7 +111,7 @@ func (r *Receiver) start(w http.ResponseWriter, req *http.Request) {
 	}
 	id, handle := req.Header.Get("X-Task-Id"), req.URL.Query().Get("handle")
 	status := r.accept(req.Header.Get("Idempotency-Key"), id, handle, work)
-	r.onEvent(Event{At: time.Now(), Kind: onStart, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: status})
+	r.observer.Webhook(Event{At: time.Now(), Kind: onStart, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: status})
 	answer := map[string]string{"step": work.Step, "message": "working on it"}
 	switch {
 	case status == http.StatusServiceUnavailable:
@@ -174,7 +178,7 @@ func (r *Receiver) hook(w http.ResponseWriter, req *http.Request) {
 		}
 		r.mu.Unlock()
 	}
-	r.onEvent(Event{At: time.Now(), Kind: event, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: http.StatusNoContent})
+	r.observer.Webhook(Event{At: time.Now(), Kind: event, Step: work.Step, TaskID: id, BatchID: req.Header.Get("X-Batch-Id"), Status: http.StatusNoContent})
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -24,8 +25,13 @@ type bundle struct {
 	receiver *httptest.Server
 	handle   string
 	events   chan Event
+	trouble  chan string
 	reports  chan report
+	log      bytes.Buffer // to be read when the receiver is closed
 }
+
+func (b *bundle) Webhook(e Event)           { b.events <- e }
+func (b *bundle) Trouble(step, what string) { b.trouble <- step + ": " + what }
 
 type report struct {
 	method string
@@ -35,7 +41,7 @@ type report struct {
 // setup answers reports with the given status.
 func setup(t *testing.T, answer func(report) int) *bundle {
 	t.Helper()
-	b := &bundle{events: make(chan Event, 100), reports: make(chan report, 1000)}
+	b := &bundle{events: make(chan Event, 100), trouble: make(chan string, 100), reports: make(chan report, 1000)}
 	handle := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r := report{method: req.Method}
 		if err := json.NewDecoder(req.Body).Decode(&r.body); err != nil {
@@ -45,8 +51,8 @@ func setup(t *testing.T, answer func(report) int) *bundle {
 		w.WriteHeader(answer(r))
 	}))
 	t.Cleanup(handle.Close)
-	b.handle = handle.URL + "/task/1?attempt=1&token=x"
-	b.r = NewReceiver("http://receiver", 1, slog.New(slog.DiscardHandler), func(e Event) { b.events <- e })
+	b.handle = handle.URL + "/task/1?attempt=1&token=secret"
+	b.r = NewReceiver("http://receiver", 1, slog.New(slog.NewTextHandler(&b.log, nil)), b)
 	b.receiver = httptest.NewServer(b.r.Handler())
 	t.Cleanup(b.receiver.Close)
 	t.Cleanup(b.r.Close) // first: its work calls the handle
@@ -143,6 +149,27 @@ func TestOnlyTheResultIsRepeated(t *testing.T) {
 		methods = append(methods, next(t, b.reports).method)
 	}
 	require.Equal(t, []string{"PUT", "PATCH", "PATCH", "PATCH"}, methods)
+}
+
+// A report that fails is told, to people and in the log, and neither gets to know the token in the handle.
+func TestFailedReportsAreToldWithoutTheToken(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(report) int { return http.StatusUnauthorized })
+	body := `{"step": "build", "seconds": 0.001, "items": 1}`
+	b.post(t, "/start", "t1", "t1:start", body)
+	address := strings.TrimSuffix(b.handle, "?attempt=1&token=secret")
+	require.Equal(t, "build: progress not reported: PUT "+address+" answered 401: ", next(t, b.trouble))
+	require.Equal(t, "build: result not reported: PATCH "+address+" answered 401: ", next(t, b.trouble))
+
+	b.handle = "http://127.0.0.1:0/task/2?attempt=1&token=secret" // nobody can listen there
+	b.post(t, "/start", "t2", "t2:start", body)
+	require.Contains(t, next(t, b.trouble), "build: progress not reported: PUT http://127.0.0.1:0/task/2: ")
+	b.handle = "http://127.0.0.1/\x7f?token=secret"
+	b.post(t, "/start", "t3", "t3:start", body)
+	require.Contains(t, next(t, b.trouble), "build: progress not reported: PUT http://127.0.0.1/\x7f: ")
+	b.r.Close()
+	require.Contains(t, b.log.String(), "progress not reported")
+	require.NotContains(t, b.log.String(), "secret")
 }
 
 func TestACanceledTaskIsGivenUp(t *testing.T) {

@@ -98,6 +98,22 @@ func (s *Screen) draw(frame func(style) []string) {
 	s.write(erase + s.drawn())
 }
 
+// finish replaces the frame by lines that stay, however many they are: they get the width of the terminal only.
+func (s *Screen) finish(lines func(style) []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.style
+	if s.live {
+		st.width, _ = s.size()
+	}
+	text := s.erase() + strings.Join(lines(st), "\n") + "\n"
+	if s.frame != nil {
+		s.frame = nil
+		text += showCursor
+	}
+	s.write(text)
+}
+
 // Close leaves the frame where it is and gives the terminal back as it was. Lines can be written afterwards too.
 func (s *Screen) Close() {
 	s.mu.Lock()

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -64,6 +66,27 @@ func TestFramesAreDrawnInPlace(t *testing.T) {
 	s.Close()
 	s.Println("foot")
 	require.Equal(t, []string{"head", "news", "a 3", "b 3", "c 3", "foot"}, term.lines)
+}
+
+// At the end everything is written, in place of a frame that had to leave something out.
+func TestTheEndIsNotCut(t *testing.T) {
+	t.Parallel()
+	batch := uuid.New()
+	for _, size := range [][2]int{{40, 8}, {60, 16}, {200, 50}} {
+		term := &terminal{}
+		s := &Screen{out: term, live: true, size: func() (int, int) { return size[0], size[1] }}
+		w := &watcher{screen: s, hooks: NewHooks(s), batch: batch}
+		s.draw(func(st style) []string { return w.frame(sample, time.Second, st) })
+		require.Equal(t, size[1] < len(sample)+4, strings.Contains(strings.Join(term.lines, "\n"), "more"))
+		s.finish(func(st style) []string { return w.frame(sample, time.Second, st) })
+		require.Len(t, term.lines, len(sample)+2)
+		require.Equal(t, "  1.0 s   1 Success, 1 Failure, 1 Running, 1 Claimed, 1 Pending, 1 Waiting", term.lines[0])
+		for i, r := range sample {
+			require.Contains(t, term.lines[i+1], r.name)
+		}
+		require.Equal(t, "  webhooks received: 0 on_start, 0 on_success, 0 on_failure, 0 on_cancel", term.lines[len(sample)+1])
+		require.Empty(t, s.frame)
+	}
 }
 
 func TestCloseGivesTheCursorBack(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,7 +34,11 @@ func Run(ctx context.Context, service string, receiver *Receiver, screen *Screen
 		return Result{}, err
 	}
 	screen.Printf("POST /task created batch %s: %d tasks, %s", w.batch, len(release), screen.Strong("release 2.4.0"))
+	if !screen.Live() {
+		screen.Println("(webhooks are written as they arrive, states as they are polled: a webhook may come before its state)")
+	}
 	screen.Println("")
+	hooks.begin(w.batch)
 	defer screen.Close()
 	return w.run(ctx)
 }
@@ -46,6 +49,18 @@ type Result struct {
 	Task    uuid.UUID // one of its tasks, to look at
 	Tasks   []task.Basic
 	Elapsed time.Duration
+}
+
+// Unplanned lists the tasks that have ended otherwise than the graph is made to.
+func (r Result) Unplanned() []string {
+	plan := plan()
+	var list []string
+	for _, t := range r.Tasks {
+		if t.Status != plan[t.Name] {
+			list = append(list, fmt.Sprintf("%s %s instead of %s", t.Name, t.Status, plan[t.Name]))
+		}
+	}
+	return list
 }
 
 // watcher follows one batch.
@@ -149,25 +164,27 @@ func (w *watcher) show(g task.Graph) bool {
 	return true
 }
 
-// last writes the table at the end, where it was not drawn all the time.
+// last writes the whole table at the end, whatever was drawn or not before.
 func (w *watcher) last(g task.Graph) {
 	if !w.screen.Live() {
-		list := rows(g, w.details, time.Now())
-		w.screen.Println(append([]string{""}, w.frame(list, time.Since(w.begun), w.screen.style)...)...)
+		w.screen.Println("")
 	}
+	list := rows(g, w.details, time.Now())
+	w.screen.finish(func(s style) []string { return w.frame(list, time.Since(w.begun), s) })
 }
 
-// frame is the table with a line above and one below.
+// frame is the table with a line above and one below. Without a limit of the height these two are not cut either.
 func (w *watcher) frame(list []row, elapsed time.Duration, s style) []string {
 	const around = 4 // the other lines, and the one where the cursor stands
-	if s.height > 0 {
-		s.height = max(1, s.height-around)
-	}
 	head := fmt.Sprintf("  %s   %s", seconds(elapsed), tally(list))
 	foot := "  webhooks received: " + w.hooks.summary(w.batch)
-	lines := []string{s.paint(cut(head, s.width, s.ascii), bold)}
+	if s.height > 0 {
+		s.height = max(1, s.height-around)
+		head, foot = cut(head, s.width, s.ascii), cut(foot, s.width, s.ascii)
+	}
+	lines := []string{s.paint(head, bold)}
 	lines = append(lines, table(list, s)...)
-	return append(lines, s.paint(cut(foot, s.width, s.ascii), dim))
+	return append(lines, s.paint(foot, dim))
 }
 
 // tell writes a line for each task whose state changed.
@@ -223,43 +240,4 @@ func (w *watcher) impatience(ctx context.Context, g task.Graph) error {
 	w.canceled = true
 	w.screen.Printf("  everything else has ended: DELETE /task/%s cancels %s", last.ID, last.Name)
 	return nil
-}
-
-// Hooks counts the webhooks that the receiver was called with, by batch. The zero value is ready.
-type Hooks struct {
-	mu     sync.Mutex
-	counts map[hookOf]int
-}
-
-type hookOf struct{ batch, kind string }
-
-// Add counts one.
-func (h *Hooks) Add(e Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.counts == nil {
-		h.counts = map[hookOf]int{}
-	}
-	h.counts[hookOf{e.BatchID, e.Kind}]++
-}
-
-// count returns how often the event was called for tasks of the batch.
-func (h *Hooks) count(batch uuid.UUID, kind string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.counts[hookOf{batch.String(), kind}]
-}
-
-// ends counts the hooks that tell the end of a task.
-func (h *Hooks) ends(batch uuid.UUID) int {
-	return h.count(batch, onSuccess) + h.count(batch, onFailure) + h.count(batch, onCancel)
-}
-
-// summary writes the counts of a batch.
-func (h *Hooks) summary(batch uuid.UUID) string {
-	var parts []string
-	for _, kind := range []string{onStart, onSuccess, onFailure, onCancel} {
-		parts = append(parts, fmt.Sprintf("%d %s", h.count(batch, kind), kind))
-	}
-	return strings.Join(parts, ", ")
 }

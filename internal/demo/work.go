@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -18,7 +21,6 @@ const defaultSeconds = 1.0
 
 // work does what a task asks for, takes its time, and reports to the handle: progress by PUT, the result by PATCH.
 func (r *Receiver) work(ctx context.Context, handle string, w Work) {
-	log := r.log.With("step", w.Step)
 	total := time.Duration(w.Seconds * float64(time.Second))
 	if total == 0 {
 		total = time.Duration(defaultSeconds * float64(time.Second))
@@ -31,8 +33,8 @@ func (r *Receiver) work(ctx context.Context, handle string, w Work) {
 		if i == len(reports)-1 && p == (portion{}) {
 			break // nothing to count
 		}
-		if err := r.put(ctx, handle, p); err != nil {
-			log.Warn("progress not reported", "error", err)
+		if err := r.put(ctx, handle, p); err != nil && ctx.Err() == nil {
+			r.trouble(w.Step, "progress not reported", err)
 		}
 	}
 	result := map[string]any{"status": "Success"}
@@ -40,8 +42,14 @@ func (r *Receiver) work(ctx context.Context, handle string, w Work) {
 		result = map[string]any{"status": "Failure", "failure_reason": w.Reason}
 	}
 	if err := r.patch(ctx, handle, result); err != nil && ctx.Err() == nil {
-		log.Warn("result not reported", "error", err)
+		r.trouble(w.Step, "result not reported", err)
 	}
+}
+
+// trouble tells of a report that failed: without it a task just times out.
+func (r *Receiver) trouble(step, what string, err error) {
+	r.log.Warn(what, "step", step, "error", err)
+	r.observer.Trouble(step, what+": "+err.Error())
 }
 
 // portion is the progress of one report.
@@ -82,7 +90,7 @@ func (r *Receiver) put(ctx context.Context, handle string, p portion) error {
 		return err
 	}
 	if status/100 != 2 {
-		return fmt.Errorf("PUT answered %d: %s", status, answer)
+		return answered(http.MethodPut, handle, status, answer)
 	}
 	return nil
 }
@@ -98,7 +106,7 @@ func (r *Receiver) patch(ctx context.Context, handle string, result any) error {
 		case err == nil && (status/100 == 2 || status == http.StatusConflict):
 			return nil
 		case err == nil:
-			err = fmt.Errorf("PATCH answered %d: %s", status, answer)
+			err = answered(http.MethodPatch, handle, status, answer)
 		}
 		again := status == 0 || status >= http.StatusInternalServerError
 		if !again || try == tries || !pause(ctx, wait) {
@@ -108,13 +116,31 @@ func (r *Receiver) patch(ctx context.Context, handle string, result any) error {
 	}
 }
 
-// send makes one call. Without an answer the status is 0.
-func (r *Receiver) send(ctx context.Context, method, url string, body any) (status int, answer string, err error) {
+// answered is the error of a report that was refused.
+func answered(method, handle string, status int, answer string) error {
+	const most = 200 // of an answer, that of a proxy may be a page
+	return fmt.Errorf("%s %s answered %d: %s", method, withoutQuery(handle), status, cut(strings.TrimSpace(answer), most, false))
+}
+
+// withoutQuery leaves the token of a handle out, which is a secret.
+func withoutQuery(handle string) string {
+	address, _, _ := strings.Cut(handle, "?")
+	return address
+}
+
+// send makes one call. Without an answer the status is 0. The errors of net/http quote the URL, ours without its query.
+func (r *Receiver) send(ctx context.Context, method, handle string, body any) (status int, answer string, err error) {
+	defer func() {
+		var urlErr *url.Error
+		if errors.As(err, &urlErr) {
+			err = fmt.Errorf("%s %s: %w", method, withoutQuery(handle), urlErr.Err)
+		}
+	}()
 	b, err := json.Marshal(body)
 	if err != nil {
 		return 0, "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(b))
+	req, err := http.NewRequestWithContext(ctx, method, handle, bytes.NewReader(b))
 	if err != nil {
 		return 0, "", err
 	}

@@ -63,6 +63,9 @@ func findBinaries(ctx context.Context, cfg Config, major string, acct account) (
 			return b, nil
 		}
 	}
+	if err := ctx.Err(); err != nil { // then nothing was found for want of time, and nothing is fetched
+		return binaries{}, err
+	}
 	if cfg.Search == SearchLocal {
 		return binaries{}, fmt.Errorf("devpg: no PostgreSQL %s is installed: %s", cmp.Or(major, "15 to 18"), advice)
 	}

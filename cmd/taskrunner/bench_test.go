@@ -1,0 +1,61 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/bench"
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+// Wrong flags are refused before anything is started, by name, all at once.
+func TestBenchChecksFirst(t *testing.T) {
+	for flag, says := range map[string]string{
+		"--batch=0": "--batch must be from 1", "--workers=0": "--workers must be from 1", "--sizes=0": "--sizes must be from 1",
+		"--shapes=star":         `--shapes: there is no "star", only independent, fan-out, fan-in, layered, chain, insert`,
+		"--database-url=host=x": "DATABASE_URL must have the form",
+	} {
+		var stderr bytes.Buffer
+		require.Equal(t, exitFailed, run([]string{"bench", "--shapes=chain", "--sizes=20", flag}, &stderr), flag)
+		require.Contains(t, stderr.String(), says, flag)
+	}
+}
+
+// newBench returns the command with its standard output and error.
+func newBench(t *testing.T, args ...string) (c *benchCmd, out, progress *bytes.Buffer) {
+	t.Helper()
+	var cli cli
+	parser, err := newParser(&cli)
+	require.NoError(t, err)
+	_, err = parser.Parse(append([]string{"bench", "--shapes=chain", "--sizes=20"}, args...))
+	require.NoError(t, err)
+	out, progress = new(bytes.Buffer), new(bytes.Buffer)
+	cli.Bench.out, cli.Bench.progress = out, progress
+	return &cli.Bench, out, progress
+}
+
+func TestBenchJSONIsAloneOnStandardOutput(t *testing.T) {
+	t.Parallel()
+	db := testdb.NewEmpty(t)
+	c, out, progress := newBench(t, "--database-url", db.DSN, "--json")
+	require.NoError(t, c.Run(t.Context()))
+	var results []bench.Result
+	require.NoError(t, json.Unmarshal(out.Bytes(), &results))
+	require.Len(t, results, 1)
+	require.Equal(t, 20, results[0].Tasks)
+	require.Contains(t, progress.String(), "tasks/s  floor/s")
+}
+
+func TestBenchInterrupted(t *testing.T) {
+	t.Parallel()
+	db := testdb.NewEmpty(t)
+	c, out, _ := newBench(t, "--database-url", db.DSN)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.EqualError(t, c.Run(ctx), "interrupted")
+	require.Empty(t, out.String())
+}
