@@ -1599,6 +1599,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.lock_affected(p_ids uuid[], p_endi
 AS $function$
 declare
   v_affected uuid[];
+  v_before uuid[];
   v_locked uuid[];
   v_new uuid[];
 begin
@@ -1606,12 +1607,15 @@ begin
   if not taskrunner_private.lock_graph_shared(p_wait) then
     return false;
   end if;
-  v_locked := p_ids || taskrunner_private.affected_tasks(p_ending, p_failing);
+  v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);
+  v_locked := p_ids || v_affected;
   if not taskrunner_private.lock_tasks(v_locked, p_wait) then
     return false;
   end if;
   loop
+    v_before := v_affected;
     v_affected := taskrunner_private.affected_tasks(p_ending, p_failing);  -- alone: a planner would run it for its estimates
+    exit when v_affected = v_before;                         -- the same in the same order, which is how it almost always ends
     v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, false) then
