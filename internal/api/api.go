@@ -25,6 +25,9 @@ type Store interface {
 	Report(ctx context.Context, r task.Report) (task.Task, error)
 	AddProgress(ctx context.Context, p task.Progress) error
 	Cancel(ctx context.Context, id uuid.UUID) (task.Task, error)
+	Pause(ctx context.Context, id uuid.UUID) (task.Task, error)
+	Resume(ctx context.Context, id uuid.UUID) (task.Task, error)
+	StopBatch(ctx context.Context, id uuid.UUID) (task.Stopped, error)
 	Ping(ctx context.Context) error
 	Stat() (size, idle int)
 }

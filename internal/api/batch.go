@@ -23,3 +23,12 @@ func (s *server) showGraph(w http.ResponseWriter, r *http.Request, id uuid.UUID)
 	}
 	return reply(w, http.StatusOK, g)
 }
+
+// stopBatch is DELETE /batch/{batch_id}.
+func (s *server) stopBatch(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	stopped, err := s.Store.StopBatch(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, stopped)
+}

@@ -35,7 +35,10 @@ func (s *server) routes() []route {
 		{http.MethodPatch, "/task/{task_id}", s.reportTask},
 		{http.MethodPut, "/task/{task_id}", s.addProgress},
 		{http.MethodDelete, "/task/{task_id}", s.cancelTask},
+		{http.MethodPatch, "/task/pause/{task_id}", s.pauseTask},
+		{http.MethodPatch, "/task/resume/{task_id}", s.resumeTask},
 		{http.MethodGet, "/batch/{batch_id}", s.showBatch},
+		{http.MethodDelete, "/batch/{batch_id}", s.stopBatch},
 		{http.MethodGet, "/dag/{batch_id}", s.showGraph},
 	}
 	if s.Metrics != nil {
@@ -44,8 +47,8 @@ func (s *server) routes() []route {
 	return table
 }
 
-// router makes a handler of the table. The mux only finds the pattern of a path; methods are ours, so that every answer
-// has the one shape of errors.
+// router makes a handler of the table. Paths and methods are matched here, not by http.ServeMux, so that every answer has
+// the one shape of errors.
 func (s *server) router(table []route) http.Handler {
 	methods := map[string]map[string]endpoint{}
 	for _, r := range table {
@@ -57,21 +60,23 @@ func (s *server) router(table []route) http.Handler {
 			methods[r.pattern][http.MethodHead] = r.handle
 		}
 	}
-	mux := http.NewServeMux()
+	handlers := map[string]http.Handler{}
 	for pattern, byMethod := range methods {
-		mux.Handle(pattern, s.serve(pattern, dispatch(pattern, byMethod)))
+		handlers[pattern] = s.serve(pattern, dispatch(pattern, byMethod))
 	}
+	known := newMatcher(handlers)
 	missing := s.serve(unmatched, func(http.ResponseWriter, *http.Request) error {
 		return &problem{Status: http.StatusNotFound, Message: "no such path"}
 	})
-	mux.Handle("/", missing)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The mux would redirect such a path to another one.
-		if p := r.URL.Path; p == "" || p[0] != '/' || path.Clean(p) != p {
-			missing.ServeHTTP(w, r)
-			return
+		// A path that is not clean is another one, and proxies may see in it what we do not.
+		handler := missing
+		if p := r.URL.Path; path.IsAbs(p) && path.Clean(p) == p {
+			if found := known.match(r); found != nil {
+				handler = found
+			}
 		}
-		mux.ServeHTTP(w, r)
+		handler.ServeHTTP(w, r)
 	})
 }
 
@@ -83,8 +88,8 @@ func dispatch(pattern string, byMethod map[string]endpoint) func(http.ResponseWr
 	}
 	slices.Sort(allowed)
 	allow := strings.Join(allowed, ", ")
-	_, parameter, _ := strings.Cut(pattern, "{")
-	parameter, _, _ = strings.Cut(parameter, "}")
+	_, name, _ := strings.Cut(pattern, "{")
+	name, _, _ = strings.Cut(name, "}")
 
 	return func(w http.ResponseWriter, r *http.Request) error {
 		handle, ok := byMethod[r.Method]
@@ -93,9 +98,9 @@ func dispatch(pattern string, byMethod map[string]endpoint) func(http.ResponseWr
 			return &problem{Status: http.StatusMethodNotAllowed, Message: "method not allowed here"}
 		}
 		var id uuid.UUID
-		if parameter != "" {
-			if id, ok = parseUUID(r.PathValue(parameter)); !ok {
-				return invalid("the path holds no UUID", parameter+": must be a UUID")
+		if name != "" {
+			if id, ok = parseUUID(r.PathValue(name)); !ok {
+				return invalid("the path holds no UUID", name+": must be a UUID")
 			}
 		}
 		return handle(w, r, id)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -74,9 +75,27 @@ func (s *server) showTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) 
 	return reply(w, http.StatusOK, shownTask{Task: t})
 }
 
-// cancelTask is DELETE /task/{task_id}. A handle's token does not permit it; but a query that comes with it must be right
-// here as everywhere, so that nobody cancels by a handle that is not the task's, or of an attempt that is over.
+// cancelTask is DELETE /task/{task_id}.
 func (s *server) cancelTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	return s.act(w, r, id, s.Store.Cancel)
+}
+
+// pauseTask is PATCH /task/pause/{task_id}.
+func (s *server) pauseTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	return s.act(w, r, id, s.Store.Pause)
+}
+
+// resumeTask is PATCH /task/resume/{task_id}.
+func (s *server) resumeTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	return s.act(w, r, id, s.Store.Resume)
+}
+
+// act does something to a task that needs no body and answers with the task. A handle's token does not permit it; but a
+// query that comes with it must be right here as everywhere, so that nobody acts by a handle that is not the task's, or
+// of an attempt that is over.
+func (s *server) act(
+	w http.ResponseWriter, r *http.Request, id uuid.UUID, do func(context.Context, uuid.UUID) (task.Task, error),
+) error {
 	attempt, err := s.handleAttempt(r, id)
 	if err != nil {
 		return err
@@ -90,7 +109,7 @@ func (s *server) cancelTask(w http.ResponseWriter, r *http.Request, id uuid.UUID
 			return err
 		}
 	}
-	t, err := s.Store.Cancel(r.Context(), id)
+	t, err := do(r.Context(), id)
 	if err != nil {
 		return err
 	}

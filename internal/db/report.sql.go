@@ -7,27 +7,7 @@ package db
 
 import (
 	"context"
-
-	"github.com/google/uuid"
 )
-
-const BeginCounts = `-- name: BeginCounts :exec
-select taskrunner_private.begin_counts()
-`
-
-func (q *Queries) BeginCounts(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, BeginCounts)
-	return err
-}
-
-const CancelTask = `-- name: CancelTask :exec
-select from taskrunner.cancel_task($1::uuid)
-`
-
-func (q *Queries) CancelTask(ctx context.Context, db DBTX, taskID uuid.UUID) error {
-	_, err := db.Exec(ctx, CancelTask, taskID)
-	return err
-}
 
 const ProgressTasks = `-- name: ProgressTasks :one
 select p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
@@ -58,22 +38,10 @@ type ReportTasksRow struct {
 	Counts        string
 }
 
-// What remote sides say about their tasks (PATCH, PUT, DELETE): sql/functions/report_tasks.sql, progress_tasks.sql and
-// cancel_task.sql.
+// What remote sides say about their tasks (PATCH, PUT): sql/functions/report_tasks.sql and progress_tasks.sql.
 func (q *Queries) ReportTasks(ctx context.Context, db DBTX, items []byte) (ReportTasksRow, error) {
 	row := db.QueryRow(ctx, ReportTasks, items)
 	var i ReportTasksRow
 	err := row.Scan(&i.Outcome, &i.CurrentStatus, &i.Counts)
 	return i, err
-}
-
-const TakeCounts = `-- name: TakeCounts :one
-select taskrunner_private.take_counts()
-`
-
-func (q *Queries) TakeCounts(ctx context.Context, db DBTX) (string, error) {
-	row := db.QueryRow(ctx, TakeCounts)
-	var take_counts string
-	err := row.Scan(&take_counts)
-	return take_counts, err
 }

@@ -59,27 +59,6 @@ func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
 	return mapError(op, outcomeError(p.TaskID, answer.Outcome, answer.CurrentStatus))
 }
 
-// Cancel cancels a task (DELETE) and returns it.
-// Errors: CodeUnknown, CodeState (it has ended), CodeBusy, CodeUnavailable.
-func (s *Store) Cancel(ctx context.Context, id uuid.UUID) (task.Task, error) {
-	const op = "cancel"
-	var counts struct{ Text string }
-	var rows []db.FullTaskRow
-	err := s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := bounded()
-		batch.Queue(db.BeginCounts)
-		batch.Queue(db.CancelTask, id)
-		many(batch, &rows, db.FullTask, id)
-		one(batch, &counts, db.TakeCounts)
-		return send(ctx, conn, batch)
-	})
-	if err != nil {
-		return task.Task{}, err
-	}
-	s.transitions(op, counts.Text)
-	return onlyTask(op, id, rows)
-}
-
 // onlyTask returns the one task that a call read.
 func onlyTask(op string, id uuid.UUID, rows []db.FullTaskRow) (task.Task, error) {
 	if len(rows) == 0 {
