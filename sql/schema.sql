@@ -1374,7 +1374,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.integer_error(p_value jsonb, p_min
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN ((jsonb_typeof(p_value) <> 'number'::text) OR ((p_value)::text ~ '[.]'::text)) THEN 'must be an integer'::text WHEN (((p_value)::numeric < (p_min)::numeric) OR ((p_value)::numeric > (p_max)::numeric)) THEN CASE WHEN (p_max = '9223372036854775807'::bigint) THEN ('must be at least '::text || (p_min)::text) ELSE ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) END ELSE NULL::text END
+RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN ((jsonb_typeof(p_value) <> 'number'::text) OR ((p_value)::text ~ '[.]'::text)) THEN 'must be an integer'::text WHEN ((p_max = '9223372036854775807'::bigint) AND ((p_value)::numeric < (p_min)::numeric)) THEN ('must be at least '::text || (p_min)::text) WHEN (((p_value)::numeric < (p_min)::numeric) OR ((p_value)::numeric > (p_max)::numeric)) THEN ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) ELSE NULL::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_active(p_status taskrunner.status_kind, p_paused_from taskrunner.status_kind)
@@ -1738,6 +1738,43 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.matcher_errors(p_matcher jsonb, p_of_rule boolean, p_metadata jsonb)
+ RETURNS TABLE(place integer, path text, message text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select 1, '', case when coalesce(p_matcher, 'null') = 'null' then 'is required' else 'must be an object' end
+  where coalesce(jsonb_typeof(p_matcher), 'null') <> 'object'
+  union all
+  select f.place, f.path, f.message
+  from (values
+    (2, '.kind', case
+      when p_of_rule then taskrunner_private.text_error(p_matcher -> 'kind', 2147483647)
+      when coalesce(p_matcher -> 'kind', 'null') = 'null' then 'is required'
+      when jsonb_typeof(p_matcher -> 'kind') <> 'string' then 'must be a string' end),
+    (3, '.status', case
+      when coalesce(p_matcher -> 'status', 'null') = 'null' then 'is required'
+      when p_of_rule and p_matcher -> 'status' <> '"Running"' then 'must be Running'
+      when jsonb_typeof(p_matcher -> 'status') <> 'string' or p_matcher ->> 'status' not in
+        ('Waiting', 'Pending', 'Claimed', 'Running', 'Failure', 'Success', 'Paused', 'Canceled')
+        then 'must be one of Waiting, Pending, Claimed, Running, Failure, Success, Paused, Canceled' end),
+    (4, '.fields', case
+      when coalesce(p_matcher -> 'fields', 'null') = 'null' then 'is required'
+      when jsonb_typeof(p_matcher -> 'fields') <> 'array'
+        or jsonb_path_exists(p_matcher -> 'fields', 'strict $[*] ? (@.type() != "string")')
+        then 'must be an array of strings' end)
+  ) f (place, path, message)
+  where jsonb_typeof(p_matcher) = 'object' and f.message is not null
+  union all
+  select distinct 4, '.fields', taskrunner_private.quoted(e.name) || ' is not a top-level key of the task''s metadata'
+  from jsonb_array_elements(
+    case when jsonb_typeof(p_matcher -> 'fields') = 'array' and p_metadata is not null then p_matcher -> 'fields' else '[]' end) x
+  cross join lateral (select x #>> '{}' as name) e
+  where p_of_rule and jsonb_typeof(x) = 'string'
+    and not case when jsonb_typeof(p_metadata) = 'object' then p_metadata ? e.name else false end
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.metadata_error(p_value jsonb)
  RETURNS text
  LANGUAGE sql
@@ -1827,6 +1864,13 @@ begin
   end if;
   return null;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.quoted(p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (char_length(p_text) > 64) THEN (to_json(("left"(p_text, 63) || '…'::text)))::text ELSE (to_json(p_text))::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.raise_busy()
@@ -2136,6 +2180,49 @@ begin
       using errcode = 'TR007', detail = jsonb_build_array('status: must be Success or Failure')::text;
   end if;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.rules_errors(p_rules jsonb, p_metadata jsonb)
+ RETURNS TABLE(path text, message text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select '', 'must be an array'
+  where coalesce(jsonb_typeof(p_rules), 'null') not in ('array', 'null')
+  union all
+  (select '[' || r.n - 1 || ']' || f.path, f.message
+  from jsonb_array_elements(case when jsonb_typeof(p_rules) = 'array' then p_rules else '[]' end)
+    with ordinality as r (rule, n)
+  cross join lateral (
+    select v.place, v.path, v.message
+    from (values
+      (1, '', case when jsonb_typeof(rule) <> 'object' then 'must be an object' end),
+      (2, '.type', case
+        when jsonb_typeof(rule) <> 'object' then null
+        when coalesce(rule -> 'type', 'null') = 'null' then 'is required'
+        when rule -> 'type' not in ('"Concurency"', '"Concurrency"', '"Capacity"')
+          then 'must be one of Concurency, Concurrency, Capacity' end),
+      (3, '.max_concurency', case
+        when coalesce(rule -> 'type', 'null') not in ('"Concurency"', '"Concurrency"') then null
+        when rule -> 'max_concurency' <> 'null' and rule -> 'max_concurrency' <> 'null'
+          then 'only one of max_concurency and max_concurrency is allowed'
+        when coalesce(nullif(rule -> 'max_concurency', 'null'), nullif(rule -> 'max_concurrency', 'null')) is null
+          then 'is required'
+        else taskrunner_private.integer_error(
+          coalesce(nullif(rule -> 'max_concurency', 'null'), rule -> 'max_concurrency'), 1, 2147483647) end),
+      (4, '.max_capacity', case
+        when coalesce(rule -> 'type', 'null') <> '"Capacity"' then null
+        when coalesce(rule -> 'max_capacity', 'null') = 'null' then 'is required'
+        else taskrunner_private.integer_error(rule -> 'max_capacity', 1, 9223372036854775807) end)
+    ) v (place, path, message)
+    where v.message is not null
+    union all
+    select 5 + m.place, '.matcher' || m.path, m.message
+    from taskrunner_private.matcher_errors(rule -> 'matcher', true, p_metadata) m
+    where jsonb_typeof(rule) = 'object'
+  ) f
+  order by r.n, f.place, f.message)
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.save_settings(p_dead_end_cancel boolean, p_webhook_max_attempts integer, p_start_max_attempts integer)

@@ -4,7 +4,6 @@ language sql immutable parallel safe
 return case
   when p_value is null or p_value = 'null' then null
   when jsonb_typeof(p_value) <> 'number' or p_value::text ~ '[.]' then 'must be an integer'
-  when p_value::numeric not between p_min and p_max then
-    case when p_max = 9223372036854775807 then 'must be at least ' || p_min::text
-         else 'must be between ' || p_min::text || ' and ' || p_max::text end
+  when p_max = 9223372036854775807 and p_value::numeric < p_min then 'must be at least ' || p_min::text
+  when p_value::numeric not between p_min and p_max then 'must be between ' || p_min::text || ' and ' || p_max::text
 end;

@@ -1,0 +1,66 @@
+package sqltest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What rules_errors says about an array of rules, as "path|message".
+func TestRulesErrors(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	const (
+		concurency = `"type": "Concurency", "max_concurency": 1`
+		matcher    = `"matcher": {"kind": "k", "status": "Running", "fields": []}`
+	)
+	for _, tc := range []struct {
+		rules, metadata string // metadata "": not looked at
+		want            []string
+	}{
+		{`null`, ``, []string{}},
+		{`[]`, ``, []string{}},
+		{`{}`, ``, []string{"|must be an array"}},
+		{`[null, 1, []]`, ``, []string{"[0]|must be an object", "[1]|must be an object", "[2]|must be an object"}},
+		{`[{}]`, ``, []string{"[0].type|is required", "[0].matcher|is required"}},
+		{`[{"type": "concurency", ` + matcher + `}, {"type": 1, ` + matcher + `}]`, ``, []string{
+			"[0].type|must be one of Concurency, Concurrency, Capacity", "[1].type|must be one of Concurency, Concurrency, Capacity"}},
+
+		// Both spellings, mixed freely.
+		{`[{"type": "Concurency", "max_concurrency": 1, ` + matcher + `}, {"type": "Concurrency", "max_concurency": 2147483647, ` + matcher + `}]`, ``, []string{}},
+		{`[{"type": "Concurency", "max_concurrency": 3, "max_concurency": null, ` + matcher + `}]`, ``, []string{}},
+		{`[{"type": "Concurency", "max_concurrency": 1, "max_concurency": 1, ` + matcher + `}]`, ``, []string{
+			"[0].max_concurency|only one of max_concurency and max_concurrency is allowed"}},
+		{`[{"type": "Concurency", "max_capacity": 1, ` + matcher + `}]`, ``, []string{"[0].max_concurency|is required"}},
+		{`[{"type": "Concurency", "max_concurrency": 0, ` + matcher + `}]`, ``, []string{"[0].max_concurency|must be between 1 and 2147483647"}},
+		{`[{"type": "Concurency", "max_concurency": 2147483648, ` + matcher + `}]`, ``, []string{"[0].max_concurency|must be between 1 and 2147483647"}},
+		{`[{"type": "Concurency", "max_concurency": "1", ` + matcher + `}]`, ``, []string{"[0].max_concurency|must be an integer"}},
+		{`[{"type": "Concurency", "max_concurency": 1.0, ` + matcher + `}]`, ``, []string{"[0].max_concurency|must be an integer"}},
+		{`[{"type": "Capacity", "max_capacity": 9223372036854775807, "max_concurency": "ignored", ` + matcher + `}]`, ``, []string{}},
+		{`[{"type": "Capacity", "max_capacity": 9223372036854775808, ` + matcher + `}]`, ``, []string{
+			"[0].max_capacity|must be between 1 and 9223372036854775807"}},
+		{`[{"type": "Capacity", "max_capacity": 0, ` + matcher + `}]`, ``, []string{"[0].max_capacity|must be at least 1"}},
+		{`[{"type": "Capacity", "max_capacity": null, ` + matcher + `}]`, ``, []string{"[0].max_capacity|is required"}},
+
+		{`[{` + concurency + `, "matcher": []}]`, ``, []string{"[0].matcher|must be an object"}},
+		{`[{` + concurency + `, "matcher": {}}]`, `{}`, []string{
+			"[0].matcher.kind|is required", "[0].matcher.status|is required", "[0].matcher.fields|is required"}},
+		{`[{` + concurency + `, "matcher": {"kind": "\u3000", "status": "Claimed", "fields": "a"}}]`, `{}`, []string{
+			"[0].matcher.kind|must not be blank", "[0].matcher.status|must be Running", "[0].matcher.fields|must be an array of strings"}},
+		{`[{` + concurency + `, "matcher": {"kind": 1, "status": 1, "fields": ["a", [1]]}}]`, `{"a": 1}`, []string{
+			"[0].matcher.kind|must be a string", "[0].matcher.status|must be Running", "[0].matcher.fields|must be an array of strings"}},
+
+		// Fields that the metadata lacks; null is there.
+		{`[{` + concurency + `, "matcher": {"kind": "k", "status": "Running", "fields": ["a", "b", "c", "b"]}}]`, `{"a": null}`, []string{
+			`[0].matcher.fields|"b" is not a top-level key of the task's metadata`, `[0].matcher.fields|"c" is not a top-level key of the task's metadata`}},
+		{`[{` + concurency + `, "matcher": {"kind": "k", "status": "Running", "fields": ["a"]}}]`, ``, []string{}},
+		{`[{` + concurency + `, "matcher": {"kind": "k", "status": "Running", "fields": ["a"]}}]`, `["a"]`, []string{
+			`[0].matcher.fields|"a" is not a top-level key of the task's metadata`}},
+		{`[{` + concurency + `, "matcher": {"kind": "k", "status": "Running", "fields": ["a"]}}]`, `"a"`, []string{
+			`[0].matcher.fields|"a" is not a top-level key of the task's metadata`}},
+		{`[{` + concurency + `, "matcher": {"kind": "k", "status": "Running", "fields": []}}]`, `null`, []string{}},
+	} {
+		got := e.lines("select path, message from taskrunner_private.rules_errors($1, nullif($2, '')::jsonb)", tc.rules, tc.metadata)
+		require.Equal(t, tc.want, got, tc.rules)
+	}
+}
