@@ -37,6 +37,8 @@ type Config struct {
 	Store        Store          // required
 	Handles      *handle.Signer // required
 	MaxBodyBytes int64          // > 0; MAX_BODY_BYTES
+	PageSize     int            // > 0; PAGINATION_DEFAULT
+	MaxPageSize  int            // >= PageSize; PAGINATION_MAX
 	RetryAfter   time.Duration  // told to clients with 503; at least a second
 	Log          *slog.Logger   // nil: slog.Default()
 	Metrics      http.Handler   // GET /metrics; nil: no such path
@@ -65,6 +67,8 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("api: Store and Handles are required")
 	case c.MaxBodyBytes <= 0:
 		return nil, errors.New("api: MaxBodyBytes must be positive")
+	case c.PageSize <= 0, c.MaxPageSize < c.PageSize:
+		return nil, errors.New("api: PageSize must be positive and at most MaxPageSize")
 	}
 	c.RetryAfter = max(c.RetryAfter, time.Second)
 	if c.Log == nil {

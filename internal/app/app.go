@@ -199,6 +199,7 @@ func (r *replica) listenerState() string {
 func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	handler, err := api.New(api.Config{
 		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes,
+		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
 		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
 		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,
 		Ready:         func() (bool, string) { return !r.draining.Load(), "shutting down" },

@@ -16,6 +16,7 @@ const (
 	maxMillis     = 24 * 60 * 60 * 1000     // a day
 	maxParallel   = 100_000
 	maxTries      = 1_000_000
+	maxPage       = 100_000
 	minSecretSize = 16
 )
 
@@ -72,7 +73,13 @@ func (s *Server) Check() error {
 		between("PORT", s.Port, 0, math.MaxUint16),
 		between("DRAIN_TIMEOUT_SECS", s.DrainTimeoutSecs, 0, maxSecs),
 		between("MAX_BODY_BYTES", s.MaxBodyBytes, 1, math.MaxInt32),
+		between("PAGINATION_DEFAULT", s.PaginationDefault, 1, maxPage),
+		between("PAGINATION_MAX", s.PaginationMax, 1, maxPage),
 		hostURL(s.HostURL),
+	}
+	if s.PaginationDefault > s.PaginationMax {
+		errs = append(errs, fmt.Errorf("PAGINATION_DEFAULT (%d) must not exceed PAGINATION_MAX (%d)",
+			s.PaginationDefault, s.PaginationMax))
 	}
 	for i, secret := range s.AuthHandleSecrets {
 		if utf8.RuneCountInString(secret) < minSecretSize {

@@ -66,6 +66,8 @@ type Server struct {
 	HostURL           string `name:"host-url" env:"HOST_URL" group:"server" placeholder:"URL" help:"Base of the handles given to webhooks, http:// or https://. Required."`
 	DrainTimeoutSecs  int    `name:"drain-timeout-secs" env:"DRAIN_TIMEOUT_SECS" group:"server" default:"30" help:"How long open requests and webhook calls may go on at a stop."`
 	MaxBodyBytes      int64  `name:"max-body-bytes" env:"MAX_BODY_BYTES" group:"server" default:"67108864" help:"Largest request body."`
+	PaginationDefault int    `name:"pagination-default" env:"PAGINATION_DEFAULT" group:"server" default:"50" help:"Rows of a page of a list."`
+	PaginationMax     int    `name:"pagination-max" env:"PAGINATION_MAX" group:"server" default:"100" help:"Most rows of a page, whatever the request asks for."`
 	AuthHandleSecrets List   `name:"auth-handle-secrets" env:"AUTH_HANDLE_SECRETS" group:"server" placeholder:"SECRET,…" help:"Keys of handle tokens, 16 characters or more each. The first signs, all verify. By default one that the database made."`
 }
 

@@ -23,6 +23,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, c.DatabaseURL, c.Direct())
 	require.True(t, c.WorkerEnabled.On())
 	require.Equal(t, int64(67108864), c.MaxBodyBytes)
+	require.Equal(t, []int{50, 100}, []int{c.PaginationDefault, c.PaginationMax})
 	require.Empty(t, c.AuthHandleSecrets)
 }
 
@@ -78,6 +79,8 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"dead ends":       {[]string{"--dead-end-cancel-enabled=1"}, []string{"DEAD_END_CANCEL_ENABLED"}},
 		"factor":          {[]string{"--webhook-backoff-factor=NaN"}, []string{"WEBHOOK_BACKOFF_FACTOR must be"}},
 		"several at once": {[]string{"--log-level=loud", "--webhook-max-attempts=0"}, []string{"LOG_LEVEL must be", "WEBHOOK_MAX_ATTEMPTS must be"}},
+		"page":            {[]string{"--pagination-default=101"}, []string{"PAGINATION_DEFAULT (101) must not exceed PAGINATION_MAX (100)"}},
+		"no page":         {[]string{"--pagination-default=0", "--pagination-max=0"}, []string{"PAGINATION_DEFAULT must be from 1", "PAGINATION_MAX must be from 1"}},
 		"format":          {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
 		"backoff":         {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
 	} {

@@ -32,8 +32,6 @@ var unsupported = []struct {
 	{"CIRCUIT_BREAKER_FAILURE_WINDOW_SECS", "", false},
 	{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS", "", false},
 	{"SLOW_QUERY_THRESHOLD_MS", "", false},
-	{"PAGINATION_DEFAULT", "", false},
-	{"PAGINATION_MAX", "", false},
 	{"RETENTION_DAYS", "", false},
 	{"RETENTION_CLEANUP_INTERVAL_SECS", "", false},
 	{"RETENTION_BATCH_SIZE", "", false},
