@@ -5,7 +5,8 @@ select s.task_ids::uuid[] as task_ids, s.counts::text as counts
 from taskrunner_private.submit(sqlc.arg(batch_id)::uuid, sqlc.arg(body)::jsonb) s;
 
 -- name: BatchTasks :many
--- The full tasks of a batch in insertion order. Columns as in FullTask.
+-- The full tasks that a request created, in its order: they share the batch's moment, later ones do not. Columns as in
+-- FullTask.
 select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
   t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
   t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
@@ -18,5 +19,13 @@ cross join lateral (
   from taskrunner.action_masked m
   where m.task_id = t.id
 ) a
-where t.batch_id = $1
+where t.batch_id = $1 and t.created_at = b.created_at
 order by t.seq;
+
+-- name: TakeIdempotencyKey :one
+select k.taken::boolean as taken, k.batch_id::uuid as batch_id, k.status::smallint as status, k.body_hash::bytea as body_hash
+from taskrunner_private.take_idempotency_key(sqlc.arg(token_name)::text, sqlc.arg(key)::text, sqlc.arg(body_hash)::bytea,
+  sqlc.arg(batch_id)::uuid, sqlc.arg(life_secs)::integer) k;
+
+-- name: NoteNothingCreated :exec
+select taskrunner_private.note_nothing_created(sqlc.arg(token_name)::text, sqlc.arg(key)::text);

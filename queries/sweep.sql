@@ -1,4 +1,5 @@
--- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql and release_scheduled.sql.
+-- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
+-- release_scheduled.sql and delete_idempotency_keys.sql.
 
 -- name: SweepActive :one
 select s.looked_at::integer as looked_at, s.counts::text as counts
@@ -10,3 +11,6 @@ from taskrunner_private.sweep_replicas(sqlc.arg(most)::integer, sqlc.arg(silence
 
 -- name: ReleaseScheduled :one
 select taskrunner_private.release_scheduled(sqlc.arg(most)::integer);
+
+-- name: DeleteIdempotencyKeys :one
+select taskrunner_private.delete_idempotency_keys(sqlc.arg(most)::integer, sqlc.arg(life_secs)::integer);

@@ -165,6 +165,12 @@ create table taskrunner_private.code_version (
   constraint code_version_pkey PRIMARY KEY (singleton)
 );
 
+create table taskrunner_private.dead_letter (
+  created_at timestamp with time zone not null,
+  delivery_id uuid not null,
+  constraint dead_letter_pkey PRIMARY KEY (created_at, delivery_id)
+);
+
 create table taskrunner_private.delivery (
   id uuid not null default taskrunner.uuidv7(),
   task_id uuid not null,
@@ -186,9 +192,11 @@ create table taskrunner_private.delivery (
   last_error text,
   first_error text,
   first_response text,
+  tries_before integer not null default 0,
   constraint delivery_condition_check CHECK (((trigger = 'End'::taskrunner.trigger_kind) = (condition IS NOT NULL))),
   constraint delivery_finished_at_check CHECK (((status = 'Pending'::taskrunner.delivery_status) = (finished_at IS NULL))),
   constraint delivery_status_check CHECK ((status <> 'Sending'::taskrunner.delivery_status)),
+  constraint delivery_tries_before_check CHECK ((((tries_before >= 0) AND (tries_before <= tries)) AND (tries_before < max_tries))),
   constraint delivery_tries_check CHECK (((tries >= 0) AND (max_tries >= 1))),
   constraint delivery_pkey PRIMARY KEY (id)
 ) with (fillfactor=80);
@@ -230,6 +238,20 @@ create table taskrunner_private.ended_task (
 );
 CREATE INDEX ended_task_ended_idx ON taskrunner_private.ended_task USING btree (ended_at);
 CREATE INDEX ended_task_status_idx ON taskrunner_private.ended_task USING btree (status, created_at, seq);
+
+create table taskrunner_private.idempotency_key (
+  token_name text not null,
+  key text not null,
+  created_at timestamp with time zone not null default now(),
+  batch_id uuid not null,
+  status smallint not null default 201,
+  body_hash bytea not null,
+  constraint idempotency_key_body_hash_check CHECK ((octet_length(body_hash) = 32)),
+  constraint idempotency_key_key_check CHECK (((char_length(key) >= 1) AND (char_length(key) <= 255))),
+  constraint idempotency_key_status_check CHECK ((status = ANY (ARRAY[201, 204]))),
+  constraint idempotency_key_pkey PRIMARY KEY (token_name, key)
+);
+CREATE INDEX idempotency_key_created_idx ON taskrunner_private.idempotency_key USING btree (created_at);
 
 create table taskrunner_private.queued_task (
   task_id uuid not null,
@@ -993,6 +1015,31 @@ CREATE OR REPLACE FUNCTION taskrunner_private.created_here(p_xmin xid, p_created
  LANGUAGE sql
  STABLE
 RETURN ((p_xmin = (pg_current_xact_id_if_assigned())::xid) AND (p_created_at = now()))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.delete_idempotency_keys(p_limit integer, p_life_secs integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_before timestamptz := clock_timestamp() - make_interval(secs => p_life_secs);
+  v_deleted integer;
+begin
+  delete from taskrunner_private.idempotency_key k
+  using (
+    select e.token_name, e.key from taskrunner_private.idempotency_key e
+    where e.created_at <= v_before
+    order by e.created_at
+    limit p_limit
+    for update skip locked) expired
+  where k.token_name = expired.token_name and k.key = expired.key;
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.delivery_key(p_task_id uuid, p_trigger taskrunner.trigger_kind, p_condition taskrunner.trigger_condition, p_number integer, p_task_attempt integer)
@@ -1784,6 +1831,18 @@ AS $function$
     when taskrunner_private.json_bytes(p_value) > 65536 then 'must be at most 65536 bytes'
     when octet_length(p_value::text) > 2000 and jsonb_path_exists(p_value, '$.**{1001}')
       then 'must not be nested deeper than 1000' end;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.note_nothing_created(p_token_name text, p_key text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update taskrunner_private.idempotency_key k
+  set status = 204
+  where k.token_name = p_token_name and k.key = p_key;
 $function$
 ;
 
@@ -2789,6 +2848,39 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.take_idempotency_key(p_token_name text, p_key text, p_body_hash bytea, p_batch_id uuid, p_life_secs integer)
+ RETURNS TABLE(taken boolean, batch_id uuid, status smallint, body_hash bytea)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_held taskrunner_private.idempotency_key;
+begin
+  loop
+    insert into taskrunner_private.idempotency_key (token_name, key, batch_id, body_hash)
+    values (p_token_name, p_key, p_batch_id, p_body_hash)
+    on conflict do nothing;                                  -- waits for who inserts the same
+    exit when found;
+    select * into v_held from taskrunner_private.idempotency_key k
+    where k.token_name = p_token_name and k.key = p_key;
+    if v_held.created_at + make_interval(secs => p_life_secs) > clock_timestamp() then
+      return query select false, v_held.batch_id, v_held.status, v_held.body_hash;
+      return;
+    end if;
+    -- Expired, or removed since. Of several who find it so, one gets it; the others look again.
+    update taskrunner_private.idempotency_key k
+    set created_at = now(), batch_id = p_batch_id, body_hash = p_body_hash, status = default
+    where k.token_name = p_token_name and k.key = p_key and k.created_at = v_held.created_at;
+    exit when found;
+  end loop;
+  return query select true, p_batch_id, 201::smallint, p_body_hash;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.task_count()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3337,7 +3429,8 @@ begin
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
   with handed_out as (
     update taskrunner_private.chore c
-    set next_at = v_now + interval '200 milliseconds'
+    set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
+      else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
       where due.next_at <= v_now and case due.name
@@ -3345,6 +3438,7 @@ begin
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds')
+        when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
       for update skip locked)
@@ -3681,6 +3775,8 @@ grant select on table taskrunner_private.chore to taskrunner_service;
 grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
 grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;
 grant select on table taskrunner_private.code_version to taskrunner_service;
+grant select on table taskrunner_private.dead_letter to taskrunner_service;
+grant execute on function taskrunner_private.delete_idempotency_keys(integer,integer) to taskrunner_service;
 grant select on table taskrunner_private.delivery to taskrunner_service;
 grant select on table taskrunner_private.delivery_try to taskrunner_service;
 grant select on table taskrunner_private.due_delivery to taskrunner_service;
@@ -3688,7 +3784,9 @@ grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
+grant select on table taskrunner_private.idempotency_key to taskrunner_service;
 grant execute on function taskrunner_private.leave(uuid) to taskrunner_service;
+grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
 grant execute on function taskrunner_private.release_scheduled(integer) to taskrunner_service;
@@ -3702,4 +3800,5 @@ grant execute on function taskrunner_private.submit(uuid,jsonb) to taskrunner_se
 grant execute on function taskrunner_private.sweep_active(integer,integer) to taskrunner_service;
 grant execute on function taskrunner_private.sweep_replicas(integer,integer) to taskrunner_service;
 grant execute on function taskrunner_private.take_counts() to taskrunner_service;
+grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
 grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean) to taskrunner_service;

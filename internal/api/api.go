@@ -19,6 +19,7 @@ import (
 // Store is what the API needs of internal/store.
 type Store interface {
 	Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]task.Task, error)
+	SubmitOnce(ctx context.Context, key task.IdempotencyKey, batchID uuid.UUID, body []byte) (task.Submitted, error)
 	Task(ctx context.Context, id uuid.UUID) (task.Task, error)
 	Batch(ctx context.Context, id uuid.UUID) (task.Batch, error)
 	Graph(ctx context.Context, batchID uuid.UUID) (task.Graph, error)
@@ -34,14 +35,15 @@ type Store interface {
 
 // Config is what the API works with.
 type Config struct {
-	Store        Store          // required
-	Handles      *handle.Signer // required
-	MaxBodyBytes int64          // > 0; MAX_BODY_BYTES
-	PageSize     int            // > 0; PAGINATION_DEFAULT
-	MaxPageSize  int            // >= PageSize; PAGINATION_MAX
-	RetryAfter   time.Duration  // told to clients with 503; at least a second
-	Log          *slog.Logger   // nil: slog.Default()
-	Metrics      http.Handler   // GET /metrics; nil: no such path
+	Store           Store          // required
+	Handles         *handle.Signer // required
+	MaxBodyBytes    int64          // > 0; MAX_BODY_BYTES
+	PageSize        int            // > 0; PAGINATION_DEFAULT
+	MaxPageSize     int            // >= PageSize; PAGINATION_MAX
+	IdempotencyLife time.Duration  // > 0; RETENTION_IDEMPOTENCY_SECS
+	RetryAfter      time.Duration  // told to clients with 503; at least a second
+	Log             *slog.Logger   // nil: slog.Default()
+	Metrics         http.Handler   // GET /metrics; nil: no such path
 
 	// Ready says whether this process wants requests, and if not, why (GET /ready). nil: always.
 	Ready func() (ok bool, reason string)
@@ -67,6 +69,8 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("api: Store and Handles are required")
 	case c.MaxBodyBytes <= 0:
 		return nil, errors.New("api: MaxBodyBytes must be positive")
+	case c.IdempotencyLife <= 0:
+		return nil, errors.New("api: IdempotencyLife must be positive")
 	case c.PageSize <= 0, c.MaxPageSize < c.PageSize:
 		return nil, errors.New("api: PageSize must be positive and at most MaxPageSize")
 	}

@@ -60,13 +60,14 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	b.handles, err = handle.New("https://runner.example.com", [][]byte{[]byte("new key"), []byte("old key")})
 	require.NoError(t, err)
 	c := api.Config{
-		Store:        b.store,
-		Handles:      b.handles,
-		MaxBodyBytes: maxBody,
-		PageSize:     50,
-		MaxPageSize:  100,
-		RetryAfter:   1500 * time.Millisecond,
-		Log:          slog.New(slog.NewTextHandler(&b.log, nil)),
+		Store:           b.store,
+		Handles:         b.handles,
+		MaxBodyBytes:    maxBody,
+		PageSize:        50,
+		MaxPageSize:     100,
+		IdempotencyLife: 24 * time.Hour,
+		RetryAfter:      1500 * time.Millisecond,
+		Log:             slog.New(slog.NewTextHandler(&b.log, nil)),
 		Observe: func(endpoint, method string, status int, _ time.Duration) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -261,13 +262,14 @@ func TestNewNeedsItsParts(t *testing.T) {
 	t.Parallel()
 	signer, err := handle.New("http://h", [][]byte{[]byte("key")})
 	require.NoError(t, err)
-	good := api.Config{Store: &store.Store{}, Handles: signer, MaxBodyBytes: 1, PageSize: 1, MaxPageSize: 1}
+	good := api.Config{Store: &store.Store{}, Handles: signer, MaxBodyBytes: 1, IdempotencyLife: 1, PageSize: 1, MaxPageSize: 1}
 	_, err = api.New(good)
 	require.NoError(t, err)
 	for _, change := range []func(*api.Config){
 		func(c *api.Config) { c.Store = nil },
 		func(c *api.Config) { c.Handles = nil },
 		func(c *api.Config) { c.MaxBodyBytes = 0 },
+		func(c *api.Config) { c.IdempotencyLife = 0 },
 		func(c *api.Config) { c.PageSize = 0 },
 		func(c *api.Config) { c.PageSize = 2 },
 	} {

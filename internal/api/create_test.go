@@ -234,27 +234,3 @@ func TestSlowBodyHoldsNoConnection(t *testing.T) {
 	close(writer)
 	require.Equal(t, http.StatusOK, (<-answered).Status)
 }
-
-// Whoever sends a key repeats requests; without keys that would create tasks twice.
-func TestIdempotencyKeyIsRefused(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	send := func(method, path, body, key string) answer {
-		r, err := http.NewRequestWithContext(t.Context(), method, b.server.URL+path, strings.NewReader(body))
-		require.NoError(t, err)
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Idempotency-Key", key)
-		return b.send(t, r)
-	}
-	body, err := json.Marshal([]object{entry("a")})
-	require.NoError(t, err)
-	for _, key := range []string{"nightly 2024-05-01", ""} {
-		f := send("POST", "/task", string(body), key).failure(t, http.StatusBadRequest)
-		require.Equal(t, "Validation failed", f.Error)
-		require.Equal(t, []string{"Idempotency-Key: is not supported yet"}, f.Details)
-		require.NotNil(t, f.BatchID)
-	}
-	require.Zero(t, b.created)
-	id := b.submit(t, entry("a"))[0].ID
-	require.Equal(t, http.StatusAccepted, send("PUT", "/task/"+id.String(), `{"new_success": 1}`, "x").Status, "it means nothing elsewhere")
-}

@@ -47,6 +47,7 @@ var codes = map[task.Code]int{
 	task.CodeAhead:       http.StatusBadRequest,
 	task.CodeOverflow:    http.StatusConflict,
 	task.CodeTooMany:     http.StatusRequestEntityTooLarge,
+	task.CodeKeyReused:   http.StatusUnprocessableEntity,
 	task.CodeBusy:        http.StatusServiceUnavailable,
 	task.CodeUnavailable: http.StatusServiceUnavailable,
 }

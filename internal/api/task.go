@@ -13,11 +13,7 @@ import (
 // batchIDHeader names the batch that POST /task created, or that it would have created had there been anything.
 const batchIDHeader = "X-Batch-ID"
 
-// idempotencyHeader would make a repeated POST /task create nothing (contract, section 4.1).
-const idempotencyHeader = "Idempotency-Key"
-
-// createTasks is POST /task. An Idempotency-Key is refused until keys are kept: a client that sends one repeats requests,
-// and would create its tasks again without noticing.
+// createTasks is POST /task.
 func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
 	batchID, err := uuid.NewV7()
 	if err != nil {
@@ -27,20 +23,36 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
-	if r.Header.Values(idempotencyHeader) != nil {
-		return ofBatch(invalid(validation, idempotencyHeader+": is not supported yet"), batchID)
-	}
-	tasks, err := s.Store.Submit(r.Context(), batchID, body)
+	key, err := s.idempotencyKey(r, body)
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
-	w.Header().Set(batchIDHeader, batchID.String())
-	if len(tasks) == 0 {
+	done, err := s.submit(r.Context(), key, batchID, body)
+	if err != nil {
+		return ofBatch(err, batchID)
+	}
+	w.Header().Set(batchIDHeader, done.BatchID.String())
+	if done.Replayed {
+		w.Header().Set(replayedHeader, "true")
+	} else if len(done.Tasks) > 0 {
+		s.Created(done.Tasks)
+	}
+	if done.Nothing {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	s.Created(tasks)
-	return reply(w, http.StatusCreated, tasks)
+	return reply(w, http.StatusCreated, done.Tasks)
+}
+
+// submit creates what the body describes, once for a key if there is one.
+func (s *server) submit(
+	ctx context.Context, key *task.IdempotencyKey, batchID uuid.UUID, body []byte,
+) (task.Submitted, error) {
+	if key != nil {
+		return s.Store.SubmitOnce(ctx, *key, batchID, body)
+	}
+	tasks, err := s.Store.Submit(ctx, batchID, body)
+	return task.Submitted{BatchID: batchID, Tasks: tasks, Nothing: len(tasks) == 0}, err
 }
 
 // ofBatch adds to a validation error the id that the refused batch would have had.

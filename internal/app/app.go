@@ -198,7 +198,7 @@ func (r *replica) listenerState() string {
 // here, perhaps before they answer; and load balancers read in /ready that the end is near.
 func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	handler, err := api.New(api.Config{
-		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes,
+		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes, IdempotencyLife: r.config.IdempotencyLife(),
 		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
 		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
 		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,

@@ -37,14 +37,16 @@ type Store interface {
 	SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error)
 	SweepReplicas(ctx context.Context, limit int, silence time.Duration) (int, error)
 	ReleaseScheduled(ctx context.Context, limit int) (int, error)
+	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)
 }
 
 // Config is what the pulse tells and whom it wakes. The functions must not block.
 type Config struct {
-	Replica      uuid.UUID
-	Name         string // of this replica, for people
-	Version      string
-	ClaimTimeout time.Duration // WORKER_CLAIM_TIMEOUT_SECS
+	Replica         uuid.UUID
+	Name            string // of this replica, for people
+	Version         string
+	ClaimTimeout    time.Duration // WORKER_CLAIM_TIMEOUT_SECS
+	IdempotencyLife time.Duration // RETENTION_IDEMPOTENCY_SECS
 
 	FreeSlots   func() int  // of the start loop
 	IdleStart   func() bool // the loop sleeps
@@ -90,6 +92,9 @@ func New(c Config, store Store) *Chores {
 		{"release_scheduled", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.ReleaseScheduled(ctx, chunk)
 		}, c.WakeStart},
+		{"delete_idempotency_keys", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
+			return store.DeleteIdempotencyKeys(ctx, chunk, c.IdempotencyLife)
+		}, func() {}},
 	}
 	return r
 }
@@ -127,7 +132,7 @@ func (r *Chores) runDue(ctx context.Context, c *chore) {
 		worked, err := runChunks(ctx, c)
 		r.busy.Add(-1)
 		if worked > 0 {
-			r.log.Log(ctx, c.level, "chore done", "chore", c.name, "tasks", worked)
+			r.log.Log(ctx, c.level, "chore done", "chore", c.name, "rows", worked)
 			c.after()
 		}
 		switch {

@@ -66,7 +66,7 @@ func setup(t *testing.T, change func(*testStore)) *bundle {
 		change(b.store)
 	}
 	b.chores = chores.New(chores.Config{
-		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second,
+		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second, IdempotencyLife: time.Hour,
 		FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
 		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
 	}, b.store)
@@ -223,4 +223,18 @@ func TestDeadReplicasAreJudgedAfterFiveSeconds(t *testing.T) {
 	}, patience, 5*time.Millisecond)
 	require.Greater(t, time.Since(began), 3500*time.Millisecond)
 	b.db.AssertInvariants(t)
+}
+
+func TestExpiredIdempotencyKeysAreRemoved(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	_, err := b.db.Pool.Exec(t.Context(), `insert into taskrunner_private.idempotency_key (token_name, key, batch_id, body_hash, created_at)
+		select '', n, gen_random_uuid(), sha256('x'), now() - make_interval(mins => n * 40) from generate_series(1, 3) n`)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var left string
+		err := b.db.Pool.QueryRow(t.Context(), "select string_agg(key, ' ') from taskrunner_private.idempotency_key").Scan(&left)
+		require.NoError(t, err)
+		return left == "1"
+	}, patience, 5*time.Millisecond)
 }

@@ -25,7 +25,7 @@ const (
 // repeated when they may be secret.
 func (c *Config) Check() error {
 	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Worker.Check(),
-		c.Webhook.Check()}, refused()...)
+		c.Webhook.Check(), c.Retention.Check()}, refused()...)
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
@@ -151,6 +151,11 @@ func (w *Webhook) Check() error {
 			w.WebhookBackoffMaxSecs, w.WebhookBackoffSecs))
 	}
 	return errors.Join(errs...)
+}
+
+// Check returns what is wrong with the settings of retention.
+func (r *Retention) Check() error {
+	return between("RETENTION_IDEMPOTENCY_SECS", r.RetentionIdempotencySecs, 1, maxSecs)
 }
 
 // between checks a number's range. It is false for a NaN.

@@ -19,6 +19,7 @@ type Config struct {
 	Pool
 	Worker
 	Webhook
+	Retention
 }
 
 // Database says where PostgreSQL is.
@@ -128,6 +129,14 @@ func (w Webhook) ConnectTimeout() time.Duration { return seconds(w.WebhookConnec
 
 // StartBackoff is the wait before the second try of on_start.
 func (w Webhook) StartBackoff() time.Duration { return milliseconds(w.WebhookStartBackoffMS) }
+
+// Retention is how long things are kept.
+type Retention struct {
+	RetentionIdempotencySecs int `name:"retention-idempotency-secs" env:"RETENTION_IDEMPOTENCY_SECS" group:"retention" default:"86400" help:"Life of an Idempotency-Key."`
+}
+
+// IdempotencyLife is how long an Idempotency-Key is remembered.
+func (r Retention) IdempotencyLife() time.Duration { return seconds(r.RetentionIdempotencySecs) }
 
 func seconds(n int) time.Duration      { return time.Duration(n) * time.Second }
 func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -81,6 +81,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"several at once": {[]string{"--log-level=loud", "--webhook-max-attempts=0"}, []string{"LOG_LEVEL must be", "WEBHOOK_MAX_ATTEMPTS must be"}},
 		"page":            {[]string{"--pagination-default=101"}, []string{"PAGINATION_DEFAULT (101) must not exceed PAGINATION_MAX (100)"}},
 		"no page":         {[]string{"--pagination-default=0", "--pagination-max=0"}, []string{"PAGINATION_DEFAULT must be from 1", "PAGINATION_MAX must be from 1"}},
+		"key life":        {[]string{"--retention-idempotency-secs=0"}, []string{"RETENTION_IDEMPOTENCY_SECS must be"}},
 		"format":          {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
 		"backoff":         {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
 	} {

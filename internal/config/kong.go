@@ -46,6 +46,7 @@ func Groups() kong.Option {
 		{Key: "pool", Title: "Connection pool"},
 		{Key: "worker", Title: "Workers"},
 		{Key: "webhook", Title: "Webhooks"},
+		{Key: "retention", Title: "Retention"},
 		{Key: "log", Title: "Log"},
 		{Key: "dev", Title: "Demo"},
 	})

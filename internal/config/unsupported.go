@@ -35,7 +35,6 @@ var unsupported = []struct {
 	{"RETENTION_DAYS", "", false},
 	{"RETENTION_CLEANUP_INTERVAL_SECS", "", false},
 	{"RETENTION_BATCH_SIZE", "", false},
-	{"RETENTION_IDEMPOTENCY_SECS", "", false},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", false},
 	{"OTEL_SERVICE_NAME", "", false},
 	{"OTEL_SAMPLING_RATIO", "", false},

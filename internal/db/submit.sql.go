@@ -27,7 +27,7 @@ cross join lateral (
   from taskrunner.action_masked m
   where m.task_id = t.id
 ) a
-where t.batch_id = $1
+where t.batch_id = $1 and t.created_at = b.created_at
 order by t.seq
 `
 
@@ -59,7 +59,8 @@ type BatchTasksRow struct {
 	RunAt          pgtype.Timestamptz
 }
 
-// The full tasks of a batch in insertion order. Columns as in FullTask.
+// The full tasks that a request created, in its order: they share the batch's moment, later ones do not. Columns as in
+// FullTask.
 func (q *Queries) BatchTasks(ctx context.Context, db DBTX, batchID *uuid.UUID) ([]BatchTasksRow, error) {
 	rows, err := db.Query(ctx, BatchTasks, batchID)
 	if err != nil {
@@ -106,6 +107,20 @@ func (q *Queries) BatchTasks(ctx context.Context, db DBTX, batchID *uuid.UUID) (
 	return items, nil
 }
 
+const NoteNothingCreated = `-- name: NoteNothingCreated :exec
+select taskrunner_private.note_nothing_created($1::text, $2::text)
+`
+
+type NoteNothingCreatedParams struct {
+	TokenName string
+	Key       string
+}
+
+func (q *Queries) NoteNothingCreated(ctx context.Context, db DBTX, arg NoteNothingCreatedParams) error {
+	_, err := db.Exec(ctx, NoteNothingCreated, arg.TokenName, arg.Key)
+	return err
+}
+
 const Submit = `-- name: Submit :one
 
 select s.task_ids::uuid[] as task_ids, s.counts::text as counts
@@ -127,5 +142,44 @@ func (q *Queries) Submit(ctx context.Context, db DBTX, arg SubmitParams) (Submit
 	row := db.QueryRow(ctx, Submit, arg.BatchID, arg.Body)
 	var i SubmitRow
 	err := row.Scan(&i.TaskIds, &i.Counts)
+	return i, err
+}
+
+const TakeIdempotencyKey = `-- name: TakeIdempotencyKey :one
+select k.taken::boolean as taken, k.batch_id::uuid as batch_id, k.status::smallint as status, k.body_hash::bytea as body_hash
+from taskrunner_private.take_idempotency_key($1::text, $2::text, $3::bytea,
+  $4::uuid, $5::integer) k
+`
+
+type TakeIdempotencyKeyParams struct {
+	TokenName string
+	Key       string
+	BodyHash  []byte
+	BatchID   uuid.UUID
+	LifeSecs  int32
+}
+
+type TakeIdempotencyKeyRow struct {
+	Taken    bool
+	BatchID  uuid.UUID
+	Status   int16
+	BodyHash []byte
+}
+
+func (q *Queries) TakeIdempotencyKey(ctx context.Context, db DBTX, arg TakeIdempotencyKeyParams) (TakeIdempotencyKeyRow, error) {
+	row := db.QueryRow(ctx, TakeIdempotencyKey,
+		arg.TokenName,
+		arg.Key,
+		arg.BodyHash,
+		arg.BatchID,
+		arg.LifeSecs,
+	)
+	var i TakeIdempotencyKeyRow
+	err := row.Scan(
+		&i.Taken,
+		&i.BatchID,
+		&i.Status,
+		&i.BodyHash,
+	)
 	return i, err
 }

@@ -9,6 +9,22 @@ import (
 	"context"
 )
 
+const DeleteIdempotencyKeys = `-- name: DeleteIdempotencyKeys :one
+select taskrunner_private.delete_idempotency_keys($1::integer, $2::integer)
+`
+
+type DeleteIdempotencyKeysParams struct {
+	Most     int32
+	LifeSecs int32
+}
+
+func (q *Queries) DeleteIdempotencyKeys(ctx context.Context, db DBTX, arg DeleteIdempotencyKeysParams) (int32, error) {
+	row := db.QueryRow(ctx, DeleteIdempotencyKeys, arg.Most, arg.LifeSecs)
+	var delete_idempotency_keys int32
+	err := row.Scan(&delete_idempotency_keys)
+	return delete_idempotency_keys, err
+}
+
 const ReleaseScheduled = `-- name: ReleaseScheduled :one
 select taskrunner_private.release_scheduled($1::integer)
 `
@@ -36,7 +52,8 @@ type SweepActiveRow struct {
 	Counts   string
 }
 
-// Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql and release_scheduled.sql.
+// Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
+// release_scheduled.sql and delete_idempotency_keys.sql.
 func (q *Queries) SweepActive(ctx context.Context, db DBTX, arg SweepActiveParams) (SweepActiveRow, error) {
 	row := db.QueryRow(ctx, SweepActive, arg.Most, arg.ClaimTimeoutSecs)
 	var i SweepActiveRow

@@ -53,7 +53,8 @@ func bounded() *pgx.Batch {
 }
 
 // do runs f on a connection, again and again where that is safe and of use: a transaction that lost a conflict did not
-// happen, and neither did one of which nothing was sent. f must be one transaction: a single query, or one batch. The
+// happen, and neither did one of which nothing was sent. f must be one transaction: a single query, one batch, or a
+// transaction that it begins and ends. The
 // error is a *task.Error or internal.
 func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool.Conn) error) error {
 	pool := c.pool
@@ -98,9 +99,14 @@ func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, f func(context.Con
 	return f(ctx, conn)
 }
 
-// send sends the queries of a batch in one round trip; together they are one transaction. Their callbacks receive the
-// answers, and its error is the first thing that went wrong, the commit included.
-func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
+// sender is a connection or a transaction.
+type sender interface {
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+// send sends the queries of a batch in one round trip; on a connection they are one transaction. Their callbacks receive
+// the answers, and its error is the first thing that went wrong, the commit included.
+func send(ctx context.Context, conn sender, batch *pgx.Batch) error {
 	return conn.SendBatch(ctx, batch).Close()
 }
 

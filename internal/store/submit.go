@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -27,11 +29,68 @@ func (s *Store) Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]t
 		return nil, err
 	}
 	s.transitions("submit", created.Counts)
+	return fullTasks("submit", rows)
+}
+
+// SubmitOnce is Submit for a request with an Idempotency-Key: what the key stands for already is not created again, but
+// read. A request that uses the same key at this moment is waited for, a short while at a time, so that those who wait do
+// not keep the connections; and the body is sent only when the key is ours.
+// Errors: those of Submit, and CodeKeyReused when the key belongs to another body.
+func (s *Store) SubmitOnce(
+	ctx context.Context, key task.IdempotencyKey, batchID uuid.UUID, body []byte,
+) (task.Submitted, error) {
+	const op = "submit once"
+	var held db.TakeIdempotencyKeyRow
+	var created db.SubmitRow
+	var rows []db.BatchTasksRow
+	f := func(ctx context.Context, tx pgx.Tx) error {
+		take := bounded()
+		one(take, &held, db.TakeIdempotencyKey, key.TokenName, key.Key, key.BodyHash[:], batchID, wholeSeconds(key.Life))
+		if err := send(ctx, tx, take); err != nil {
+			return err
+		}
+		read := &pgx.Batch{}
+		if held.Taken {
+			one(read, &created, db.Submit, batchID, body)
+		} else if !bytes.Equal(held.BodyHash, key.BodyHash[:]) {
+			return &task.Error{Code: task.CodeKeyReused, Message: "this Idempotency-Key was used with another body"}
+		}
+		many(read, &rows, db.BatchTasks, held.BatchID)
+		if err := send(ctx, tx, read); err != nil {
+			return err
+		}
+		if held.Taken && len(rows) == 0 {
+			_, err := tx.Exec(ctx, db.NoteNothingCreated, key.TokenName, key.Key)
+			held.Status = statusNothing
+			return err
+		}
+		return nil
+	}
+	// With a key a call may be repeated whose outcome nobody knows: it finds its own batch then.
+	err := s.do(ctx, call{op: op, patience: patience, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return f(ctx, tx) })
+	})
+	if err != nil {
+		return task.Submitted{}, err
+	}
+	if held.Taken {
+		s.transitions(op, created.Counts)
+	}
+	tasks, err := fullTasks(op, rows)
+	return task.Submitted{
+		BatchID: held.BatchID, Tasks: tasks, Nothing: held.Status == statusNothing, Replayed: held.BatchID != batchID,
+	}, err
+}
+
+// statusNothing is what idempotency_key.status holds for a request that created nothing.
+const statusNothing = 204
+
+func fullTasks(op string, rows []db.BatchTasksRow) ([]task.Task, error) {
 	tasks := make([]task.Task, 0, len(rows))
 	for _, row := range rows {
 		t, err := fullTask(db.FullTaskRow(row))
 		if err != nil {
-			return nil, mapError("submit", err)
+			return nil, mapError(op, err)
 		}
 		tasks = append(tasks, t)
 	}

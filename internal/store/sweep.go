@@ -54,3 +54,16 @@ func (s *Store) ReleaseScheduled(ctx context.Context, limit int) (int, error) {
 		})
 	return int(released), err
 }
+
+// DeleteIdempotencyKeys removes up to limit Idempotency-Keys older than life, and returns how many; limit means that
+// there may be more.
+func (s *Store) DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error) {
+	args := db.DeleteIdempotencyKeysParams{Most: clampInt32(int64(limit)), LifeSecs: wholeSeconds(life)}
+	var deleted int32
+	err := s.do(ctx, call{op: "delete idempotency keys", idempotent: true, pool: s.work},
+		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+			deleted, err = s.queries.DeleteIdempotencyKeys(ctx, conn, args)
+			return err
+		})
+	return int(deleted), err
+}

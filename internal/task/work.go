@@ -1,6 +1,7 @@
 package task
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -107,6 +108,22 @@ type Progress struct {
 	Attempt     *int32    `json:"attempt,omitempty"`
 	NewSuccess  int64     `json:"new_success"`
 	NewFailures int64     `json:"new_failures"`
+}
+
+// IdempotencyKey makes a POST /task happen once (contract, section 4.1). Keys of one token name say nothing to another.
+type IdempotencyKey struct {
+	TokenName string // "" without a bearer token
+	Key       string
+	BodyHash  [sha256.Size]byte // of the bytes as they came
+	Life      time.Duration     // a key older than this is free again
+}
+
+// Submitted is what a POST /task with an Idempotency-Key stands for.
+type Submitted struct {
+	BatchID  uuid.UUID
+	Tasks    []Task // in request order, as they are now
+	Nothing  bool   // there was nothing to create, and there is no batch
+	Replayed bool   // an earlier request created it
 }
 
 // Stopped is the answer of a batch stop (contract, section 4.9).

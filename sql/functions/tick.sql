@@ -1,6 +1,7 @@
 -- The pulse of a replica, once a second: writes its heartbeat and the stamps of its sleeping loops, and says what there
 -- is to do: which chores are due, when the next one will be, whether tasks are ready and deliveries due. So one
--- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms.
+-- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms; one
+-- that nobody waits for, for a minute.
 -- Locks: the replica's row; rows of chore by name, skip locked. Writes replica, chore.
 create or replace function taskrunner_private.tick(
   p_replica uuid, p_name text, p_version text, p_free_slots integer,
@@ -27,7 +28,8 @@ begin
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
   with handed_out as (
     update taskrunner_private.chore c
-    set next_at = v_now + interval '200 milliseconds'
+    set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
+      else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
       where due.next_at <= v_now and case due.name
@@ -35,6 +37,7 @@ begin
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds')
+        when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
       for update skip locked)
