@@ -1,0 +1,292 @@
+// Package groupcommit lets requests that need a commit share one. There is no timer: a group is what arrived while the
+// previous one was being written, so a lone request is written at once, and the busier the database is, the larger the
+// groups become. One group at a time is written; with more, groups shrink and all lose.
+//
+// Requests with equal keys are written in the order of their arrival: at most one of them is in a group, the others follow
+// in later groups, unless Join makes one request of them.
+//
+// A group that could not be written (Undone) is taken apart, and its requests are written one by one (alone.go), while
+// further groups are written beside them. A key that somebody else holds (Stuck) stays out of groups until one of its
+// requests went through alone.
+//
+// A caller whose context ends before his request was taken leaves the queue. A request that was taken is written, whether or
+// not anybody still waits for the answer.
+package groupcommit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// ErrClosed is the answer to requests that come after Close.
+var ErrClosed = errors.New("groupcommit: the queue is closed")
+
+// Config says what requests are and how they are written. K identifies what a request changes, Q is a request, R its answer.
+// The small functions (Size, Join, Shared, Undone, Stuck) must neither block nor panic.
+type Config[K comparable, Q, R any] struct {
+	Key func(Q) K
+	// Size is what a request adds to the size of its group. nil: nothing.
+	Size func(Q) int
+	// MaxItems and MaxSize bound a group, > 0. A request that is larger than MaxSize is a group of its own.
+	MaxItems, MaxSize int
+	// Join makes one request of two with the same key, or says that they have to follow each other. nil: they always have to.
+	Join func(joined, next Q) (Q, bool)
+	// Shared says whether the answer to a joined request is the answer to each of its parts. If not, nothing was written, and
+	// the parts are written one after the other. nil: always.
+	Shared func(R) bool
+
+	// Write writes a group in one transaction and returns the answers in the same order, after the commit.
+	Write func(ctx context.Context, group []Q) ([]R, error)
+	// Undone says of an error of Write that nothing of the group was written and that its requests may be tried alone. All
+	// other errors are the answer to each of them: nobody knows whether they were written.
+	Undone func(error) bool
+	// WriteAlone writes one request. With patience it goes on trying for that long to get what somebody else holds; without,
+	// it does not wait. Different keys are written at once.
+	WriteAlone func(ctx context.Context, q Q, patience time.Duration) (R, error)
+	// Stuck says of an error of Write or WriteAlone that nothing was written because somebody else holds what it needs.
+	Stuck func(error) bool
+	// Patience is how long after its arrival a request that is stuck is tried.
+	Patience time.Duration
+	// Grace is how long Close lets writing go on before it cancels the context of Write and WriteAlone.
+	Grace time.Duration
+}
+
+// Queue collects requests and writes them. It has goroutines only while there is something to write.
+type Queue[K comparable, Q, R any] struct {
+	Config[K, Q, R]
+	ctx    context.Context // of all writing; ends some time after Close
+	cancel context.CancelFunc
+	hurry  context.Context // of patient writing; ends with Close
+	halt   context.CancelFunc
+	work   sync.WaitGroup // goroutines; added to under mu, while closed is false or another one runs
+
+	mu        sync.Mutex
+	closed    bool
+	waiting   []*item[K, Q, R] // in order of arrival
+	writing   bool             // run is at work
+	lanes     map[K]*lane[K, Q, R]
+	fresh     []K  // lanes to be tried for the first time
+	repeating bool // repeat is at work
+}
+
+// item is a request that waits for its answer.
+type item[K comparable, Q, R any] struct {
+	key     K
+	request Q
+	size    int
+	arrived time.Time
+	answer  chan result[R] // one answer, buffered
+
+	// Under Queue.mu.
+	taken bool // it is being written
+	left  bool // its caller does not wait any more, and it was not taken: never write it
+	alone bool // not to be joined with others
+}
+
+type result[R any] struct {
+	answer R
+	err    error
+}
+
+// unit is what is written as one request: an item, or several joined.
+type unit[K comparable, Q, R any] struct {
+	key     K
+	request Q
+	parts   []*item[K, Q, R]
+}
+
+// New returns a queue. Close it at the end.
+func New[K comparable, Q, R any](c Config[K, Q, R]) *Queue[K, Q, R] {
+	q := &Queue[K, Q, R]{Config: c, lanes: map[K]*lane[K, Q, R]{}}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.hurry, q.halt = context.WithCancel(q.ctx)
+	return q
+}
+
+// Do writes a request and returns its answer after the commit. An error is one of Write or WriteAlone, ErrClosed, or that of
+// the context: then the request may still be written, if it had been taken.
+func (q *Queue[K, Q, R]) Do(ctx context.Context, request Q) (R, error) {
+	var none R
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	it := &item[K, Q, R]{
+		key: q.Key(request), request: request, arrived: time.Now(), answer: make(chan result[R], 1),
+	}
+	if q.Size != nil {
+		it.size = q.Size(request)
+	}
+	if !q.enqueue(it) {
+		return none, ErrClosed
+	}
+	select {
+	case r := <-it.answer:
+		return r.answer, r.err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	it.left = !it.taken
+	q.mu.Unlock()
+	select {
+	case r := <-it.answer: // both at once
+		return r.answer, r.err
+	default:
+		return none, ctx.Err()
+	}
+}
+
+func (q *Queue[K, Q, R]) enqueue(it *item[K, Q, R]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.waiting = append(q.waiting, it)
+	q.wake()
+	return true
+}
+
+// wake starts the writing of groups if it is not going on. Needs mu.
+func (q *Queue[K, Q, R]) wake() {
+	if !q.writing && len(q.waiting) > 0 {
+		q.writing = true
+		q.work.Go(q.run)
+	}
+}
+
+// Close refuses further requests, writes those that wait, and returns when all goroutines have ended. Requests that are
+// stuck are given up.
+func (q *Queue[K, Q, R]) Close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.halt()
+	timer := time.AfterFunc(q.Grace, q.cancel)
+	q.work.Wait()
+	timer.Stop()
+	q.cancel()
+}
+
+// run writes groups until nothing waits.
+func (q *Queue[K, Q, R]) run() {
+	for {
+		group := q.take()
+		if len(group) == 0 {
+			return
+		}
+		q.write(group)
+	}
+}
+
+// take makes a group of what has arrived. When there is none, run has ended.
+func (q *Queue[K, Q, R]) take() []*unit[K, Q, R] {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var (
+		group []*unit[K, Q, R]
+		later []*item[K, Q, R]
+		items int
+		size  int
+	)
+	const barred = -1 // a request of this key has to wait for the next group, and so have all that follow it
+	index := make(map[K]int, min(len(q.waiting), q.MaxItems))
+	for n, it := range q.waiting {
+		if it.left {
+			continue
+		}
+		if l := q.lane(it.key); l != nil {
+			l.items = append(l.items, it)
+			q.schedule(it.key, l)
+			continue
+		}
+		if items == q.MaxItems || items > 0 && size+it.size > q.MaxSize {
+			later = append(later, q.waiting[n:]...)
+			break
+		}
+		i, known := index[it.key]
+		switch {
+		case !known:
+			index[it.key] = len(group)
+			group = append(group, &unit[K, Q, R]{key: it.key, request: it.request, parts: []*item[K, Q, R]{it}})
+		case i != barred && q.join(group[i], it):
+		default:
+			index[it.key] = barred
+			later = append(later, it)
+			continue
+		}
+		it.taken = true
+		items++
+		size += it.size
+	}
+	q.waiting = later
+	q.writing = len(group) > 0
+	return group
+}
+
+// join adds a request to a unit, if they can be one.
+func (q *Queue[K, Q, R]) join(u *unit[K, Q, R], it *item[K, Q, R]) bool {
+	if q.Join == nil || it.alone || u.parts[0].alone {
+		return false
+	}
+	joined, ok := q.Join(u.request, it.request)
+	if ok {
+		u.request = joined
+		u.parts = append(u.parts, it)
+	}
+	return ok
+}
+
+// write writes a group and answers its requests, or leaves them to be written alone.
+func (q *Queue[K, Q, R]) write(group []*unit[K, Q, R]) {
+	requests := make([]Q, len(group))
+	for i, u := range group {
+		requests[i] = u.request
+	}
+	answers, err := guard(func() ([]R, error) { return q.Write(q.ctx, requests) })
+	if err == nil && len(answers) != len(group) {
+		err = fmt.Errorf("groupcommit: %d answers to %d requests", len(answers), len(group))
+	}
+	switch {
+	case err == nil:
+		for i, u := range group {
+			q.settle(u, answers[i])
+		}
+	case q.Undone(err) && (len(group) > 1 || len(group[0].parts) > 1 || q.Stuck(err)):
+		q.separate(group)
+	default:
+		for _, u := range group {
+			fail(u.parts, err)
+		}
+	}
+}
+
+// settle answers the parts of a unit, or leaves them to be written alone.
+func (q *Queue[K, Q, R]) settle(u *unit[K, Q, R], answer R) {
+	if len(u.parts) > 1 && q.Shared != nil && !q.Shared(answer) {
+		q.split(u)
+		return
+	}
+	for _, it := range u.parts {
+		it.answer <- result[R]{answer: answer}
+	}
+}
+
+func fail[K comparable, Q, R any](items []*item[K, Q, R], err error) {
+	for _, it := range items {
+		it.answer <- result[R]{err: err}
+	}
+}
+
+// guard makes an error of a panic, after which nobody knows what was written.
+func guard[T any](f func() (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("groupcommit: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
+}
