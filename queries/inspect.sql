@@ -15,6 +15,22 @@ cross join lateral (
 ) a
 where t.id = $1;
 
+-- name: FullTasks :many
+-- As FullTask; each a look-up by index, whatever the plan was made for.
+select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
+  t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
+  t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
+from unnest(sqlc.arg(ids)::uuid[]) as wanted (id)
+cross join lateral (select * from taskrunner.task x where x.id = wanted.id offset 0) t
+left join lateral (select x.name from taskrunner.batch x where x.id = t.batch_id offset 0) b on true
+cross join lateral (
+  select json_agg(json_build_object('kind', m.kind, 'trigger', m.trigger, 'params', m.params) order by
+    m.attempt is not null, case m.trigger when 'Start' then 0 when 'Cancel' then 3
+      else case m.condition when 'Failure' then 1 else 2 end end, m.position, m.seq) as actions
+  from taskrunner.action_masked m
+  where m.task_id = t.id
+) a;
+
 -- name: Batch :one
 -- Sums are capped at the largest int8. total_expected is -1 as soon as one task has none.
 select b.id, b.name, b.metadata, b.dead_end_cancel, b.created_at,

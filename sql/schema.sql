@@ -1769,12 +1769,23 @@ CREATE OR REPLACE FUNCTION taskrunner_private.lock_tasks(p_ids uuid[], p_wait bo
  SET jit TO 'off'
 AS $function$
 declare
+  v_timeout text := current_setting('lock_timeout');
+  v_end timestamptz;
   v_locked bigint;
 begin
-  if p_wait then
+  if p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
     perform from (
       select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update
     ) locked;
+    return true;
+  elsif p_wait then
+    v_end := clock_timestamp() + v_timeout::interval;
+    perform set_config('lock_timeout',
+      greatest(1, 1000 * extract(epoch from v_end - clock_timestamp()))::integer::text, true)
+    from (
+      select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update
+    ) locked;
+    perform set_config('lock_timeout', v_timeout, true);
     return true;
   end if;
 

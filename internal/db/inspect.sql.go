@@ -311,3 +311,94 @@ func (q *Queries) FullTask(ctx context.Context, db DBTX, id uuid.UUID) (FullTask
 	)
 	return i, err
 }
+
+const FullTasks = `-- name: FullTasks :many
+select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
+  t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
+  t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
+from unnest($1::uuid[]) as wanted (id)
+cross join lateral (select id, seq, rank, batch_id, created_at, last_updated, started_at, ended_at, run_at, success, failures, expected_count, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, timeout, priority, wait_finished, wait_success, attempt, max_attempts, status, paused_from, contacted, dead_end_barrier, name, kind, failure_reason, metadata, rules from taskrunner.task x where x.id = wanted.id offset 0) t
+left join lateral (select x.name from taskrunner.batch x where x.id = t.batch_id offset 0) b on true
+cross join lateral (
+  select json_agg(json_build_object('kind', m.kind, 'trigger', m.trigger, 'params', m.params) order by
+    m.attempt is not null, case m.trigger when 'Start' then 0 when 'Cancel' then 3
+      else case m.condition when 'Failure' then 1 else 2 end end, m.position, m.seq) as actions
+  from taskrunner.action_masked m
+  where m.task_id = t.id
+) a
+`
+
+type FullTasksRow struct {
+	ID             uuid.UUID
+	Name           string
+	Kind           string
+	Status         task.Status
+	Timeout        int32
+	Rules          []byte
+	Metadata       []byte
+	Actions        []byte
+	CreatedAt      time.Time
+	LastUpdated    pgtype.Timestamptz
+	StartedAt      *time.Time
+	EndedAt        *time.Time
+	WaitFinished   int32
+	WaitSuccess    int32
+	Success        int64
+	Failures       int64
+	ExpectedCount  *int64
+	FailureReason  *string
+	BatchID        *uuid.UUID
+	BatchName      *string
+	DeadEndBarrier bool
+	Priority       int32
+	Attempt        int32
+	MaxAttempts    int32
+	RunAt          pgtype.Timestamptz
+}
+
+// As FullTask; each a look-up by index, whatever the plan was made for.
+func (q *Queries) FullTasks(ctx context.Context, db DBTX, ids []uuid.UUID) ([]FullTasksRow, error) {
+	rows, err := db.Query(ctx, FullTasks, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []FullTasksRow
+	for rows.Next() {
+		var i FullTasksRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Kind,
+			&i.Status,
+			&i.Timeout,
+			&i.Rules,
+			&i.Metadata,
+			&i.Actions,
+			&i.CreatedAt,
+			&i.LastUpdated,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.WaitFinished,
+			&i.WaitSuccess,
+			&i.Success,
+			&i.Failures,
+			&i.ExpectedCount,
+			&i.FailureReason,
+			&i.BatchID,
+			&i.BatchName,
+			&i.DeadEndBarrier,
+			&i.Priority,
+			&i.Attempt,
+			&i.MaxAttempts,
+			&i.RunAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

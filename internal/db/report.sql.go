@@ -7,41 +7,77 @@ package db
 
 import (
 	"context"
+
+	"github.com/google/uuid"
 )
 
-const ProgressTasks = `-- name: ProgressTasks :one
-select p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
+const ProgressTasks = `-- name: ProgressTasks :many
+select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
 from taskrunner_private.progress_tasks($1::jsonb) p
 `
 
 type ProgressTasksRow struct {
+	TaskID        uuid.UUID
 	Outcome       string
 	CurrentStatus string
 }
 
-func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, items []byte) (ProgressTasksRow, error) {
-	row := db.QueryRow(ctx, ProgressTasks, items)
-	var i ProgressTasksRow
-	err := row.Scan(&i.Outcome, &i.CurrentStatus)
-	return i, err
+func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, progress []byte) ([]ProgressTasksRow, error) {
+	rows, err := db.Query(ctx, ProgressTasks, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ProgressTasksRow
+	for rows.Next() {
+		var i ProgressTasksRow
+		if err := rows.Scan(&i.TaskID, &i.Outcome, &i.CurrentStatus); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
-const ReportTasks = `-- name: ReportTasks :one
+const ReportTasks = `-- name: ReportTasks :many
 
-select r.outcome::text as outcome, coalesce(r.current_status::text, '')::text as current_status, r.counts::text as counts
+select r.task_id::uuid as task_id, r.outcome::text as outcome, coalesce(r.current_status::text, '')::text as current_status, r.counts::text as counts
 from taskrunner_private.report_tasks($1::jsonb) r
 `
 
 type ReportTasksRow struct {
+	TaskID        uuid.UUID
 	Outcome       string
 	CurrentStatus string
 	Counts        string
 }
 
 // What remote sides say about their tasks (PATCH, PUT): sql/functions/report_tasks.sql and progress_tasks.sql.
-func (q *Queries) ReportTasks(ctx context.Context, db DBTX, items []byte) (ReportTasksRow, error) {
-	row := db.QueryRow(ctx, ReportTasks, items)
-	var i ReportTasksRow
-	err := row.Scan(&i.Outcome, &i.CurrentStatus, &i.Counts)
-	return i, err
+// The counts are in each row.
+func (q *Queries) ReportTasks(ctx context.Context, db DBTX, reports []byte) ([]ReportTasksRow, error) {
+	rows, err := db.Query(ctx, ReportTasks, reports)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReportTasksRow
+	for rows.Next() {
+		var i ReportTasksRow
+		if err := rows.Scan(
+			&i.TaskID,
+			&i.Outcome,
+			&i.CurrentStatus,
+			&i.Counts,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

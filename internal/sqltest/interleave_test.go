@@ -1,7 +1,9 @@
 package sqltest
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -430,4 +432,37 @@ func TestAddActionAndComplete(t *testing.T) {
 			require.Equal(t, tc.deliveries, e.deliveries("t"))
 		})
 	}
+}
+
+// lock_timeout is for all locks of a step together: one that is always about to come does not make it start anew.
+func TestLockTimeoutOfAStep(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	const n = 20
+	var names []string
+	var holders []*session
+	items := "["
+	for i := range n {
+		name := fmt.Sprint("t", i)
+		names = append(names, name)
+		items += map[bool]string{true: ",", false: ""}[i > 0] + `{"task_id": "` + id(name) + `", "new_success": 1}`
+		holders = append(holders, e.session(name))
+	}
+	items += "]"
+	e.tasks(names...)
+	for i, holder := range holders {
+		holder.script("begin; select from taskrunner.task where id = '" + id(names[i]) + "' for update")
+	}
+	caller := e.session("caller")
+	caller.run("set lock_timeout = '2s'")
+	waits := caller.begins("select * from taskrunner_private.progress_tasks($1)", items)
+	for _, holder := range holders {
+		time.Sleep(200 * time.Millisecond)
+		holder.run(rollback)
+	}
+	e.requireFails(waits, "55P03")
+
+	caller.run("select * from taskrunner_private.progress_tasks($1)", items)
+	require.Equal(t, []string{"2s"}, caller.run("show lock_timeout"))
+	require.Equal(t, "20", e.line("select sum(success) from taskrunner.task"))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/taskrunner/taskrunner/internal/groupcommit"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -43,6 +44,8 @@ func mapError(op string, err error) error {
 	switch {
 	case errors.Is(err, ErrPoolExhausted):
 		return &task.Error{Code: task.CodeUnavailable, Message: "all database connections are in use", Err: wrapped}
+	case errors.Is(err, groupcommit.ErrClosed):
+		return &task.Error{Code: task.CodeUnavailable, Message: "the service is shutting down", Err: wrapped}
 	case errors.Is(err, context.Canceled):
 		return wrapped // the caller is gone
 	case errors.As(err, &acquiring):

@@ -6,57 +6,38 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // Report applies what a remote side says about its task (PATCH) and returns the task as it is then. Shapes and ranges
-// of the fields are the caller's to check.
+// of the fields are the caller's to check. It shares its commit with others (group.go).
 // Errors: CodeUnknown, CodeStale, CodeAhead, CodeState, CodeOverflow (with the task's status), CodeBusy, CodeUnavailable.
 func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
-	const op = "report"
-	items, err := encode([]task.Report{r})
+	item, err := encode(r)
 	if err != nil {
-		return task.Task{}, mapError(op, err)
+		return task.Task{}, mapError(opReport, err)
 	}
-	var answer db.ReportTasksRow
-	var rows []db.FullTaskRow
-	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := bounded()
-		one(batch, &answer, db.ReportTasks, items)
-		many(batch, &rows, db.FullTask, r.TaskID)
-		return send(ctx, conn, batch)
-	})
+	answer, err := s.reports.Do(ctx, report{id: r.TaskID, item: item})
+	if err == nil {
+		err = outcomeError(r.TaskID, answer.outcome, answer.status)
+	}
 	if err != nil {
-		return task.Task{}, err
+		return task.Task{}, mapError(opReport, err)
 	}
-	s.transitions(op, answer.Counts)
-	if err := outcomeError(r.TaskID, answer.Outcome, answer.CurrentStatus); err != nil {
-		return task.Task{}, mapError(op, err)
-	}
-	return onlyTask(op, r.TaskID, rows)
+	return onlyTask(opReport, r.TaskID, answer.tasks)
 }
 
-// AddProgress adds to the counters of a task in any state (PUT); it is committed when this returns.
+// AddProgress adds to the counters of a task in any state (PUT); it is committed when this returns. It shares its commit
+// with others (group.go).
 // Errors: CodeUnknown, CodeStale, CodeAhead, CodeOverflow (with the task's status), CodeBusy, CodeUnavailable.
 func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
-	const op = "add progress"
-	items, err := encode([]task.Progress{p})
-	if err != nil {
-		return mapError(op, err)
+	answer, err := s.progress.Do(ctx, p)
+	if err == nil {
+		err = outcomeError(p.TaskID, answer.Outcome, answer.CurrentStatus)
 	}
-	var answer db.ProgressTasksRow
-	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := bounded()
-		one(batch, &answer, db.ProgressTasks, items)
-		return send(ctx, conn, batch)
-	})
-	if err != nil {
-		return err
-	}
-	return mapError(op, outcomeError(p.TaskID, answer.Outcome, answer.CurrentStatus))
+	return mapError(opProgress, err)
 }
 
 // onlyTask returns the one task that a call read.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,10 +44,14 @@ type call struct {
 	pool       *pgxpool.Pool // nil: the common one
 	// patience is how long the call is repeated when it does not get its locks within lockWait. Zero: the caller decides.
 	patience time.Duration
+	// conflictTries is how often the call is tried when others keep it from committing. Zero: conflictTries.
+	conflictTries int
 }
 
-// bounded begins a batch whose transaction waits at most lockWait for each lock.
-func bounded() *pgx.Batch {
+// bounded begins a batch whose transaction waits at most lockWait for its locks.
+func bounded() *pgx.Batch { return boundedBy(lockWait) }
+
+func boundedBy(lockWait string) *pgx.Batch {
 	batch := &pgx.Batch{}
 	batch.Queue("select set_config('lock_timeout', '" + lockWait + "', true)")
 	return batch
@@ -74,7 +79,7 @@ func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool
 				tries = try + 1
 			}
 		case conflicted(err):
-			tries = conflictTries
+			tries = cmp.Or(c.conflictTries, conflictTries)
 		case neverSent(err), c.idempotent && connectionLost(err):
 			tries = lostTries
 		}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/groupcommit"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -22,11 +25,15 @@ const (
 	// workConns is how many connections the loops and chores may use at once: each loop claims and settles at most one
 	// group at a time.
 	workConns = 4
+	// stuckConns is how many reports at once wait for tasks that somebody else holds.
+	stuckConns = 4
 )
 
 // Options are the settings of a Store.
 type Options struct {
-	MaxConns int // connections of the pool, > 0; up to workConns more serve the loops, and one is kept for Pulse
+	// MaxConns is how many connections serve requests, > 0. Up to workConns more serve the loops, up to stuckConns more
+	// requests that wait for what somebody holds, and one is kept for Pulse.
+	MaxConns int
 	MinConns int // connections to keep open, at most MaxConns
 	// PreparedStatements keeps named prepared statements in the sessions. False for poolers that cannot keep them, such
 	// as PgBouncer before 1.21: then only descriptions are remembered, on our side, and every query is still one round
@@ -45,9 +52,13 @@ type Store struct {
 	pool    *pgxpool.Pool
 	work    *pgxpool.Pool // what the loops and chores use, so that requests cannot keep them from working
 	pulse   *pgxpool.Pool // one connection, so that a pulse never waits for other calls
+	stuck   *pgxpool.Pool // for reports that wait for somebody, so that the others need not wait for them
 	queries *db.Queries
 	options Options
 	log     *slog.Logger
+
+	reports  *groupcommit.Queue[uuid.UUID, report, reported]
+	progress *groupcommit.Queue[uuid.UUID, task.Progress, db.ProgressTasksRow]
 }
 
 // Open prepares a Store for the database at dsn, a URL or a keyword string. It does not wait for the database; Ping
@@ -56,26 +67,23 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	pool, err := newPool(ctx, dsn, o, o.MaxConns, o.MinConns)
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+	s := &Store{queries: db.New(), options: o, log: o.Log}
+	if s.log == nil {
+		s.log = slog.Default()
 	}
-	work, err := newPool(ctx, dsn, o, workConns, 0)
-	if err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("store: %w", err)
+	s.log = s.log.With("component", "store")
+	var err error
+	for _, p := range []struct {
+		pool     **pgxpool.Pool
+		max, min int
+	}{{&s.pool, o.MaxConns, o.MinConns}, {&s.work, workConns, 0}, {&s.pulse, 1, 0}, {&s.stuck, stuckConns, 0}} {
+		if *p.pool, err = newPool(ctx, dsn, o, p.max, p.min); err != nil {
+			s.closePools()
+			return nil, fmt.Errorf("store: %w", err)
+		}
 	}
-	pulse, err := newPool(ctx, dsn, o, 1, 0)
-	if err != nil {
-		pool.Close()
-		work.Close()
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	log := o.Log
-	if log == nil {
-		log = slog.Default()
-	}
-	return &Store{pool: pool, work: work, pulse: pulse, queries: db.New(), options: o, log: log.With("component", "store")}, nil
+	s.reports, s.progress = s.newReports(), s.newProgress()
+	return s, nil
 }
 
 func (o Options) validate() error {
@@ -114,9 +122,19 @@ func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int)
 
 // Close waits for the calls in progress and closes all connections.
 func (s *Store) Close() {
-	s.pool.Close()
-	s.work.Close()
-	s.pulse.Close()
+	var queues sync.WaitGroup
+	queues.Go(s.reports.Close)
+	queues.Go(s.progress.Close)
+	queues.Wait()
+	s.closePools()
+}
+
+func (s *Store) closePools() {
+	for _, pool := range []*pgxpool.Pool{s.pool, s.work, s.pulse, s.stuck} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 }
 
 // Ping asks the database for an answer, by one connection of the pool and without repeating anything; ctx bounds it.

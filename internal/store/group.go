@@ -1,0 +1,197 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/groupcommit"
+	"github.com/taskrunner/taskrunner/internal/task"
+)
+
+// Reports (PATCH) and progress (PUT) share their commits with those that arrive at the same time, each kind with its own
+// (package groupcommit). The engine answers every item of a group by itself, so only locks and errors are shared: a group
+// that does not get all its locks within lockWait, or fails, is rolled back and its items are written one by one.
+
+const (
+	opReport   = "report"
+	opProgress = "add progress"
+
+	// A group holds at most so many requests, and so many bytes of reports, unless a single one is larger.
+	groupItems = 500
+	groupBytes = 1 << 20
+	// groupConflicts is how often a group is tried that others keep from committing, before its items are tried alone.
+	groupConflicts = 3
+	// quickWait is the lockWait of the first try alone: just enough for a lock that is given back in this moment.
+	quickWait = "5ms"
+	// groupTimeout bounds the writing of a group: behind a connection that died without a word all others would wait.
+	groupTimeout = time.Minute
+)
+
+// report is a task.Report on its way to the engine.
+type report struct {
+	id   uuid.UUID
+	item []byte // JSON
+}
+
+// reported is the engine's answer to a report, and the task as it is after it (none, if it is unknown).
+type reported struct {
+	outcome, status string
+	tasks           []db.FullTaskRow
+}
+
+func (s *Store) newReports() *groupcommit.Queue[uuid.UUID, report, reported] {
+	return groupcommit.New(groupcommit.Config[uuid.UUID, report, reported]{
+		Key:        func(r report) uuid.UUID { return r.id },
+		Size:       func(r report) int { return len(r.item) },
+		MaxItems:   groupItems,
+		MaxSize:    groupBytes,
+		Write:      inGroup(opReport, s.writeReports),
+		WriteAlone: alone(s, opReport, s.writeReports),
+		Undone:     undone,
+		Stuck:      stuck,
+		Patience:   patience,
+		Grace:      linger,
+	})
+}
+
+func (s *Store) newProgress() *groupcommit.Queue[uuid.UUID, task.Progress, db.ProgressTasksRow] {
+	return groupcommit.New(groupcommit.Config[uuid.UUID, task.Progress, db.ProgressTasksRow]{
+		Key:        func(p task.Progress) uuid.UUID { return p.TaskID },
+		Join:       joinProgress,
+		Shared:     func(answer db.ProgressTasksRow) bool { return answer.Outcome != "overflow" },
+		MaxItems:   groupItems,
+		MaxSize:    groupBytes,
+		Write:      inGroup(opProgress, s.writeProgress),
+		WriteAlone: alone(s, opProgress, s.writeProgress),
+		Undone:     undone,
+		Stuck:      stuck,
+		Patience:   patience,
+		Grace:      linger,
+	})
+}
+
+// joinProgress adds up progress of the same attempt of a task, if the sum can be written down.
+func joinProgress(a, b task.Progress) (task.Progress, bool) {
+	sameAttempt := a.Attempt == b.Attempt || a.Attempt != nil && b.Attempt != nil && *a.Attempt == *b.Attempt
+	if !sameAttempt || a.NewSuccess > math.MaxInt64-b.NewSuccess || a.NewFailures > math.MaxInt64-b.NewFailures {
+		return task.Progress{}, false
+	}
+	a.NewSuccess += b.NewSuccess
+	a.NewFailures += b.NewFailures
+	return a, true
+}
+
+// writer writes requests of different tasks in one transaction, each lock step within lockWait.
+type writer[Q, R any] func(ctx context.Context, c call, lockWait string, group []Q) ([]R, error)
+
+func inGroup[Q, R any](op string, write writer[Q, R]) func(context.Context, []Q) ([]R, error) {
+	return func(ctx context.Context, group []Q) ([]R, error) {
+		ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+		defer cancel()
+		return write(ctx, call{op: op, conflictTries: groupConflicts}, lockWait, group)
+	}
+}
+
+// alone writes one request. Waiting for somebody has connections of its own.
+func alone[Q, R any](s *Store, op string, write writer[Q, R]) func(context.Context, Q, time.Duration) (R, error) {
+	return func(ctx context.Context, request Q, patience time.Duration) (answer R, err error) {
+		c, wait := call{op: op, conflictTries: 1}, quickWait
+		if patience > 0 {
+			c, wait = call{op: op, pool: s.stuck, patience: patience}, lockWait
+		}
+		answers, err := write(ctx, c, wait, []Q{request})
+		if err == nil {
+			answer = answers[0]
+		}
+		return answer, err
+	}
+}
+
+// undone reports that the database refused a transaction, so that nothing of it was written.
+func undone(err error) bool {
+	var pgErr *pgconn.PgError
+	var acquiring *acquireError
+	return errors.As(err, &pgErr) && !errors.As(err, &acquiring) && !connectionLost(err)
+}
+
+// stuck reports a transaction that was rolled back because of others.
+func stuck(err error) bool { return locked(err) || conflicted(err) }
+
+func (s *Store) writeReports(ctx context.Context, c call, lockWait string, group []report) ([]reported, error) {
+	ids := make([]uuid.UUID, len(group))
+	items := make([][]byte, len(group))
+	for i, r := range group {
+		ids[i], items[i] = r.id, r.item
+	}
+	list := append(append([]byte{'['}, bytes.Join(items, []byte{','})...), ']')
+	var answers []db.ReportTasksRow
+	var rows []db.FullTaskRow
+	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := boundedBy(lockWait)
+		many(batch, &answers, db.ReportTasks, list)
+		many(batch, &rows, db.FullTasks, ids)
+		return send(ctx, conn, batch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(answers) > 0 {
+		s.transitions(c.op, answers[0].Counts)
+	}
+	byID := make(map[uuid.UUID]*reported, len(group))
+	for _, a := range answers {
+		byID[a.TaskID] = &reported{outcome: a.Outcome, status: a.CurrentStatus}
+	}
+	for i, row := range rows {
+		if r := byID[row.ID]; r != nil {
+			r.tasks = rows[i : i+1]
+		}
+	}
+	return inOrder(ids, byID)
+}
+
+func (s *Store) writeProgress(ctx context.Context, c call, lockWait string, group []task.Progress) ([]db.ProgressTasksRow, error) {
+	ids := make([]uuid.UUID, len(group))
+	for i, p := range group {
+		ids[i] = p.TaskID
+	}
+	items, err := encode(group)
+	if err != nil {
+		return nil, mapError(c.op, err)
+	}
+	var answers []db.ProgressTasksRow
+	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := boundedBy(lockWait)
+		many(batch, &answers, db.ProgressTasks, items)
+		return send(ctx, conn, batch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[uuid.UUID]*db.ProgressTasksRow, len(group))
+	for i, a := range answers {
+		byID[a.TaskID] = &answers[i]
+	}
+	return inOrder(ids, byID)
+}
+
+// inOrder returns the answers in the order of the requests.
+func inOrder[R any](ids []uuid.UUID, answers map[uuid.UUID]*R) ([]R, error) {
+	list := make([]R, len(ids))
+	for i, id := range ids {
+		answer := answers[id]
+		if answer == nil {
+			return nil, errors.New("store: the engine gave no answer for task " + id.String())
+		}
+		list[i] = *answer
+	}
+	return list, nil
+}
