@@ -173,7 +173,7 @@ func (r *run) fresh(ctx context.Context) error {
 	if err := r.drop(ctx, r.seed); err != nil {
 		return err
 	}
-	if err := r.exec(ctx, "create database "+r.seed); err != nil {
+	if err := r.exec(ctx, "create database "+r.seed+" template template0 encoding 'UTF8'"); err != nil {
 		return err
 	}
 	dsn, err := withDatabase(r.URL, r.seed)

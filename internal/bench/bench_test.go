@@ -127,7 +127,7 @@ func TestInterruptDropsTheDatabases(t *testing.T) {
 			err := db.Pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
 				where datname = $1 and backend_type = 'client backend' and query <> '')`, name).Scan(&working)
 			return err == nil && working
-		}, time.Minute, time.Millisecond, stage)
+		}, 5*time.Minute, 5*time.Millisecond, stage)
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled, stage)
 		var left []string

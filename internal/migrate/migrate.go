@@ -59,8 +59,8 @@ type Result struct {
 // that may read taskrunner_private.code_version will do. A process that may lack the right calls [Check] first, because
 // Up cannot tell "may not" from "should have been migrated by somebody else": it just fails with SQLSTATE 42501.
 //
-// Errors: [ErrRevision], [ErrPooled], a failed connection, or a failed statement with the file it stands in. After an
-// error the database is unchanged but for whole migrations that ran before it, and Up can be called again.
+// Errors: [ErrRevision], [ErrPooled], [ErrEncoding], a failed connection, or a failed statement with the file it stands in.
+// After an error the database is unchanged but for whole migrations that ran before it, and Up can be called again.
 func Up(ctx context.Context, dsn string, log *slog.Logger) (Result, error) {
 	return UpFrom(ctx, enginesql.FS, dsn, log)
 }
@@ -112,6 +112,9 @@ func (m *migration) up(ctx context.Context) (Result, error) {
 		return m.result(DatabaseNewer, st, nil), nil
 	}
 
+	if err := m.session.requireUTF8(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := m.session.requireDirect(ctx); err != nil {
 		return Result{}, err
 	}
@@ -182,6 +185,9 @@ func (m *migration) result(o Outcome, st Status, ran []string) Result {
 
 // ErrRevision is returned when the code files differ from those that were applied under the same revision.
 var ErrRevision = errors.New("the SQL code changed but sql/REVISION did not grow")
+
+// ErrEncoding is returned by Up for a database that cannot hold every text.
+var ErrEncoding = errors.New("the database must have the encoding UTF8")
 
 // ErrPooled is returned by Up for a connection whose statements may run in different sessions.
 var ErrPooled = errors.New("this is a pooled connection (PgBouncer in transaction mode, or the like), migrations need a direct one: " +

@@ -66,6 +66,19 @@ func (s *session) close() {
 	_ = s.db.Close() // the server ends the session when the connection closes, however it does
 }
 
+// requireUTF8 refuses a database that cannot hold every text of a request. In one of SQL_ASCII, which initdb makes where
+// the environment names no locale, the engine would fail on the first letter beyond ASCII.
+func (s *session) requireUTF8(ctx context.Context) error {
+	var encoding string
+	if err := s.db.QueryRowContext(ctx, "select current_setting('server_encoding')").Scan(&encoding); err != nil {
+		return fmt.Errorf("read the encoding: %w", err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("%w, not %s: create database … template template0 encoding 'UTF8'", ErrEncoding, encoding)
+	}
+	return nil
+}
+
 // use lends the connection. f must not keep it, and must not be called while goose runs.
 func (s *session) use(ctx context.Context, f func(conn *pgx.Conn) error) error {
 	c, err := s.db.Conn(ctx)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net/url"
 	"strconv"
 	"sync"
 	"testing"
@@ -125,6 +126,23 @@ func TestUpFromNothing(t *testing.T) {
 	require.Equal(t, migrate.Unchanged, res.Outcome)
 	require.Empty(t, res.Migrations)
 	require.Empty(t, b.ran())
+}
+
+// initdb makes such a database where the environment names no locale; it fails on the first letter beyond ASCII.
+func TestUpRefusesOtherEncodings(t *testing.T) {
+	b := setup(t)
+	name := b.db.Name + "_ascii"
+	b.exec("create database " + name + " template template0 encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C'")
+	t.Cleanup(func() {
+		_, err := b.db.Pool.Exec(context.WithoutCancel(t.Context()), "drop database "+name)
+		require.NoError(t, err)
+	})
+	dsn, err := url.Parse(b.db.DSN)
+	require.NoError(t, err)
+	dsn.Path = name
+	_, err = b.upAs(dsn.String(), nil)
+	require.ErrorIs(t, err, migrate.ErrEncoding)
+	require.ErrorContains(t, err, "SQL_ASCII")
 }
 
 func TestUpHigherRevisionAppliesAllCode(t *testing.T) {

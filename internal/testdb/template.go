@@ -64,7 +64,7 @@ func ensureTemplate(ctx context.Context, admin string) (string, error) {
 	if _, err := conn.Exec(ctx, "drop database if exists "+name+" with (force)"); err != nil {
 		return "", err
 	}
-	if _, err := conn.Exec(ctx, "create database "+name+" template template0"); err != nil {
+	if _, err := conn.Exec(ctx, "create database "+name+" template template0 encoding 'UTF8'"); err != nil {
 		return "", err
 	}
 	dsn, err := withDatabase(admin, name)

@@ -77,7 +77,7 @@ func create(t testing.TB, migrated bool) *DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := "template0"
+	template := "template0 encoding 'UTF8'"
 	if migrated {
 		if template, err = sharedTemplate(ctx, admin); err != nil {
 			t.Fatal(err)

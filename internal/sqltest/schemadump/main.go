@@ -67,7 +67,7 @@ func dump(ctx context.Context, dsn string) (_ string, err error) {
 	}
 	defer admin.Close(ctx)
 	database := "taskrunner_schemadump_" + strings.ToLower(rand.Text())
-	if _, err := admin.Exec(ctx, "create database "+database+" template template0"); err != nil {
+	if _, err := admin.Exec(ctx, "create database "+database+" template template0 encoding 'UTF8'"); err != nil {
 		return "", err
 	}
 	defer func() {
