@@ -8,11 +8,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/bearer"
 	"github.com/taskrunner/taskrunner/internal/handle"
+	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -42,9 +45,15 @@ type Config struct {
 	MaxPageSize     int            // >= PageSize; PAGINATION_MAX
 	IdempotencyLife time.Duration  // > 0; RETENTION_IDEMPOTENCY_SECS
 	RetryAfter      time.Duration  // told to clients with 503; at least a second
+	MaxInFlight     int            // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
 	Log             *slog.Logger   // nil: slog.Default()
 	Metrics         http.Handler   // GET /metrics; nil: no such path
 
+	Tokens        bearer.Tokens // who may call; none: the API is open
+	PublicMetrics bool          // GET /metrics needs no token
+
+	// DatabaseAway says whether requests that need the database are refused at once. nil: never.
+	DatabaseAway func() bool
 	// Ready says whether this process wants requests, and if not, why (GET /ready). nil: always.
 	Ready func() (ok bool, reason string)
 	// ListenerState is what GET /health shows, "connected" or "polling". nil: polling.
@@ -54,12 +63,22 @@ type Config struct {
 	Observe func(endpoint, method string, status int, took time.Duration)
 	// Created is told of tasks that POST /task created. May be nil.
 	Created func([]task.Task)
+	// InFlight is told how many requests more, or less, are served. May be nil.
+	InFlight func(delta int)
+	// Shed is told why a request was refused to keep the others going: in_flight or database. May be nil.
+	Shed func(reason string)
+	// AuthFailed is told of each 401 and 403. May be nil.
+	AuthFailed func(status int)
 }
 
 // server holds the handlers of the endpoints.
 type server struct {
 	Config
 	log *slog.Logger
+
+	inFlight atomic.Int64
+	bodies   budget
+	shedding shedLog
 }
 
 // New returns the handler of all endpoints.
@@ -90,22 +109,38 @@ func New(c Config) (http.Handler, error) {
 	if c.Created == nil {
 		c.Created = func([]task.Task) {}
 	}
-	s := &server{Config: c, log: c.Log.With("component", "api")}
+	if c.InFlight == nil {
+		c.InFlight = func(int) {}
+	}
+	if c.Shed == nil {
+		c.Shed = func(string) {}
+	}
+	if c.AuthFailed == nil {
+		c.AuthFailed = func(int) {}
+	}
+	if c.DatabaseAway == nil {
+		c.DatabaseAway = func() bool { return false }
+	}
+	s := &server{Config: c, log: requestid.Logger(c.Log).With("component", "api")}
 	return s.router(s.routes()), nil
 }
 
 // Limits of Server.
 const (
 	readHeaderTimeout = 10 * time.Second
-	// readTimeout bounds a whole request: the default MAX_BODY_BYTES at 2 MBit/s. A slow body occupies a goroutine and
-	// its memory, never a connection to the database.
+	// maxHeaderBytes leaves room for a filter by metadata of the largest size, percent-encoded.
+	maxHeaderBytes = 256 << 10
+	// readTimeout is what is left to bound a request when serve and readBody, which set shorter limits of their own, have
+	// none for it. It must be longer than any request without a body is worked on: it ends its context.
 	readTimeout = 5 * time.Minute
-	// writeTimeout counts from the end of the header, so it holds readTimeout, the work and the answer.
+	// writeTimeout counts from the end of the header, so it holds the body, the work and the answer; a large answer gets
+	// its own limit when it is sent.
 	writeTimeout = 15 * time.Minute
 	idleTimeout  = 2 * time.Minute
 )
 
-// Server returns an HTTP server for the handler, with the timeouts that keep slow clients from filling it.
+// Server returns an HTTP server for the handler, with the limits that keep slow clients from filling it. It is meant for
+// a Listener.
 func Server(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
@@ -113,6 +148,9 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.With("component", "http").Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is an unknown path like any other
 	}
 }

@@ -123,6 +123,7 @@ type failure struct {
 	Details       []string   `json:"details"`
 	BatchID       *uuid.UUID `json:"batch_id"`
 	CurrentStatus string     `json:"current_status"`
+	RequestID     string     `json:"request_id"`
 }
 
 // do sends a request; a body that is not nil is sent as application/json.
@@ -173,6 +174,8 @@ func (a answer) failure(t *testing.T, status int) failure {
 	require.NoError(t, d.Decode(&f), a.Body)
 	require.Equal(t, status, f.Status)
 	require.NotEmpty(t, f.Error)
+	require.NotEmpty(t, f.RequestID)
+	require.Equal(t, a.Header.Get("X-Request-Id"), f.RequestID)
 	require.Empty(t, a.Header.Get("X-Batch-ID"))
 	return f
 }

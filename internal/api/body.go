@@ -1,16 +1,19 @@
 package api
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/taskrunner/taskrunner/internal/strictjson"
 )
+
+// firstRead is the memory with which a body begins.
+const firstRead = 4 << 10
 
 // readJSON reads a body that must be JSON which the database can hold. arrayName is what details call a top-level array.
 // Nothing of the database is held meanwhile.
@@ -19,21 +22,13 @@ func (s *server) readJSON(w http.ResponseWriter, r *http.Request, arrayName stri
 		return nil, &problem{Status: http.StatusUnsupportedMediaType,
 			Message: "the body must have a Content-Type of JSON, application/json for instance"}
 	}
-	if r.ContentLength > s.MaxBodyBytes {
-		return nil, s.tooLarge()
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, &problem{Status: http.StatusUnsupportedMediaType, Message: "the body must have no Content-Encoding"}
 	}
-	var buffer bytes.Buffer
-	_, err := io.Copy(&buffer, http.MaxBytesReader(w, r.Body, s.MaxBodyBytes))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, s.tooLarge()
-	case err != nil:
-		s.log.Debug("body not read", "error", err)
-		return nil, invalid("the body could not be read to its end")
+	body, err := s.readBody(w, r)
+	if err != nil {
+		return nil, err
 	}
-
-	body := buffer.Bytes()
 	result, err := strictjson.Check(body, arrayName, s.MaxBodyBytes)
 	var syntax *strictjson.SyntaxError
 	switch {
@@ -47,6 +42,46 @@ func (s *server) readJSON(w http.ResponseWriter, r *http.Request, arrayName stri
 		return nil, invalid(validation, result.Faults...)
 	}
 	return body, nil
+}
+
+// readBody reads a body, in memory that grows as the bytes come in: what a client announces and does not send costs
+// nothing. Of the memory beyond freeBody all requests together have a budget, which is given back when they are answered.
+// A client that is slower than allowed is not waited for.
+func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > s.MaxBodyBytes {
+		return nil, s.tooLarge()
+	}
+	most := s.MaxBodyBytes + 1 // a byte more would be too large, and the end of the body is seen only behind it
+	if r.ContentLength >= 0 {
+		most = r.ContentLength + 1
+	}
+	c := callOf(r)
+	began := time.Now()
+	connection := http.NewResponseController(w)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			size := min(most, max(firstRead, 2*int64(cap(body))))
+			more := max(0, size-freeBody) - c.held
+			if !s.bodies.take(more, max(leastBudget, budgetBodies*s.MaxBodyBytes)) {
+				return nil, s.shed(r, shedInFlight, "too many large bodies are being read")
+			}
+			c.held += more
+			body = append(make([]byte, 0, size), body...)
+		}
+		_ = connection.SetReadDeadline(began.Add(allowed(int64(len(body)))))
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > s.MaxBodyBytes:
+			return nil, s.tooLarge()
+		case err == io.EOF:
+			_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while it is worked on
+			return body, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", invalid("the body could not be read to its end"), err)
+		}
+	}
 }
 
 func (s *server) tooLarge() error {

@@ -17,10 +17,6 @@ const (
 
 // reportTask is PATCH /task/{task_id}: progress, new values, or the result of the attempt.
 func (s *server) reportTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	attempt, err := s.handleAttempt(r, id)
-	if err != nil {
-		return err
-	}
 	body, err := s.readJSON(w, r, "")
 	if err != nil {
 		return err
@@ -29,7 +25,7 @@ func (s *server) reportTask(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	if err != nil {
 		return err
 	}
-	report := task.Report{TaskID: id, Attempt: attempt, Status: f.result("status")}
+	report := task.Report{TaskID: id, Attempt: attemptOf(r), Status: f.result("status")}
 	report.FailureReason = f.text("failure_reason")
 	if _, given := f.members["failure_reason"]; !given && report.Status != nil && *report.Status == task.Failure {
 		f.fault("failure_reason", "is required with status Failure")
@@ -61,10 +57,6 @@ type progress struct {
 
 // addProgress is PUT /task/{task_id}. The members that only PATCH uses must have the right type all the same.
 func (s *server) addProgress(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	attempt, err := s.handleAttempt(r, id)
-	if err != nil {
-		return err
-	}
 	body, err := s.readJSON(w, r, "")
 	if err != nil {
 		return err
@@ -93,7 +85,7 @@ func (s *server) addProgress(w http.ResponseWriter, r *http.Request, id uuid.UUI
 		return err
 	}
 	err = s.Store.AddProgress(r.Context(), task.Progress{
-		TaskID: id, Attempt: attempt, NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
+		TaskID: id, Attempt: attemptOf(r), NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
 	})
 	if err != nil {
 		return err

@@ -5,14 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/http"
-	"runtime/debug"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -23,6 +23,7 @@ type problem struct {
 	Details       []string    `json:"details,omitempty"` // "<field path>: <message>" each
 	BatchID       *uuid.UUID  `json:"batch_id,omitempty"`
 	CurrentStatus task.Status `json:"current_status,omitempty"`
+	RequestID     string      `json:"request_id"` // filled in when it is sent
 }
 
 func (p *problem) Error() string { return fmt.Sprintf("%d %s", p.Status, p.Message) }
@@ -75,46 +76,33 @@ func toProblem(err error) *problem {
 
 // fail answers with an error.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r)
 	if gone(r, err) {
 		w.WriteHeader(statusClientGone)
 		return
 	}
-	p := toProblem(err)
-	switch {
-	case p == nil:
-		p = s.internal(r, err)
-	case p.Status == http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(s.RetryAfter.Seconds()))))
-		s.log.Warn("request not served", "method", r.Method, "path", r.URL.Path, "error", err)
-	case p.Status == http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	default:
-		s.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
+	if errors.Is(err, store.ErrAway) {
+		s.noteShed(r, shedDatabase)
 	}
+	p := toProblem(err)
+	if p == nil {
+		p = &problem{Status: http.StatusInternalServerError, Message: "internal error, request " + c.id}
+	}
+	switch p.Status {
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(s.RetryAfter.Seconds()))))
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		s.AuthFailed(p.Status)
+	case http.StatusForbidden:
+		s.AuthFailed(p.Status)
+	}
+	p.RequestID = c.id
 	body, err := encode(p)
 	if err != nil { // no field of a problem can fail to be encoded
 		panic(err)
 	}
 	write(w, p.Status, body)
-}
-
-// internal logs an error that no client may see, and returns an answer by which it can be found in the log.
-func (s *server) internal(r *http.Request, err error, more ...any) *problem {
-	id := uuid.NewString()
-	attributes := append([]any{"request_id", id, "method", r.Method, "path", r.URL.Path, slog.Any("error", err)}, more...)
-	s.log.Error("request failed", attributes...)
-	return &problem{Status: http.StatusInternalServerError, Message: "internal error, request " + id}
-}
-
-// panicked answers a request whose handler panicked.
-func (s *server) panicked(w *response, r *http.Request, value any) {
-	if value == http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
-		panic(value)
-	}
-	p := s.internal(r, fmt.Errorf("panic: %v", value), "stack", string(debug.Stack()))
-	if w.status == 0 {
-		s.fail(w, r, p)
-	}
 }
 
 // reply answers with JSON.
@@ -138,8 +126,24 @@ func encode(value any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// write sends an answer. That the client did not take it is nobody's concern here.
+// Limits of what takes its time to be sent or received: both get grace, and then as long as the bytes take at slowest.
+const (
+	grace   = 30 * time.Second
+	slowest = 256 << 10 // bytes a second
+)
+
+// allowed is how long n bytes may take.
+func allowed(n int64) time.Duration { return grace + time.Duration(n)*time.Second/slowest }
+
+// smallAnswer is what the buffers of a connection take in, however slowly the client reads.
+const smallAnswer = 32 << 10
+
+// write sends an answer. That the client did not take it is nobody's concern here; but it must not keep the answer in
+// memory for longer than it needs.
 func write(w http.ResponseWriter, status int, body []byte) {
+	if len(body) > smallAnswer {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed(int64(len(body)))))
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

@@ -1,13 +1,10 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -55,7 +52,11 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/dag/{batch_id}", bearer.Read, plain, s.showGraph},
 	}
 	if s.Metrics != nil {
-		table = append(table, route{http.MethodGet, "/metrics", bearer.Read, exempt, s.metrics})
+		scope := bearer.Read
+		if s.PublicMetrics {
+			scope = bearer.None
+		}
+		table = append(table, route{http.MethodGet, "/metrics", scope, exempt, s.metrics})
 	}
 	return table
 }
@@ -110,6 +111,24 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 			return invalid("the path holds no UUID", at.parameter+": must be a UUID")
 		}
 	}
+	var about *uuid.UUID
+	if at.parameter == "task_id" {
+		about = &id
+	}
+	if err := s.permit(r, to, about); err != nil {
+		return err
+	}
+	if to.manner != exempt {
+		if err := s.enter(r); err != nil {
+			return err
+		}
+		defer s.leave()
+	}
+	if to.manner != byHandle {
+		if err := s.presentAttempt(r, id); err != nil {
+			return err
+		}
+	}
 	return to.handle(w, r, id)
 }
 
@@ -130,68 +149,4 @@ func parseUUID(text string) (uuid.UUID, bool) {
 	}
 	id, err := uuid.Parse(text)
 	return id, err == nil
-}
-
-// serve answers a request by f: it writes the error that f returns, survives a panic, and tells Observe.
-func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string, f func(http.ResponseWriter, *http.Request) error) {
-	began := time.Now()
-	w := &response{ResponseWriter: rw}
-	r = r.WithContext(context.WithValue(r.Context(), callKey{}, &call{}))
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(w, r, p)
-		}
-		s.Observe(endpoint, r.Method, w.sent(), time.Since(began))
-	}()
-	if err := f(w, r); err != nil {
-		s.fail(w, r, err)
-	}
-}
-
-// call is what becomes known of a request while it is served.
-type call struct {
-	token string // name of the bearer token that was presented, "" without one
-}
-
-type callKey struct{}
-
-func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
-
-// tokenName is the name of the bearer token that permitted a request; "" when the API is open or a handle permitted it.
-func tokenName(r *http.Request) string { return callOf(r).token }
-
-// response remembers the status that was sent.
-type response struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *response) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the writer below.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// sent returns the status of the answer; one that was never written becomes 200 in net/http.
-func (w *response) sent() int {
-	if w.status == 0 {
-		return http.StatusOK
-	}
-	return w.status
-}
-
-// gone reports an error that comes from a client which does not wait for the answer any more.
-func gone(r *http.Request, err error) bool {
-	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
 }

@@ -73,15 +73,11 @@ type shownTask struct {
 
 // showTask is GET /task/{task_id}.
 func (s *server) showTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	attempt, err := s.handleAttempt(r, id)
-	if err != nil {
-		return err
-	}
 	t, err := s.Store.Task(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	if err := checkAttempt(attempt, t); err != nil {
+	if err := checkAttempt(attemptOf(r), t); err != nil {
 		return err
 	}
 	return reply(w, http.StatusOK, shownTask{Task: t})
@@ -102,25 +98,10 @@ func (s *server) resumeTask(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	return s.act(w, r, id, s.Store.Resume)
 }
 
-// act does something to a task that needs no body and answers with the task. A handle's token does not permit it; but a
-// query that comes with it must be right here as everywhere, so that nobody acts by a handle that is not the task's, or
-// of an attempt that is over.
+// act does something to a task that needs no body and answers with the task.
 func (s *server) act(
 	w http.ResponseWriter, r *http.Request, id uuid.UUID, do func(context.Context, uuid.UUID) (task.Task, error),
 ) error {
-	attempt, err := s.handleAttempt(r, id)
-	if err != nil {
-		return err
-	}
-	if attempt != nil {
-		t, err := s.Store.Task(r.Context(), id)
-		if err != nil {
-			return err
-		}
-		if err := checkAttempt(attempt, t); err != nil {
-			return err
-		}
-	}
 	t, err := do(r.Context(), id)
 	if err != nil {
 		return err

@@ -100,7 +100,7 @@ func (r *replica) open(ctx context.Context) (err error) {
 	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
 		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: c.PoolPreparedStatements.On(),
 		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
-		OnTransitions: r.noteTransitions, Log: r.log,
+		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, Log: r.log,
 	})
 	if err != nil {
 		return err
@@ -114,6 +114,26 @@ func (r *replica) open(ctx context.Context) (err error) {
 		return err
 	}
 	return r.saveSettings(ctx)
+}
+
+// breaker is what the settings say of refusing requests while the database is away.
+func (r *replica) breaker() store.Breaker {
+	c := r.config.Breaker
+	if !c.CircuitBreakerEnabled.On() {
+		return store.Breaker{}
+	}
+	return store.Breaker{
+		Failures: c.CircuitBreakerFailureThreshold, Window: c.FailureWindow(), Recovery: c.RecoveryTimeout(),
+		OnChange: func(to store.BreakerState) {
+			r.metrics.BreakerChanged(string(to))
+			switch to {
+			case store.BreakerOpen:
+				r.log.Warn("the database is away: requests are refused", "next_try_after", c.RecoveryTimeout())
+			case store.BreakerClosed:
+				r.log.Info("the database is back: requests are served")
+			}
+		},
+	}
 }
 
 func (r *replica) signer(ctx context.Context) (*handle.Signer, error) {
@@ -197,8 +217,14 @@ func (r *replica) listenerState() string {
 // run works and serves until the context ends, then drains. HTTP outlives the webhook calls, because their targets report
 // here, perhaps before they answer; and load balancers read in /ready that the end is near.
 func (r *replica) run(ctx context.Context, socket net.Listener) error {
+	tokens, err := r.config.Tokens()
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes, IdempotencyLife: r.config.IdempotencyLife(),
+		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
+		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
+		IdempotencyLife: r.config.IdempotencyLife(), InFlight: r.metrics.InFlight, Shed: r.metrics.Shed, AuthFailed: r.metrics.AuthFailed,
 		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
 		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
 		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,
@@ -227,7 +253,9 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 		close(worked)
 		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", r.config.WorkerEnabled.On())
 	}
-	r.log.Warn("there is no authentication: the API is open to whoever reaches its port")
+	if len(tokens) == 0 {
+		r.log.Warn("AUTH_TOKENS is not set: the API is open to whoever reaches its port")
+	}
 	r.log.Warn("webhook addresses are not restricted yet: a task can have anything called that this machine can reach")
 	group.Go(func() error { return r.serve(drain, worked, handler, socket) })
 	r.log.Info("ready", "address", socket.Addr().String(), "version", r.options.Version)
@@ -247,7 +275,7 @@ const httpShare = 4
 func (r *replica) serve(drain context.Context, worked <-chan struct{}, handler http.Handler, socket net.Listener) error {
 	server := api.Server(handler, r.log)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(socket) }()
+	go func() { failed <- server.Serve(api.Listener(socket)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", err)

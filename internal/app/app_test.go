@@ -47,7 +47,7 @@ func (r *record) with(text string) (found []string) {
 // The log tells what is missing, says of the database once that it fits, and of failed starts how many there were.
 func TestLog(t *testing.T) {
 	t.Setenv("RETENTION_DAYS", "30")
-	t.Setenv("POOL_MAX_IN_FLIGHT", "5")
+	t.Setenv("SLOW_QUERY_THRESHOLD_MS", "5")
 	db := testdb.NewEmpty(t)
 	refusing := httptest.NewServer(http.NotFoundHandler())
 	defer refusing.Close()
@@ -72,7 +72,7 @@ func TestLog(t *testing.T) {
 	}
 	require.Len(t, log.with(`msg=database `), 1)
 	require.Len(t, log.with("database"), 1)
-	for _, want := range []string{"the API is open", "webhook addresses are not restricted", `settings="[POOL_MAX_IN_FLIGHT RETENTION_DAYS]"`} {
+	for _, want := range []string{"the API is open", "webhook addresses are not restricted", `settings="[SLOW_QUERY_THRESHOLD_MS RETENTION_DAYS]"`} {
 		require.Len(t, log.with(want), 1)
 		require.Contains(t, log.with(want)[0], "level=WARN")
 	}

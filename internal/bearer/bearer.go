@@ -86,8 +86,9 @@ func goodName(name string) bool {
 	return len(name) <= maxName && strings.TrimSpace(name) != ""
 }
 
-// Find returns the token of a secret. It compares with every token, so the time it takes tells nothing about any.
-func (tokens Tokens) Find(secret string) (found Token, ok bool) {
+// Find returns the token of a secret, the zero Token if there is none. It compares with every one, so that the time it
+// takes tells nothing about any.
+func (tokens Tokens) Find(secret string) Token {
 	hash := sha256.Sum256([]byte(secret))
 	at := -1
 	for i := range tokens {
@@ -95,7 +96,7 @@ func (tokens Tokens) Find(secret string) (found Token, ok bool) {
 		at = subtle.ConstantTimeSelect(equal, i, at)
 	}
 	if at < 0 {
-		return Token{}, false
+		return Token{}
 	}
-	return tokens[at], true
+	return tokens[at]
 }

@@ -24,8 +24,8 @@ const (
 // the environment that this version would have to ignore, though somebody relies on them, are wrong too. Values are not
 // repeated when they may be secret.
 func (c *Config) Check() error {
-	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Worker.Check(),
-		c.Webhook.Check(), c.Retention.Check()}, refused()...)
+	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Breaker.Check(),
+		c.Worker.Check(), c.Webhook.Check(), c.Retention.Check()}, refused()...)
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
@@ -81,6 +81,9 @@ func (s *Server) Check() error {
 		errs = append(errs, fmt.Errorf("PAGINATION_DEFAULT (%d) must not exceed PAGINATION_MAX (%d)",
 			s.PaginationDefault, s.PaginationMax))
 	}
+	if _, err := s.Tokens(); err != nil {
+		errs = append(errs, err)
+	}
 	for i, secret := range s.AuthHandleSecrets {
 		if utf8.RuneCountInString(secret) < minSecretSize {
 			errs = append(errs, fmt.Errorf("AUTH_HANDLE_SECRETS: entry %d has fewer than %d characters", i+1, minSecretSize))
@@ -110,12 +113,22 @@ func (p *Pool) Check() error {
 		between("POOL_MIN_IDLE", p.PoolMinIdle, 0, maxParallel),
 		between("POOL_ACQUIRE_RETRIES", p.PoolAcquireRetries, 0, maxTries),
 		between("POOL_TIMEOUT_SECS", p.PoolTimeoutSecs, 1, maxSecs),
+		between("POOL_MAX_IN_FLIGHT", p.PoolMaxInFlight, 0, maxTries),
 		between("POOL_RETRY_AFTER_SECS", p.PoolRetryAfterSecs, 0, maxSecs),
 	}
 	if p.PoolMinIdle > p.PoolMaxSize {
 		errs = append(errs, fmt.Errorf("POOL_MIN_IDLE (%d) must not exceed POOL_MAX_SIZE (%d)", p.PoolMinIdle, p.PoolMaxSize))
 	}
 	return errors.Join(errs...)
+}
+
+// Check returns what is wrong with the settings of the breaker.
+func (b *Breaker) Check() error {
+	return errors.Join(
+		between("CIRCUIT_BREAKER_FAILURE_THRESHOLD", b.CircuitBreakerFailureThreshold, 1, maxParallel),
+		between("CIRCUIT_BREAKER_FAILURE_WINDOW_SECS", b.CircuitBreakerFailureWindowSecs, 1, maxSecs),
+		between("CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS", b.CircuitBreakerRecoveryTimeoutSecs, 1, maxSecs),
+	)
 }
 
 // Check returns what is wrong with the settings of the workers.

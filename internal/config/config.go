@@ -6,9 +6,12 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/taskrunner/taskrunner/internal/bearer"
 )
 
 // Config is everything that serve needs.
@@ -17,6 +20,7 @@ type Config struct {
 	Log
 	Server
 	Pool
+	Breaker
 	Worker
 	Webhook
 	Retention
@@ -69,11 +73,22 @@ type Server struct {
 	MaxBodyBytes      int64  `name:"max-body-bytes" env:"MAX_BODY_BYTES" group:"server" default:"67108864" help:"Largest request body."`
 	PaginationDefault int    `name:"pagination-default" env:"PAGINATION_DEFAULT" group:"server" default:"50" help:"Rows of a page of a list."`
 	PaginationMax     int    `name:"pagination-max" env:"PAGINATION_MAX" group:"server" default:"100" help:"Most rows of a page, whatever the request asks for."`
+	AuthTokens        List   `name:"auth-tokens" env:"AUTH_TOKENS" group:"server" placeholder:"NAME:SCOPE:SHA256,…" help:"Who may call the API: name, scope (read, write or admin) and hexadecimal SHA-256 of the secret of each. By default it is open."`
+	AuthPublicMetrics Switch `name:"auth-public-metrics" env:"AUTH_PUBLIC_METRICS" group:"server" default:"0" help:"GET /metrics needs no token."`
 	AuthHandleSecrets List   `name:"auth-handle-secrets" env:"AUTH_HANDLE_SECRETS" group:"server" placeholder:"SECRET,…" help:"Keys of handle tokens, 16 characters or more each. The first signs, all verify. By default one that the database made."`
 }
 
 // DrainTimeout is how long open work may go on at a stop.
 func (s Server) DrainTimeout() time.Duration { return seconds(s.DrainTimeoutSecs) }
+
+// Tokens are who may call the API.
+func (s Server) Tokens() (bearer.Tokens, error) {
+	tokens, err := bearer.Parse(s.AuthTokens)
+	if err != nil {
+		return nil, fmt.Errorf("AUTH_TOKENS: %w", err)
+	}
+	return tokens, nil
+}
 
 // BaseURL is HOST_URL without slashes at its end.
 func (s Server) BaseURL() string { return strings.TrimRight(s.HostURL, "/") }
@@ -85,8 +100,23 @@ type Pool struct {
 	PoolAcquireRetries     int    `name:"pool-acquire-retries" env:"POOL_ACQUIRE_RETRIES" group:"pool" default:"3" help:"Tries to get a connection; 0 acts as 1."`
 	PoolTimeoutSecs        int    `name:"pool-timeout-secs" env:"POOL_TIMEOUT_SECS" group:"pool" default:"30" help:"Seconds per try; then 503."`
 	PoolPreparedStatements Switch `name:"pool-prepared-statements" env:"POOL_PREPARED_STATEMENTS" group:"pool" default:"1" help:"0 for poolers that cannot keep prepared statements, PgBouncer before 1.21 among them."`
+	PoolMaxInFlight        int    `name:"pool-max-in-flight" env:"POOL_MAX_IN_FLIGHT" group:"pool" default:"1000" help:"API requests in progress; above it 503 at once. 0: no limit."`
 	PoolRetryAfterSecs     int    `name:"pool-retry-after-secs" env:"POOL_RETRY_AFTER_SECS" group:"pool" default:"1" help:"Value of the header Retry-After of a 503."`
 }
+
+// Breaker refuses requests at once while the database is away.
+type Breaker struct {
+	CircuitBreakerEnabled             Switch `name:"circuit-breaker-enabled" env:"CIRCUIT_BREAKER_ENABLED" group:"pool" default:"1" help:"Answer 503 at once while the database is away."`
+	CircuitBreakerFailureThreshold    int    `name:"circuit-breaker-failure-threshold" env:"CIRCUIT_BREAKER_FAILURE_THRESHOLD" group:"pool" default:"5" help:"So many failures to get a connection within the window say that it is away."`
+	CircuitBreakerFailureWindowSecs   int    `name:"circuit-breaker-failure-window-secs" env:"CIRCUIT_BREAKER_FAILURE_WINDOW_SECS" group:"pool" default:"10" help:"That window."`
+	CircuitBreakerRecoveryTimeoutSecs int    `name:"circuit-breaker-recovery-timeout-secs" env:"CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS" group:"pool" default:"5" help:"After it one request tries again."`
+}
+
+// FailureWindow is in which the failures must happen.
+func (b Breaker) FailureWindow() time.Duration { return seconds(b.CircuitBreakerFailureWindowSecs) }
+
+// RecoveryTimeout is after what one request tries again.
+func (b Breaker) RecoveryTimeout() time.Duration { return seconds(b.CircuitBreakerRecoveryTimeoutSecs) }
 
 // AcquireTimeout is how long one try to get a connection may take.
 func (p Pool) AcquireTimeout() time.Duration { return seconds(p.PoolTimeoutSecs) }

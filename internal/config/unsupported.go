@@ -14,8 +14,6 @@ var unsupported = []struct {
 	breaks   string // what happens without it; "": it is ignored
 	isSwitch bool   // off is what this version does
 }{
-	{"AUTH_TOKENS", "the API would be open", false},
-	{"AUTH_PUBLIC_METRICS", "everything is public", false},
 	{"WEBHOOK_SIGNING_SECRETS", "webhooks would go out unsigned", false},
 	{"WEBHOOK_PROXY_URL", "webhooks would not take the proxy", false},
 	{"BLOCKED_HOSTNAMES", "webhooks could call these hosts", false},
@@ -26,11 +24,6 @@ var unsupported = []struct {
 	{"CONFIG_FILE", "the file would not be read", false},
 
 	{"SKIP_SSRF_VALIDATION", "", false}, // there is no validation to skip
-	{"POOL_MAX_IN_FLIGHT", "", false},
-	{"CIRCUIT_BREAKER_ENABLED", "", false},
-	{"CIRCUIT_BREAKER_FAILURE_THRESHOLD", "", false},
-	{"CIRCUIT_BREAKER_FAILURE_WINDOW_SECS", "", false},
-	{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS", "", false},
 	{"SLOW_QUERY_THRESHOLD_MS", "", false},
 	{"RETENTION_DAYS", "", false},
 	{"RETENTION_CLEANUP_INTERVAL_SECS", "", false},

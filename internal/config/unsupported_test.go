@@ -86,11 +86,11 @@ func TestUnsupportedSettings(t *testing.T) {
 			}
 		})
 	}
-	t.Setenv("AUTH_TOKENS", "ci:write:00")
+	t.Setenv("SSRF_ALLOW", "10.0.0.0/8")
 	t.Setenv("CONFIG_FILE", "/etc/taskrunner.toml")
 	t.Setenv("HOST_URL", "")
 	err := check(t)
-	for _, want := range []string{"AUTH_TOKENS", "CONFIG_FILE", "HOST_URL is required"} {
+	for _, want := range []string{"SSRF_ALLOW", "CONFIG_FILE", "HOST_URL is required"} {
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -22,6 +22,13 @@ type Metrics struct {
 	httpRequests *prometheus.CounterVec   // endpoint, method, status
 	httpDuration *prometheus.HistogramVec // endpoint, method, status
 
+	inProgress    prometheus.Gauge
+	shed          *prometheus.CounterVec // reason
+	authFailures  *prometheus.CounterVec // code
+	poolExhausted prometheus.Counter
+	breakerStates *prometheus.CounterVec // to_state
+	breakerNos    prometheus.Counter
+
 	tasksCreated   prometheus.Counter
 	transitions    *prometheus.CounterVec // from_status, to_status
 	tasksCompleted *prometheus.CounterVec // outcome, kind
@@ -47,7 +54,14 @@ func New() *Metrics {
 			"endpoint", "method", "status"),
 		httpDuration: histograms("api_http_requests_duration_seconds", "Time from a request's header to the end of its answer.",
 			prometheus.DefBuckets, "endpoint", "method", "status"),
-		tasksCreated: counter("tasks_created_total", "Tasks created by requests to this process; committed ones only."),
+		inProgress: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "requests_in_flight", Help: "API requests in progress, those that are never refused for load aside."}),
+		shed:          counters("requests_shed_total", "Requests refused with 503 to keep the others going.", "reason"),
+		authFailures:  counters("auth_failures_total", "Requests refused for who sent them.", "code"),
+		poolExhausted: counter("pool_exhausted_total", "Tries to get a database connection that found all in use."),
+		breakerStates: counters("circuit_breaker_state_transitions_total", "Changes of the breaker's state.", "to_state"),
+		breakerNos:    counter("circuit_breaker_rejections_total", "Requests refused because the database was away."),
+		tasksCreated:  counter("tasks_created_total", "Tasks created by requests to this process; committed ones only."),
 		transitions: counters("task_status_transitions_total", "Status changes committed by this process.",
 			"from_status", "to_status"),
 		tasksCompleted: counters("tasks_completed_total", "Tasks ended by this process, those that failed with a parent included.",
@@ -66,7 +80,8 @@ func New() *Metrics {
 			Name: "listener_connected", Help: "1 while notifications of the database come through."}),
 		listenerReconnects: counter("listener_reconnects_total", "Times that the listener found back after a loss."),
 	}
-	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.tasksCreated, m.transitions, m.tasksCompleted,
+	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.inProgress, m.shed, m.authFailures, m.poolExhausted,
+		m.breakerStates, m.breakerNos, m.tasksCreated, m.transitions, m.tasksCompleted,
 		m.loopIterations, m.loopDuration, m.loopProcessed, m.wakeups, m.attempts, m.duration, m.inFlight,
 		m.listenerConnected, m.listenerReconnects,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -77,6 +92,15 @@ func New() *Metrics {
 		m.attempts.WithLabelValues(trigger, outcome(false))
 		m.duration.WithLabelValues(trigger)
 		m.inFlight.WithLabelValues(trigger)
+	}
+	for _, reason := range []string{shedInFlight, shedDatabase} {
+		m.shed.WithLabelValues(reason)
+	}
+	for _, code := range []string{"401", "403"} {
+		m.authFailures.WithLabelValues(code)
+	}
+	for _, state := range []string{"open", "half_open", "closed"} {
+		m.breakerStates.WithLabelValues(state)
 	}
 	for _, source := range []string{"notify", "poll"} {
 		m.wakeups.WithLabelValues(source)
@@ -98,6 +122,32 @@ func (m *Metrics) Request(endpoint, method string, status int, took time.Duratio
 	m.httpRequests.WithLabelValues(labels...).Inc()
 	m.httpDuration.WithLabelValues(labels...).Observe(took.Seconds())
 }
+
+// InFlight counts requests that begin, and those that end as -1.
+func (m *Metrics) InFlight(delta int) { m.inProgress.Add(float64(delta)) }
+
+// Reasons why requests are shed.
+const (
+	shedInFlight = "in_flight"
+	shedDatabase = "database"
+)
+
+// Shed counts a request that was refused to keep the others going: in_flight or database.
+func (m *Metrics) Shed(reason string) {
+	m.shed.WithLabelValues(reason).Inc()
+	if reason == shedDatabase {
+		m.breakerNos.Inc()
+	}
+}
+
+// AuthFailed counts a request that was refused for who sent it: 401 or 403.
+func (m *Metrics) AuthFailed(status int) { m.authFailures.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+// PoolExhausted counts a try to get a database connection that found all of them in use.
+func (m *Metrics) PoolExhausted() { m.poolExhausted.Inc() }
+
+// BreakerChanged counts a change of the breaker to open, half_open or closed.
+func (m *Metrics) BreakerChanged(to string) { m.breakerStates.WithLabelValues(to).Inc() }
 
 // TasksCreated counts the tasks of a committed request.
 func (m *Metrics) TasksCreated(n int) { m.tasksCreated.Add(float64(n)) }

@@ -28,6 +28,15 @@ func TestEveryMetricMoves(t *testing.T) {
 	m := metrics.New()
 	m.Request("/task/{task_id}", http.MethodGet, 404, 20*time.Millisecond)
 	m.Request("", "BREW", 404, time.Millisecond)
+	m.InFlight(1)
+	m.InFlight(1)
+	m.InFlight(-1)
+	m.Shed("in_flight")
+	m.Shed("database")
+	m.Shed("database")
+	m.AuthFailed(403)
+	m.PoolExhausted()
+	m.BreakerChanged("half_open")
 	m.TasksCreated(3)
 	m.Transitions([]task.Transition{
 		{From: task.Pending, To: task.Claimed, Kind: "etl", Count: 2},
@@ -45,6 +54,15 @@ func TestEveryMetricMoves(t *testing.T) {
 		`api_http_requests_total{endpoint="/task/{task_id}",method="GET",status="404"} 1`,
 		`api_http_requests_total{endpoint="unmatched",method="other",status="404"} 1`,
 		`api_http_requests_duration_seconds_count{endpoint="/task/{task_id}",method="GET",status="404"} 1`,
+		`requests_in_flight 1`,
+		`requests_shed_total{reason="in_flight"} 1`,
+		`requests_shed_total{reason="database"} 2`,
+		`auth_failures_total{code="401"} 0`,
+		`auth_failures_total{code="403"} 1`,
+		`pool_exhausted_total 1`,
+		`circuit_breaker_state_transitions_total{to_state="open"} 0`,
+		`circuit_breaker_state_transitions_total{to_state="half_open"} 1`,
+		`circuit_breaker_rejections_total 2`,
 		`tasks_created_total 3`,
 		`task_status_transitions_total{from_status="Pending",to_status="Claimed"} 2`,
 		`tasks_completed_total{kind="etl",outcome="Failure"} 1`,

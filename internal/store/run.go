@@ -30,6 +30,9 @@ const (
 // ErrPoolExhausted is wrapped by errors that say: all connections of the pool are in use.
 var ErrPoolExhausted = errors.New("connection pool exhausted")
 
+// ErrAway is wrapped by errors that say: no connection was tried, because the database was away a moment ago.
+var ErrAway = errors.New("the database was away a moment ago")
+
 // acquireError says that a connection could not be had; nothing was sent.
 type acquireError struct{ err error }
 
@@ -86,7 +89,7 @@ func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool
 		if try >= tries || ctx.Err() != nil {
 			return mapError(c.op, err)
 		}
-		s.log.Debug("repeating a call", "operation", c.op, "try", try, "error", err)
+		s.log.DebugContext(ctx, "repeating a call", "operation", c.op, "try", try, "error", err)
 		if !pause(ctx, backoff(try)) {
 			return mapError(c.op, err)
 		}
@@ -119,15 +122,37 @@ func send(ctx context.Context, conn sender, batch *pgx.Batch) error {
 func (s *Store) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
 	for try := 1; ; try++ {
 		tryCtx, cancel := context.WithTimeout(ctx, s.options.AcquireTimeout)
-		conn, err := s.acquireOnce(tryCtx, pool)
+		conn, err := s.acquireUnlessAway(tryCtx, pool)
 		cancel()
-		if err == nil || try >= s.options.AcquireRetries || ctx.Err() != nil {
+		if err == nil || try >= s.options.AcquireRetries || ctx.Err() != nil || errors.Is(err, ErrAway) {
 			return conn, err
 		}
 		if !pause(ctx, backoff(try)) {
 			return nil, err
 		}
 	}
+}
+
+// acquireUnlessAway fails at once while the breaker is open. The loops are not subject to it: they have a patience of
+// their own. A pool whose connections are all in use is no sign that the database is away.
+func (s *Store) acquireUnlessAway(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	if pool != s.pool {
+		return s.acquireOnce(ctx, pool)
+	}
+	try, ok := s.breaker.begin()
+	if !ok {
+		return nil, &acquireError{err: ErrAway}
+	}
+	conn, err := s.acquireOnce(ctx, pool)
+	switch {
+	case err == nil:
+		s.breaker.worked(try)
+	case errors.Is(err, ErrPoolExhausted), errors.Is(err, context.Canceled):
+		s.breaker.ended(try)
+	default:
+		s.breaker.broke(try)
+	}
+	return conn, err
 }
 
 func (s *Store) acquireOnce(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
@@ -137,6 +162,9 @@ func (s *Store) acquireOnce(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.C
 	}
 	if errors.Is(err, context.DeadlineExceeded) && pool.Stat().AcquiredConns() >= pool.Config().MaxConns {
 		err = fmt.Errorf("%w (%w)", ErrPoolExhausted, err)
+		if s.options.OnPoolExhausted != nil {
+			s.options.OnPoolExhausted()
+		}
 	}
 	return nil, &acquireError{err: err}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/groupcommit"
+	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -41,6 +42,9 @@ type Options struct {
 	PreparedStatements bool
 	AcquireTimeout     time.Duration // of one try to get a connection, > 0
 	AcquireRetries     int           // tries to get a connection; 0 acts as 1
+	Breaker            Breaker
+	// OnPoolExhausted is called when a try to get a connection found all of them in use until its end. May be nil.
+	OnPoolExhausted func()
 	// OnTransitions is called with the status changes of a transaction after its commit, on the goroutine of the call.
 	// May be nil.
 	OnTransitions func([]task.Transition)
@@ -54,6 +58,7 @@ type Store struct {
 	pulse   *pgxpool.Pool // one connection, so that a pulse never waits for other calls
 	stuck   *pgxpool.Pool // for reports that wait for somebody, so that the others need not wait for them
 	queries *db.Queries
+	breaker *breaker
 	options Options
 	log     *slog.Logger
 
@@ -67,11 +72,11 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	s := &Store{queries: db.New(), options: o, log: o.Log}
+	s := &Store{queries: db.New(), breaker: newBreaker(o.Breaker), options: o, log: o.Log}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.log = s.log.With("component", "store")
+	s.log = requestid.Logger(s.log).With("component", "store")
 	var err error
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
@@ -96,6 +101,8 @@ func (o Options) validate() error {
 		return errors.New("AcquireTimeout must be positive")
 	case o.AcquireRetries < 0:
 		return errors.New("AcquireRetries must not be negative")
+	case o.Breaker.Failures < 0 || o.Breaker.Failures > 0 && (o.Breaker.Window <= 0 || o.Breaker.Recovery <= 0):
+		return errors.New("Breaker must have a Window and a Recovery, both positive")
 	}
 	return nil
 }
@@ -150,6 +157,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Away reports whether calls, those of the loops aside, fail at once because the database is away.
+func (s *Store) Away() bool { return s.breaker.refusing() }
 
 // Stat returns the number of open connections of the pool, and how many of them are idle.
 func (s *Store) Stat() (size, idle int) {

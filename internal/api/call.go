@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/taskrunner/taskrunner/internal/requestid"
+)
+
+// call is what becomes known of a request while it is served. It belongs to the goroutine that serves it.
+type call struct {
+	id      string // of the request
+	token   string // name of the bearer token that permitted it
+	attempt *int32 // for which it speaks
+	held    int64  // bytes of the body's memory that are taken from the common budget
+	shed    bool   // it was refused because there is too much to do
+	err     error  // why it was refused
+	stack   []byte // where it panicked
+}
+
+type callKey struct{}
+
+func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+// tokenName is the name of the bearer token that permitted a request; "" when the API is open or a handle permitted it.
+func tokenName(r *http.Request) string { return callOf(r).token }
+
+// attemptOf is the attempt for which a request about a task speaks, nil if it does not say (contract, section 3.2).
+func attemptOf(r *http.Request) *int32 { return callOf(r).attempt }
+
+// unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
+const unreadGrace = 5 * time.Second
+
+// serve answers a request by f: it writes the error that f returns, survives a panic, logs, and tells Observe.
+func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string, f func(http.ResponseWriter, *http.Request) error) {
+	began := time.Now()
+	c := &call{id: requestid.Of(r.Header)}
+	w := &response{ResponseWriter: rw}
+	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(unreadGrace)) // fails only in tests without a connection
+	}
+	w.Header().Set(requestid.Header, c.id)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store") // endpoints whose answers may be kept say so
+
+	defer func() { s.bodies.giveBack(c.held) }()
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
+				panic(p)
+			}
+			c.err, c.stack = fmt.Errorf("panic: %v", p), debug.Stack()
+			if w.status == 0 {
+				s.fail(w, r, c.err)
+			}
+		}
+		took := time.Since(began)
+		s.logCall(r, w, took)
+		s.Observe(endpoint, r.Method, w.sent(), took)
+	}()
+	if err := f(w, r); err != nil {
+		c.err = err
+		s.fail(w, r, err)
+	}
+}
+
+// longestPath is how much of a path is logged.
+const longestPath = 200
+
+// logCall logs a request: without its query, in which handles and filters have their secrets, and without any header.
+func (s *server) logCall(r *http.Request, w *response, took time.Duration) {
+	c := callOf(r)
+	status := w.sent()
+	level, message := slog.LevelDebug, "request"
+	switch {
+	case status == http.StatusInternalServerError || c.stack != nil:
+		level, message = slog.LevelError, "request failed"
+	case status == http.StatusServiceUnavailable && c.err != nil && !c.shed:
+		level, message = slog.LevelWarn, "request not served"
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	attributes := []slog.Attr{
+		slog.String("method", r.Method), slog.String("path", r.URL.Path[:min(len(r.URL.Path), longestPath)]),
+		slog.Int("status", status), slog.Int64("bytes", w.bytes), slog.Duration("took", took),
+	}
+	if c.token != "" {
+		attributes = append(attributes, slog.String("token", c.token))
+	}
+	if c.err != nil {
+		attributes = append(attributes, slog.Any("error", c.err))
+	}
+	if c.stack != nil {
+		attributes = append(attributes, slog.String("stack", string(c.stack)))
+	}
+	s.log.LogAttrs(r.Context(), level, message, attributes...)
+}
+
+// response remembers what was sent.
+type response struct {
+	http.ResponseWriter
+	status int
+	bytes  int64 // of the body
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// sent returns the status of the answer; one that was never written becomes 200 in net/http.
+func (w *response) sent() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// gone reports an error that comes from a client which does not wait for the answer any more.
+func gone(r *http.Request, err error) bool {
+	return errors.Is(err, context.Canceled) && r.Context().Err() != nil
+}
