@@ -30,7 +30,7 @@ build: ## bin/taskrunner, one static binary
 .PHONY: test
 test: ## every test, on a real PostgreSQL
 	$(if $(RACE),,@echo 'no C compiler found: testing without the race detector')
-	$(WITHPG) $(GO) test $(RACE) ./...
+	$(WITHPG) $(GO) test $(RACE) -timeout 14m ./...
 
 .PHONY: bench
 bench: build ## rates of the engine on this machine, beside the floor that plain SQL sets

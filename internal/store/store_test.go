@@ -194,7 +194,7 @@ func TestUnreachable(t *testing.T) {
 // A pool without a free connection says so after its time, and a pulse passes it by.
 func TestPoolExhausted(t *testing.T) {
 	t.Parallel()
-	b := setup(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout, o.AcquireRetries = 1, 50*time.Millisecond, 2 })
+	b := setup(t, func(o *store.Options) { o.MaxConns, o.AcquireTimeout, o.AcquireRetries = 1, 2*time.Second, 2 })
 	created := b.submit(t, entry("a"))[0]
 	id := created.ID
 	holder := b.db.Connect(t)
