@@ -21,6 +21,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/demo"
 	"github.com/taskrunner/taskrunner/internal/migrate"
+	"github.com/taskrunner/taskrunner/internal/screen"
 )
 
 // devCmd starts everything one needs to see Task Runner at work, shows a graph of tasks run, and stays up. It has the
@@ -38,7 +39,7 @@ type devCmd struct {
 	Speed float64 `name:"speed" default:"1" group:"dev" help:"How many times faster the demo works."`
 	Once  bool    `name:"once" group:"dev" help:"End when the demo graph has ended; fails unless it has ended as planned."`
 
-	screen *demo.Screen
+	screen *screen.Screen
 }
 
 // Help implements [kong.HelpProvider].
@@ -54,7 +55,7 @@ const stopTimeout = 30 * time.Second
 // the database then notices by itself.
 func (c *devCmd) Run(ctx context.Context) error {
 	if c.screen == nil {
-		c.screen = demo.NewScreen(os.Stdout)
+		c.screen = screen.New(os.Stdout)
 	}
 	if err := c.check(); err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/demo"
 	"github.com/taskrunner/taskrunner/internal/devpg"
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
@@ -83,7 +84,7 @@ func startDev(t *testing.T, url string, args ...string) *devRun {
 	_, err = parser.Parse(append([]string{"dev", "--database-url", url, "--dir", t.TempDir(), "--port", "18085", "--speed", "10"}, args...))
 	require.NoError(t, err)
 	r := &devRun{out: newOutput(), cmd: &cli.Dev, done: make(chan error, 1)}
-	cli.Dev.screen = demo.NewPlainScreen(r.out)
+	cli.Dev.screen = screen.NewPlain(r.out)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop
 	go func() { r.done <- cli.Dev.Run(ctx) }()
@@ -248,7 +249,7 @@ func TestDevOwnDatabase(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	out := newOutput()
-	c := devCmd{Dir: dir, screen: demo.NewPlainScreen(out)}
+	c := devCmd{Dir: dir, screen: screen.NewPlain(out)}
 
 	db, err := c.startDatabase(t.Context())
 	require.NoError(t, err)
@@ -337,7 +338,7 @@ func TestDevStoppedEarly(t *testing.T) {
 	require.NoError(t, err)
 	_, err = parser.Parse([]string{"dev", "--database-url=", "--dir", t.TempDir()})
 	require.NoError(t, err)
-	cli.Dev.screen = demo.NewPlainScreen(out)
+	cli.Dev.screen = screen.NewPlain(out)
 	require.NoError(t, cli.Dev.Run(ctx))
 	require.Contains(t, out.String(), "\nstopped\n")
 }

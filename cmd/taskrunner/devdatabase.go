@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/taskrunner/taskrunner/internal/demo"
 	"github.com/taskrunner/taskrunner/internal/devpg"
+	"github.com/taskrunner/taskrunner/internal/screen"
 )
 
 // devDatabase is what `taskrunner dev` works on: a server of its own, or that of DATABASE_URL.
@@ -161,7 +161,7 @@ func psqlCommand(binDir string) string {
 }
 
 // screenWriter lets a log write to the screen.
-type screenWriter struct{ screen *demo.Screen }
+type screenWriter struct{ screen *screen.Screen }
 
 func (w screenWriter) Write(b []byte) (int, error) {
 	line := string(b)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/screen"
 )
 
 // Guide is what there is to look at and to try when the demo graph has ended.
@@ -51,7 +53,7 @@ const CancelSQL = "update taskrunner.task set status = 'Canceled' where name = '
 	"returning name, status, failure_reason"
 
 // Lines writes the guide for the screen.
-func (g Guide) Lines(s *Screen) []string {
+func (g Guide) Lines(s *screen.Screen) []string {
 	return []string{
 		"",
 		s.Strong("Look at it"),

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/taskrunner/taskrunner/internal/screen"
 )
 
 // Hooks counts the webhooks that the receiver was called with, by batch, and writes them to the screen: while the demo
 // runs those of its batch only, because tasks of earlier runs have the same names, and later all of them. It is the
 // receiver's Observer.
 type Hooks struct {
-	screen *Screen
+	screen *screen.Screen
 
 	mu     sync.Mutex
 	counts map[hookOf]int
@@ -39,8 +41,8 @@ const (
 const troubleEvery = 5 * time.Second
 
 // NewHooks returns hooks that write to the screen.
-func NewHooks(screen *Screen) *Hooks {
-	return &Hooks{screen: screen, counts: map[hookOf]int{}, limit: limit{every: troubleEvery}}
+func NewHooks(s *screen.Screen) *Hooks {
+	return &Hooks{screen: s, counts: map[hookOf]int{}, limit: limit{every: troubleEvery}}
 }
 
 // Webhook counts a webhook, and writes it.

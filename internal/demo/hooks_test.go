@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -17,7 +18,7 @@ import (
 func TestOnlyTheDemosWebhooksAreWritten(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	h := NewHooks(NewPlainScreen(&out))
+	h := NewHooks(screen.NewPlain(&out))
 	earlier, batch := uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
 	later := uuid.Must(uuid.NewV7())
 	call := func(id uuid.UUID, step string) {
@@ -55,7 +56,7 @@ func TestOnlyTheDemosWebhooksAreWritten(t *testing.T) {
 func TestTroubleIsToldAtOnceButNotAllOfIt(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	h := NewHooks(NewPlainScreen(&out))
+	h := NewHooks(screen.NewPlain(&out))
 	for range 3 {
 		h.Trouble("build", "progress not reported: refused")
 	}

@@ -9,7 +9,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/client"
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/taskview"
 )
 
 // How often the service is asked. A terminal shows movement, a file only what changed.
@@ -20,26 +23,32 @@ const (
 
 // Run creates the demo graph with the service at the given URL, worked on by the receiver, and shows how it goes until
 // every task has ended or the context does. The result is what became of it.
-func Run(ctx context.Context, service string, receiver *Receiver, screen *Screen, hooks *Hooks) (Result, error) {
+func Run(ctx context.Context, service string, receiver *Receiver, scr *screen.Screen, hooks *Hooks) (Result, error) {
 	body, err := Graph(receiver.url, receiver.speed)
 	if err != nil {
 		return Result{}, err
 	}
+	api, err := client.New(client.Config{URL: service, Timeout: 10 * time.Second})
+	if err != nil {
+		return Result{}, fmt.Errorf("demo: %w", err)
+	}
+	defer api.Close()
 	w := &watcher{
-		client: newClient(service), screen: screen, hooks: hooks,
+		client: api, screen: scr, hooks: hooks,
 		begun: time.Now(), details: map[uuid.UUID]task.Task{}, said: map[uuid.UUID]string{},
 	}
-	defer w.client.close()
-	if w.batch, err = w.client.submit(ctx, body); err != nil {
-		return Result{}, err
+	created, err := api.Submit(ctx, body)
+	if err != nil {
+		return Result{}, fmt.Errorf("demo: POST /task: %w", err)
 	}
-	screen.Printf("POST /task created batch %s: %d tasks, %s", w.batch, len(release), screen.Strong("release 2.4.0"))
-	if !screen.Live() {
-		screen.Println("(webhooks are written as they arrive, states as they are polled: a webhook may come before its state)")
+	w.batch = created.Value.BatchID
+	scr.Printf("POST /task created batch %s: %d tasks, %s", w.batch, len(release), scr.Strong("release 2.4.0"))
+	if !scr.Live() {
+		scr.Println("(webhooks are written as they arrive, states as they are polled: a webhook may come before its state)")
 	}
-	screen.Println("")
+	scr.Println("")
 	hooks.begin(w.batch)
-	defer screen.Close()
+	defer scr.Close()
 	return w.run(ctx)
 }
 
@@ -65,8 +74,8 @@ func (r Result) Unplanned() []string {
 
 // watcher follows one batch.
 type watcher struct {
-	client *client
-	screen *Screen
+	client *client.Client
+	screen *screen.Screen
 	hooks  *Hooks
 	batch  uuid.UUID
 	begun  time.Time
@@ -126,10 +135,11 @@ func (w *watcher) run(ctx context.Context) (Result, error) {
 
 // look asks for the batch, and for those tasks in full of which a list does not say enough.
 func (w *watcher) look(ctx context.Context) (task.Graph, error) {
-	g, err := w.client.graph(ctx, w.batch)
+	answer, err := w.client.Graph(ctx, w.batch)
 	if err != nil {
-		return task.Graph{}, err
+		return task.Graph{}, fmt.Errorf("demo: the graph of the batch: %w", err)
 	}
+	g := answer.Value
 	if len(g.Tasks) == 0 {
 		return task.Graph{}, errors.New("demo: the batch has no tasks")
 	}
@@ -138,26 +148,26 @@ func (w *watcher) look(ctx context.Context) (task.Graph, error) {
 		if t.Status != task.Pending && !failed || failed && w.details[t.ID].Status == t.Status {
 			continue
 		}
-		full, err := w.client.task(ctx, t.ID)
+		full, err := w.client.Task(ctx, t.ID)
 		if err != nil {
-			return task.Graph{}, err
+			return task.Graph{}, fmt.Errorf("demo: task %s: %w", t.ID, err)
 		}
-		w.details[t.ID] = full
+		w.details[t.ID] = full.Value
 	}
 	return g, nil
 }
 
 // show displays the graph and reports whether all of it has ended.
 func (w *watcher) show(g task.Graph) bool {
-	list := rows(g, w.details, time.Now())
+	list := taskview.Rows(g, w.details, time.Now())
 	elapsed := time.Since(w.begun)
 	if w.screen.Live() {
-		w.screen.draw(func(s style) []string { return w.frame(list, elapsed, s) })
+		w.screen.Draw(func(s screen.Style) []string { return w.frame(list, elapsed, s) })
 	} else {
 		w.tell(g, list, elapsed)
 	}
 	for _, r := range list {
-		if !r.status.Terminal() {
+		if !r.Status.Terminal() {
 			return false
 		}
 	}
@@ -169,46 +179,38 @@ func (w *watcher) last(g task.Graph) {
 	if !w.screen.Live() {
 		w.screen.Println("")
 	}
-	list := rows(g, w.details, time.Now())
-	w.screen.finish(func(s style) []string { return w.frame(list, time.Since(w.begun), s) })
+	list := taskview.Rows(g, w.details, time.Now())
+	w.screen.Finish(func(s screen.Style) []string { return w.frame(list, time.Since(w.begun), s) })
 }
 
-// frame is the table with a line above and one below. Without a limit of the height these two are not cut either.
-func (w *watcher) frame(list []row, elapsed time.Duration, s style) []string {
-	const around = 4 // the other lines, and the one where the cursor stands
-	head := fmt.Sprintf("  %s   %s", seconds(elapsed), tally(list))
-	foot := "  webhooks received: " + w.hooks.summary(w.batch)
-	if s.height > 0 {
-		s.height = max(1, s.height-around)
-		head, foot = cut(head, s.width, s.ascii), cut(foot, s.width, s.ascii)
-	}
-	lines := []string{s.paint(head, bold)}
-	lines = append(lines, table(list, s)...)
-	return append(lines, s.paint(foot, dim))
+// frame is the table with a line above and one below.
+func (w *watcher) frame(list []taskview.Row, elapsed time.Duration, s screen.Style) []string {
+	head := fmt.Sprintf("  %s   %s", taskview.Seconds(elapsed), taskview.Tally(list))
+	return taskview.Frame(head, "  webhooks received: "+w.hooks.summary(w.batch), list, s)
 }
 
 // tell writes a line for each task whose state changed.
-func (w *watcher) tell(g task.Graph, list []row, elapsed time.Duration) {
+func (w *watcher) tell(g task.Graph, list []taskview.Row, elapsed time.Duration) {
 	for i, r := range list {
-		id, state := g.Tasks[i].ID, r.state()
+		id, state := g.Tasks[i].ID, r.State()
 		before, known := w.said[id]
 		if before == state {
 			continue
 		}
 		w.said[id] = state
-		if !known && r.status == task.Waiting {
+		if !known && r.Status == task.Waiting {
 			continue // how it begins is of no interest
 		}
-		line := fmt.Sprintf("%7s  %-18s %s", seconds(elapsed), r.name, state)
+		line := fmt.Sprintf("%7s  %-18s %s", taskview.Seconds(elapsed), r.Name, state)
 		if known {
-			line = fmt.Sprintf("%7s  %-18s %s -> %s", seconds(elapsed), r.name, before, state)
+			line = fmt.Sprintf("%7s  %-18s %s -> %s", taskview.Seconds(elapsed), r.Name, before, state)
 		}
 		extra := []string{}
-		if r.status.Terminal() && r.took > 0 {
-			extra = append(extra, "after "+seconds(r.took))
+		if r.Status.Terminal() && r.Took > 0 {
+			extra = append(extra, "after "+taskview.Seconds(r.Took))
 		}
-		if r.note != "" {
-			extra = append(extra, r.note)
+		if r.Note != "" {
+			extra = append(extra, r.Note)
 		}
 		if len(extra) > 0 {
 			line += " (" + strings.Join(extra, "; ") + ")"
@@ -234,8 +236,8 @@ func (w *watcher) impatience(ctx context.Context, g task.Graph) error {
 	if last.Status != task.Running {
 		return nil
 	}
-	if err := w.client.cancel(ctx, last.ID); err != nil {
-		return err
+	if _, err := w.client.Cancel(ctx, last.ID); err != nil {
+		return fmt.Errorf("demo: cancel %s: %w", last.Name, err)
 	}
 	w.canceled = true
 	w.screen.Printf("  everything else has ended: DELETE /task/%s cancels %s", last.ID, last.Name)

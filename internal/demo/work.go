@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/taskrunner/taskrunner/internal/screen"
 )
 
 // reportEvery is how often progress is reported, at most.
@@ -119,7 +121,7 @@ func (r *Receiver) patch(ctx context.Context, handle string, result any) error {
 // answered is the error of a report that was refused.
 func answered(method, handle string, status int, answer string) error {
 	const most = 200 // of an answer, that of a proxy may be a page
-	return fmt.Errorf("%s %s answered %d: %s", method, withoutQuery(handle), status, cut(strings.TrimSpace(answer), most, false))
+	return fmt.Errorf("%s %s answered %d: %s", method, withoutQuery(handle), status, screen.Style{}.Cut(strings.TrimSpace(answer), most))
 }
 
 // withoutQuery leaves the token of a handle out, which is a secret.

@@ -1,4 +1,4 @@
-package demo
+package screen
 
 import (
 	"bytes"
@@ -6,9 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,9 +47,9 @@ func TestFramesAreDrawnInPlace(t *testing.T) {
 	term := &terminal{}
 	s := &Screen{out: term, live: true, size: func() (int, int) { return 40, 10 }}
 	frame := func(lines ...string) {
-		s.draw(func(st style) []string {
-			require.Equal(t, 40, st.width)
-			require.Equal(t, 10, st.height)
+		s.Draw(func(st Style) []string {
+			require.Equal(t, 40, st.Width)
+			require.Equal(t, 10, st.Height)
 			return lines
 		})
 	}
@@ -71,29 +69,22 @@ func TestFramesAreDrawnInPlace(t *testing.T) {
 // At the end everything is written, in place of a frame that had to leave something out.
 func TestTheEndIsNotCut(t *testing.T) {
 	t.Parallel()
-	batch := uuid.New()
-	for _, size := range [][2]int{{40, 8}, {60, 16}, {200, 50}} {
-		term := &terminal{}
-		s := &Screen{out: term, live: true, size: func() (int, int) { return size[0], size[1] }}
-		w := &watcher{screen: s, hooks: NewHooks(s), batch: batch}
-		s.draw(func(st style) []string { return w.frame(sample, time.Second, st) })
-		require.Equal(t, size[1] < len(sample)+4, strings.Contains(strings.Join(term.lines, "\n"), "more"))
-		s.finish(func(st style) []string { return w.frame(sample, time.Second, st) })
-		require.Len(t, term.lines, len(sample)+2)
-		require.Equal(t, "  1.0 s   1 Success, 1 Failure, 1 Running, 1 Claimed, 1 Pending, 1 Waiting", term.lines[0])
-		for i, r := range sample {
-			require.Contains(t, term.lines[i+1], r.name)
-		}
-		require.Equal(t, "  webhooks received: 0 on_start, 0 on_success, 0 on_failure, 0 on_cancel", term.lines[len(sample)+1])
-		require.Empty(t, s.frame)
-	}
+	term := &terminal{}
+	s := &Screen{out: term, live: true, size: func() (int, int) { return 40, 2 }}
+	s.Draw(func(Style) []string { return []string{"a", "and 2 more"} })
+	s.Finish(func(st Style) []string {
+		require.Equal(t, Style{Width: 40}, st)
+		return []string{"a", "b", "c"}
+	})
+	require.Equal(t, []string{"a", "b", "c"}, term.lines)
+	require.Empty(t, s.frame)
 }
 
 func TestCloseGivesTheCursorBack(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	s := &Screen{out: &out, live: true, size: func() (int, int) { return 40, 10 }}
-	s.draw(func(style) []string { return []string{"x"} })
+	s.Draw(func(Style) []string { return []string{"x"} })
 	s.Close()
 	s.Close()
 	text := out.String()
@@ -108,9 +99,9 @@ func TestAFileGetsPlainLines(t *testing.T) {
 	defer f.Close()
 	t.Setenv("TERM", "xterm-256color")
 	t.Setenv("NO_COLOR", "")
-	s := NewScreen(f)
+	s := New(f)
 	require.False(t, s.Live())
-	s.draw(func(style) []string { t.Error("drawn"); return nil })
+	s.Draw(func(Style) []string { t.Error("drawn"); return nil })
 	s.Printf("%s %d", s.Strong("task"), 1)
 	s.Close()
 	text, err := os.ReadFile(f.Name())

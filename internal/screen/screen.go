@@ -1,4 +1,4 @@
-package demo
+package screen
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 type Screen struct {
 	out   io.Writer
 	live  bool // frames are drawn
-	style style
+	style Style
 	size  func() (width, height int)
 
 	mu    sync.Mutex
@@ -26,15 +26,15 @@ type Screen struct {
 // plainWidth is the width of lines where there is no terminal to ask.
 const plainWidth = 120
 
-// NewScreen returns a screen on a file. Colours are used on a terminal only, and not when NO_COLOR is set to anything
+// New returns a screen on a file. Colours are used on a terminal only, and not when NO_COLOR is set to anything
 // (no-color.org) or the terminal is a dumb one.
-func NewScreen(f *os.File) *Screen {
-	s := &Screen{out: f, style: style{width: plainWidth, ascii: !utf8Locale()}}
+func New(f *os.File) *Screen {
+	s := &Screen{out: f, style: Style{Width: plainWidth, ASCII: !utf8Locale()}}
 	if !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
 		return s
 	}
 	s.live = true
-	s.style.colour = os.Getenv("NO_COLOR") == ""
+	s.style.Colour = os.Getenv("NO_COLOR") == ""
 	s.size = func() (width, height int) {
 		width, height, err := term.GetSize(int(f.Fd()))
 		if err != nil || width <= 0 {
@@ -45,9 +45,9 @@ func NewScreen(f *os.File) *Screen {
 	return s
 }
 
-// NewPlainScreen returns a screen on something that is no terminal.
-func NewPlainScreen(w io.Writer) *Screen {
-	return &Screen{out: w, style: style{width: plainWidth}}
+// NewPlain returns a screen on something that is no terminal.
+func NewPlain(w io.Writer) *Screen {
+	return &Screen{out: w, style: Style{Width: plainWidth}}
 }
 
 // utf8Locale reports whether the locale's characters are UTF-8. Without any setting they are taken to be.
@@ -81,30 +81,30 @@ func (s *Screen) Println(lines ...string) {
 func (s *Screen) Printf(format string, args ...any) { s.Println(fmt.Sprintf(format, args...)) }
 
 // Strong returns a text in bold letters, where there are any.
-func (s *Screen) Strong(text string) string { return s.style.paint(text, bold) }
+func (s *Screen) Strong(text string) string { return s.style.Paint(text, Bold) }
 
-// draw replaces the frame by what the function makes of the present size of the terminal. It does nothing where there is
+// Draw replaces the frame by what the function makes of the present size of the terminal. It does nothing where there is
 // no terminal.
-func (s *Screen) draw(frame func(style) []string) {
+func (s *Screen) Draw(frame func(Style) []string) {
 	if !s.live {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.style
-	st.width, st.height = s.size()
+	st.Width, st.Height = s.size()
 	erase := s.erase()
 	s.frame = frame(st)
 	s.write(erase + s.drawn())
 }
 
-// finish replaces the frame by lines that stay, however many they are: they get the width of the terminal only.
-func (s *Screen) finish(lines func(style) []string) {
+// Finish replaces the frame by lines that stay, however many they are: they get the width of the terminal only.
+func (s *Screen) Finish(lines func(Style) []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.style
 	if s.live {
-		st.width, _ = s.size()
+		st.Width, _ = s.size()
 	}
 	text := s.erase() + strings.Join(lines(st), "\n") + "\n"
 	if s.frame != nil {

@@ -1,44 +1,46 @@
-package demo
+package taskview
 
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
-// row is a task as it is displayed.
-type row struct {
-	name    string
-	status  task.Status
-	backoff bool // Pending until the next try of on_start
-	done    int64
-	failed  int64
-	total   int64 // 0: reports no progress
-	took    time.Duration
-	note    string
+// Row is a task as it is displayed.
+type Row struct {
+	Name    string
+	Status  task.Status
+	Backoff bool // Pending until the next try of on_start
+	Done    int64
+	Failed  int64
+	Total   int64 // 0: reports no progress
+	Took    time.Duration
+	Note    string
 }
 
-// state is the word for the row's state.
-func (r row) state() string {
-	if r.backoff {
+// State is the word for the row's state.
+func (r Row) State() string {
+	if r.Backoff {
 		return "Backing off"
 	}
-	return string(r.status)
+	return string(r.Status)
 }
 
-// rows turns a graph into rows, in the order of insertion. details holds the tasks that were looked at in full, because
+// Rows turns a graph into rows, in the order of insertion. details holds the tasks that were looked at in full, because
 // a list does not say when a task is tried again or why it failed.
-func rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []row {
+func Rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []Row {
 	names := make(map[uuid.UUID]string, len(g.Tasks))
 	ended := make(map[uuid.UUID]bool, len(g.Tasks))
 	for _, t := range g.Tasks {
-		names[t.ID], ended[t.ID] = t.Name, t.Status.Terminal()
+		names[t.ID], ended[t.ID] = screen.Clean(t.Name), t.Status.Terminal()
 	}
 	waits := map[uuid.UUID][]string{}
 	for _, l := range g.Links {
@@ -46,49 +48,53 @@ func rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []row {
 			waits[l.ChildID] = append(waits[l.ChildID], names[l.ParentID])
 		}
 	}
-	list := make([]row, 0, len(g.Tasks))
+	list := make([]Row, 0, len(g.Tasks))
 	for _, t := range g.Tasks {
-		r := row{name: t.Name, status: t.Status, done: t.Success + t.Failures, failed: t.Failures}
+		r := Row{Name: screen.Clean(t.Name), Status: t.Status, Done: t.Success + t.Failures, Failed: t.Failures}
 		if t.ExpectedCount != nil {
-			r.total = *t.ExpectedCount
+			r.Total = *t.ExpectedCount
 		}
 		if t.StartedAt != nil {
 			end := now
 			if t.EndedAt != nil {
 				end = *t.EndedAt
 			}
-			r.took = max(0, end.Sub(*t.StartedAt))
+			r.Took = max(0, end.Sub(*t.StartedAt))
 		}
 		full, seen := details[t.ID]
 		seen = seen && full.Status == t.Status
 		switch {
 		case t.Status == task.Waiting:
 			slices.Sort(waits[t.ID])
-			r.note = "for " + strings.Join(waits[t.ID], ", ")
+			r.Note = "for " + cmp.Or(strings.Join(waits[t.ID], ", "), "a task of another batch")
 		case t.Status == task.Pending && seen && full.RunAt != nil && full.RunAt.After(now):
-			r.backoff = true
-			r.note = fmt.Sprintf("on_start refused, next try in %.1f s", full.RunAt.Sub(now).Seconds())
+			r.Backoff = true
+			r.Note = fmt.Sprintf("on_start refused, next try in %.1f s", full.RunAt.Sub(now).Seconds())
 		case t.Status.Terminal() && seen && full.FailureReason != nil && *full.FailureReason != string(t.Status):
-			r.note = named(*full.FailureReason, names)
+			r.Note = named(screen.Clean(*full.FailureReason), names)
 		}
 		list = append(list, r)
 	}
 	return list
 }
 
-// named replaces the ids of tasks in a reason by their names.
+var idPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// named replaces the ids of tasks in a reason by their names, where they are known.
 func named(reason string, names map[uuid.UUID]string) string {
-	for id, name := range names {
-		reason = strings.ReplaceAll(reason, id.String(), name)
-	}
-	return reason
+	return idPattern.ReplaceAllStringFunc(reason, func(text string) string {
+		if id, err := uuid.Parse(text); err == nil && names[id] != "" {
+			return names[id]
+		}
+		return text
+	})
 }
 
-// tally counts rows by state, in the order of a task's life.
-func tally(list []row) string {
+// Tally counts rows by state, in the order of a task's life.
+func Tally(list []Row) string {
 	counts := map[task.Status]int{}
 	for _, r := range list {
-		counts[r.status]++
+		counts[r.Status]++
 	}
 	order := []task.Status{task.Success, task.Failure, task.Canceled, task.Running, task.Claimed, task.Paused, task.Pending, task.Waiting}
 	var parts []string
@@ -101,9 +107,9 @@ func tally(list []row) string {
 }
 
 // byUse sorts rows so that those one wants to see come first: what moves, what failed, what waits, what is done.
-func byUse(list []row) []row {
-	use := func(r row) int {
-		switch r.status {
+func byUse(list []Row) []Row {
+	use := func(r Row) int {
+		switch r.Status {
 		case task.Running, task.Claimed:
 			return 0
 		case task.Pending, task.Paused:
@@ -116,6 +122,6 @@ func byUse(list []row) []row {
 		return 4
 	}
 	sorted := slices.Clone(list)
-	slices.SortStableFunc(sorted, func(a, b row) int { return cmp.Compare(use(a), use(b)) })
+	slices.SortStableFunc(sorted, func(a, b Row) int { return cmp.Compare(use(a), use(b)) })
 	return sorted
 }

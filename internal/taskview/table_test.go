@@ -1,4 +1,4 @@
-package demo
+package taskview
 
 import (
 	"regexp"
@@ -9,21 +9,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
-var sample = []row{
-	{name: "build", status: task.Success, done: 48, total: 48, took: 4 * time.Second},
-	{name: "unit-tests", status: task.Running, done: 105, total: 420, took: 1300 * time.Millisecond},
-	{name: "integration-tests", status: task.Pending, backoff: true, total: 64, note: "on_start refused, next try in 0.7 s"},
-	{name: "lint", status: task.Failure, done: 60, failed: 3, total: 60, took: 3 * time.Second, note: "3 findings"},
-	{name: "package", status: task.Waiting, total: 5, note: "for integration-tests, unit-tests"},
-	{name: "no-progress", status: task.Claimed},
+var sample = []Row{
+	{Name: "build", Status: task.Success, Done: 48, Total: 48, Took: 4 * time.Second},
+	{Name: "unit-tests", Status: task.Running, Done: 105, Total: 420, Took: 1300 * time.Millisecond},
+	{Name: "integration-tests", Status: task.Pending, Backoff: true, Total: 64, Note: "on_start refused, next try in 0.7 s"},
+	{Name: "lint", Status: task.Failure, Done: 60, Failed: 3, Total: 60, Took: 3 * time.Second, Note: "3 findings"},
+	{Name: "package", Status: task.Waiting, Total: 5, Note: "for integration-tests, unit-tests"},
+	{Name: "no-progress", Status: task.Claimed},
 }
 
 func TestTableShowsEachRow(t *testing.T) {
 	t.Parallel()
-	lines := table(sample, style{width: 120})
+	lines := Table(sample, screen.Style{Width: 120})
 	require.Equal(t, []string{
 		"  ✓ build              Success      ████████████████    48/48    4.0 s",
 		"  ● unit-tests         Running      ████░░░░░░░░░░░░  105/420    1.3 s",
@@ -36,7 +37,7 @@ func TestTableShowsEachRow(t *testing.T) {
 
 func TestTableInASCII(t *testing.T) {
 	t.Parallel()
-	for _, line := range table(sample, style{width: 60, ascii: true}) {
+	for _, line := range Table(sample, screen.Style{Width: 60, ASCII: true}) {
 		for _, r := range line {
 			require.Less(t, r, rune(utf8.RuneSelf), line)
 		}
@@ -49,11 +50,11 @@ var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func TestTableKeepsToTheWidth(t *testing.T) {
 	t.Parallel()
 	for width := 1; width <= 200; width++ {
-		plain := table(sample, style{width: width})
-		coloured := table(sample, style{width: width, colour: true})
+		plain := Table(sample, screen.Style{Width: width})
+		coloured := Table(sample, screen.Style{Width: width, Colour: true})
 		require.Len(t, plain, len(sample))
 		for i, line := range plain {
-			require.LessOrEqual(t, utf8.RuneCountInString(line), width, line)
+			require.LessOrEqual(t, screen.Width(line), width, line)
 			require.Equal(t, line, strings.TrimRight(ansi.ReplaceAllString(coloured[i], ""), " "))
 		}
 	}
@@ -61,10 +62,10 @@ func TestTableKeepsToTheWidth(t *testing.T) {
 
 func TestTableColours(t *testing.T) {
 	t.Parallel()
-	lines := table(sample, style{width: 120, colour: true})
+	lines := Table(sample, screen.Style{Width: 120, Colour: true})
 	require.Contains(t, lines[0], "\x1b[32mSuccess    \x1b[0m")
 	require.Contains(t, lines[3], "\x1b[31mFailure    \x1b[0m")
-	for _, line := range table(sample, style{width: 120}) {
+	for _, line := range Table(sample, screen.Style{Width: 120}) {
 		require.NotContains(t, line, "\x1b")
 	}
 }
@@ -72,21 +73,28 @@ func TestTableColours(t *testing.T) {
 // In a low window the rows that say least give way, and it is said that they do.
 func TestTableKeepsToTheHeight(t *testing.T) {
 	t.Parallel()
-	lines := table(sample, style{width: 80, height: 4})
+	lines := Table(sample, screen.Style{Width: 80, Height: 4})
 	require.Len(t, lines, 4)
 	require.Contains(t, lines[0], "unit-tests")
 	require.Contains(t, lines[1], "no-progress")
 	require.Contains(t, lines[2], "integration-tests")
 	require.Equal(t, "  and 3 more", lines[3])
-	require.Len(t, table(sample, style{width: 80, height: len(sample)}), len(sample))
+	require.Len(t, Table(sample, screen.Style{Width: 80, Height: len(sample)}), len(sample))
 }
 
-func TestBar(t *testing.T) {
+// The lines around a table are there whatever the height, and it leaves out what does not fit; without a height nothing is.
+func TestFrame(t *testing.T) {
 	t.Parallel()
-	s := style{ascii: true}
-	require.Equal(t, "..........", s.bar(row{done: 0, total: 3}, 10))
-	require.Equal(t, "###.......", s.bar(row{done: 1, total: 3}, 10))
-	require.Equal(t, "##########", s.bar(row{done: 3, total: 3}, 10))
-	require.Equal(t, "##########", s.bar(row{done: 5, total: 3}, 10), "more than was expected")
-	require.Equal(t, "          ", s.bar(row{done: 5}, 10), "nothing expected")
+	for _, height := range []int{0, 5, 8, 16, 50} {
+		lines := Frame("  head", "  foot", sample, screen.Style{Width: 120, Height: height})
+		require.Equal(t, "  head", lines[0])
+		require.Equal(t, "  foot", lines[len(lines)-1])
+		cut := height > 0 && height < len(sample)+4
+		require.Equal(t, cut, strings.Contains(strings.Join(lines, "\n"), "more"))
+		if cut {
+			require.Len(t, lines, height-2)
+		} else {
+			require.Len(t, lines, len(sample)+2)
+		}
+	}
 }

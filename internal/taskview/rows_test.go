@@ -1,4 +1,4 @@
-package demo
+package taskview
 
 import (
 	"testing"
@@ -41,21 +41,21 @@ func TestRows(t *testing.T) {
 		ids[4]: {Status: task.Failure, FailureReason: reason("Required parent task " + ids[0].String() + " failed")},
 		ids[5]: {Status: task.Pending, RunAt: at(-0.1)},
 	}
-	require.Equal(t, []row{
-		{name: "done", status: task.Success, done: 10, failed: 1, total: 10, took: 3 * time.Second},
-		{name: "runs", status: task.Running, done: 4, total: 10, took: 1500 * time.Millisecond},
-		{name: "again", status: task.Pending, backoff: true, note: "on_start refused, next try in 0.8 s"},
-		{name: "waits", status: task.Waiting, note: "for again, runs"},
-		{name: "bad", status: task.Failure, note: "Required parent task done failed"},
-		{name: "ready", status: task.Pending},
-	}, rows(g, details, now))
+	require.Equal(t, []Row{
+		{Name: "done", Status: task.Success, Done: 10, Failed: 1, Total: 10, Took: 3 * time.Second},
+		{Name: "runs", Status: task.Running, Done: 4, Total: 10, Took: 1500 * time.Millisecond},
+		{Name: "again", Status: task.Pending, Backoff: true, Note: "on_start refused, next try in 0.8 s"},
+		{Name: "waits", Status: task.Waiting, Note: "for again, runs"},
+		{Name: "bad", Status: task.Failure, Note: "Required parent task done failed"},
+		{Name: "ready", Status: task.Pending},
+	}, Rows(g, details, now))
 
 	// What was looked at before the state changed says nothing about the present one.
 	g.Tasks[2].Status = task.Claimed
-	require.Equal(t, row{name: "again", status: task.Claimed}, rows(g, details, now)[2])
+	require.Equal(t, Row{Name: "again", Status: task.Claimed}, Rows(g, details, now)[2])
 }
 
 func TestTally(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "1 Success, 1 Failure, 1 Running, 1 Claimed, 1 Pending, 1 Waiting", tally(sample))
+	require.Equal(t, "1 Success, 1 Failure, 1 Running, 1 Claimed, 1 Pending, 1 Waiting", Tally(sample))
 }
