@@ -20,7 +20,7 @@ func TestBenchChecksFirst(t *testing.T) {
 		"--database-url=host=x": "DATABASE_URL must have the form",
 	} {
 		var stderr bytes.Buffer
-		require.Equal(t, exitFailed, run([]string{"bench", "--shapes=chain", "--sizes=20", flag}, &stderr), flag)
+		require.Equal(t, exitFailed, run([]string{"bench", "--shapes=chain", "--sizes=20", flag}, streams{err: &stderr}), flag)
 		require.Contains(t, stderr.String(), says, flag)
 	}
 }

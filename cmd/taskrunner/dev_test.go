@@ -291,7 +291,7 @@ func TestDevIgnoresTheEnvironmentOfServe(t *testing.T) {
 func TestDevHasNoFlagsForWhatItDecides(t *testing.T) {
 	for _, flag := range []string{"--host-url=http://foo.example", "--worker-enabled=0", "--log-format=json"} {
 		var stderr bytes.Buffer
-		require.Equal(t, exitUsage, run([]string{"dev", flag}, &stderr), flag)
+		require.Equal(t, exitUsage, run([]string{"dev", flag}, streams{err: &stderr}), flag)
 		require.Contains(t, stderr.String(), "unknown flag")
 	}
 }
@@ -321,7 +321,7 @@ func TestDevChecksFirst(t *testing.T) {
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		var stderr bytes.Buffer
-		require.Equal(t, exitFailed, run([]string{"dev", "--once", "--dir", dir, flag}, &stderr), flag)
+		require.Equal(t, exitFailed, run([]string{"dev", "--once", "--dir", dir, flag}, streams{err: &stderr}), flag)
 		require.Contains(t, stderr.String(), says)
 		require.NoDirExists(t, dir)
 	}

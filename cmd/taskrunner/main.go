@@ -21,40 +21,52 @@ import (
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // it failed, a setting is wrong, or check has found something
-	exitUsage  = 2 // no such command or flag
+	exitOK          = 0
+	exitFailed      = 1   // it failed, a setting is wrong, or check has found something
+	exitUsage       = 2   // no such command or flag
+	exitBatch       = 3   // the watched batch has ended, and not all of it in Success
+	exitInterrupted = 130 // a signal ended it before it was done, as shells have it
 )
 
 const description = `A DAG engine inside PostgreSQL with webhooks around it.
 
-Every setting is a flag and an environment variable; flags win, an empty variable counts as unset. Exit codes: 0 done; 1 failed, a setting is wrong, or check found something; 2 the command line is wrong.`
+Every setting is a flag and an environment variable; flags win, an empty variable counts as unset. Exit codes: 0 done; 1 failed, refused by the service, a setting is wrong, or check found something; 2 the command line is wrong; 3 the batch that was watched ended with tasks in Failure or Canceled; 130 interrupted before it was done.`
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Run a replica: HTTP API, webhooks and chores."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to this version's schema and code."`
-	Dev     devCmd     `cmd:"" help:"See it at work: a private PostgreSQL, the service and a demo."`
-	Bench   benchCmd   `cmd:"" help:"Measure the engine on this machine."`
-	Check   checkCmd   `cmd:"" help:"Check the engine's invariants; prints what is broken."`
-	Health  healthCmd  `cmd:"" help:"Ask the service on this machine for its health; for health checks of containers."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Submit  submitCmd  `cmd:"" group:"use" help:"Create a batch from a graph in JSON or YAML."`
+	Status  statusCmd  `cmd:"" group:"use" help:"Show tasks or batches."`
+	Watch   watchCmd   `cmd:"" group:"use" help:"Follow a batch until all of it has ended."`
+	Cancel  cancelCmd  `cmd:"" group:"use" help:"Cancel tasks."`
+	Pause   pauseCmd   `cmd:"" group:"use" help:"Hold tasks until they are resumed."`
+	Resume  resumeCmd  `cmd:"" group:"use" help:"Let paused tasks go on."`
+	Succeed succeedCmd `cmd:"" group:"use" help:"Report that tasks succeeded."`
+	Fail    failCmd    `cmd:"" group:"use" help:"Report that tasks failed."`
+	Stop    stopCmd    `cmd:"" group:"use" help:"Cancel whatever of batches has not ended."`
+
+	Serve   serveCmd   `cmd:"" group:"run" help:"Run a replica: HTTP API, webhooks and chores."`
+	Migrate migrateCmd `cmd:"" group:"run" help:"Bring the database to this version's schema and code."`
+	Dev     devCmd     `cmd:"" group:"run" help:"See it at work: a private PostgreSQL, the service and a demo."`
+	Bench   benchCmd   `cmd:"" group:"run" help:"Measure the engine on this machine."`
+	Check   checkCmd   `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
+	Health  healthCmd  `cmd:"" group:"run" help:"Ask the service on this machine for its health; for health checks of containers."`
+	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }
 
-// run is the program without its exit. Errors go to stderr.
-func run(args []string, stderr io.Writer) int {
+// run is the program without its exit.
+func run(args []string, s streams) int {
 	parser, err := newParser(new(cli))
 	if err != nil {
 		panic(err) // a tag in the source is wrong
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		complain(stderr, err)
+		complain(s.err, err)
 		code := parseExit(err)
 		if code == exitUsage {
-			fmt.Fprintln(stderr, "see taskrunner --help")
+			fmt.Fprintln(s.err, "see taskrunner --help")
 		}
 		return code
 	}
@@ -63,8 +75,13 @@ func run(args []string, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, func() { time.AfterFunc(signalEcho, stop) })
 	command.BindTo(ctx, (*context.Context)(nil))
+	command.Bind(s)
 	if err := command.Run(); err != nil {
-		complain(stderr, err)
+		complain(s.err, err)
+		var exit *exitError
+		if errors.As(err, &exit) {
+			return exit.code
+		}
 		return exitFailed
 	}
 	return exitOK

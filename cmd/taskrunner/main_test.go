@@ -45,7 +45,7 @@ func TestExitCodes(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			var stderr bytes.Buffer
-			require.Equal(t, tc.code, run(tc.args, &stderr), stderr.String())
+			require.Equal(t, tc.code, run(tc.args, streams{err: &stderr}), stderr.String())
 			require.Contains(t, stderr.String(), tc.says)
 		})
 	}
@@ -55,19 +55,19 @@ func TestMigrateAndCheck(t *testing.T) {
 	db := testdb.NewEmpty(t)
 	t.Setenv("DATABASE_URL", db.DSN)
 	var stderr bytes.Buffer
-	require.Equal(t, exitFailed, run([]string{"check"}, &stderr))
+	require.Equal(t, exitFailed, run([]string{"check"}, streams{err: &stderr}))
 	require.Contains(t, stderr.String(), `the database is not migrated: run "taskrunner migrate"`)
 	stderr.Reset()
 	for range 2 {
-		require.Equal(t, exitOK, run([]string{"migrate", "--log-level=error"}, &stderr), stderr.String())
+		require.Equal(t, exitOK, run([]string{"migrate", "--log-level=error"}, streams{err: &stderr}), stderr.String())
 	}
-	require.Equal(t, exitOK, run([]string{"check"}, &stderr), stderr.String())
+	require.Equal(t, exitOK, run([]string{"check"}, streams{err: &stderr}), stderr.String())
 
 	_, err := db.Pool.Exec(t.Context(), `insert into taskrunner_private.queued_task (task_id, seq, created_at, priority, state, kind)
 		values (gen_random_uuid(), 1, now(), 0, 'ready', 'stray')`)
 	require.NoError(t, err)
 	stderr.Reset()
-	require.Equal(t, exitFailed, run([]string{"check"}, &stderr))
+	require.Equal(t, exitFailed, run([]string{"check"}, streams{err: &stderr}))
 	require.Contains(t, stderr.String(), "broken invariants: 1")
 }
 
@@ -76,7 +76,7 @@ func TestCheckNeedsItsRole(t *testing.T) {
 	for role, says := range map[string]string{"": "grant taskrunner_admin", "taskrunner_service": "grant taskrunner_admin", "taskrunner_admin": ""} {
 		t.Setenv("DATABASE_URL", db.Login(t, role))
 		var stderr bytes.Buffer
-		code := run([]string{"check"}, &stderr)
+		code := run([]string{"check"}, streams{err: &stderr})
 		require.Equal(t, says == "", code == exitOK, stderr.String())
 		require.Contains(t, stderr.String(), says)
 	}
@@ -109,7 +109,7 @@ func TestRefusedByTheDatabase(t *testing.T) {
 			t.Setenv("HOST_URL", "http://127.0.0.1:9")
 			t.Setenv("DATABASE_STARTUP_TIMEOUT_SECS", "86400")
 			var stderr bytes.Buffer
-			require.Equal(t, exitFailed, run([]string{c.command}, &stderr))
+			require.Equal(t, exitFailed, run([]string{c.command}, streams{err: &stderr}))
 			require.Contains(t, stderr.String(), c.says)
 			require.Len(t, strings.Split(strings.TrimSpace(stderr.String()), "\n"), 1)
 			require.NotContains(t, stderr.String(), "hunter2")

@@ -18,3 +18,8 @@ func (c *Client) Batch(ctx context.Context, id uuid.UUID) (Answer[task.Batch], e
 func (c *Client) Graph(ctx context.Context, id uuid.UUID) (Answer[task.Graph], error) {
 	return ask[task.Graph](ctx, c, request{method: http.MethodGet, path: []string{"dag", id.String()}})
 }
+
+// Stop is DELETE /batch/{batch_id}.
+func (c *Client) Stop(ctx context.Context, id uuid.UUID) (Answer[task.Stopped], error) {
+	return ask[task.Stopped](ctx, c, request{method: http.MethodDelete, path: []string{"batch", id.String()}})
+}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -87,10 +88,10 @@ type Error struct {
 
 // Error says it in one line; the details are left to whoever shows them.
 func (e *Error) Error() string {
-	if e.CurrentStatus != "" {
-		return fmt.Sprintf("%s (status %d, the task is %s)", e.Message, e.Status, e.CurrentStatus)
+	if status := string(e.CurrentStatus); !strings.Contains(e.Message, status) {
+		return fmt.Sprintf("%s (HTTP %d, the task is %s)", e.Message, e.Status, status)
 	}
-	return fmt.Sprintf("%s (status %d)", e.Message, e.Status)
+	return fmt.Sprintf("%s (HTTP %d)", e.Message, e.Status)
 }
 
 // NotFound reports an error of an unknown task, batch or delivery.
@@ -109,6 +110,12 @@ func (e *Unreachable) Error() string { return "cannot reach " + e.URL + ": " + e
 
 // Unwrap gives the error of the network.
 func (e *Unreachable) Unwrap() error { return e.Err }
+
+// Sent reports whether the request may have reached the service, at least in part.
+func (e *Unreachable) Sent() bool {
+	var network *net.OpError
+	return !errors.As(e.Err, &network) || network.Op != "dial"
+}
 
 // cause is what is wrong, without the URL, which net/http quotes with the path.
 func (e *Unreachable) cause() string {

@@ -17,9 +17,14 @@ type Created struct {
 	Tasks   []task.Basic
 }
 
-// Submit is POST /task.
-func (c *Client) Submit(ctx context.Context, body []byte) (Answer[Created], error) {
-	a, err := ask[[]task.Basic](ctx, c, request{method: http.MethodPost, path: []string{"task"}, body: body})
+// Submit is POST /task. Requests with the same key and body create one batch, however many there are; an empty key is
+// none.
+func (c *Client) Submit(ctx context.Context, body []byte, key string) (Answer[Created], error) {
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	a, err := ask[[]task.Basic](ctx, c, request{method: http.MethodPost, path: []string{"task"}, body: body, header: header})
 	if err != nil {
 		return Answer[Created]{Raw: a.Raw, Header: a.Header}, err
 	}

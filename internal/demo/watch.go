@@ -37,7 +37,7 @@ func Run(ctx context.Context, service string, receiver *Receiver, scr *screen.Sc
 		client: api, screen: scr, hooks: hooks,
 		begun: time.Now(), details: map[uuid.UUID]task.Task{}, said: map[uuid.UUID]string{},
 	}
-	created, err := api.Submit(ctx, body)
+	created, err := api.Submit(ctx, body, "")
 	if err != nil {
 		return Result{}, fmt.Errorf("demo: POST /task: %w", err)
 	}

@@ -64,6 +64,15 @@ func utf8Locale() bool {
 // Live reports whether frames are drawn.
 func (s *Screen) Live() bool { return s.live }
 
+// Style says how lines are drawn at the present size.
+func (s *Screen) Style() Style {
+	st := s.style
+	if s.live {
+		st.Width, st.Height = s.size()
+	}
+	return st
+}
+
 // Println writes lines; a frame stays below them.
 func (s *Screen) Println(lines ...string) {
 	s.mu.Lock()
@@ -91,8 +100,7 @@ func (s *Screen) Draw(frame func(Style) []string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.style
-	st.Width, st.Height = s.size()
+	st := s.Style()
 	erase := s.erase()
 	s.frame = frame(st)
 	s.write(erase + s.drawn())
@@ -102,10 +110,8 @@ func (s *Screen) Draw(frame func(Style) []string) {
 func (s *Screen) Finish(lines func(Style) []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.style
-	if s.live {
-		st.Width, _ = s.size()
-	}
+	st := s.Style()
+	st.Height = 0
 	text := s.erase() + strings.Join(lines(st), "\n") + "\n"
 	if s.frame != nil {
 		s.frame = nil

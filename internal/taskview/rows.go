@@ -37,10 +37,10 @@ func (r Row) State() string {
 // Rows turns a graph into rows, in the order of insertion. details holds the tasks that were looked at in full, because
 // a list does not say when a task is tried again or why it failed.
 func Rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []Row {
-	names := make(map[uuid.UUID]string, len(g.Tasks))
+	names := Names(g)
 	ended := make(map[uuid.UUID]bool, len(g.Tasks))
 	for _, t := range g.Tasks {
-		names[t.ID], ended[t.ID] = screen.Clean(t.Name), t.Status.Terminal()
+		ended[t.ID] = t.Status.Terminal()
 	}
 	waits := map[uuid.UUID][]string{}
 	for _, l := range g.Links {
@@ -50,16 +50,9 @@ func Rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []Row {
 	}
 	list := make([]Row, 0, len(g.Tasks))
 	for _, t := range g.Tasks {
-		r := Row{Name: screen.Clean(t.Name), Status: t.Status, Done: t.Success + t.Failures, Failed: t.Failures}
+		r := Row{Name: screen.Clean(t.Name), Status: t.Status, Done: t.Success + t.Failures, Failed: t.Failures, Took: took(t.StartedAt, t.EndedAt, now)}
 		if t.ExpectedCount != nil {
 			r.Total = *t.ExpectedCount
-		}
-		if t.StartedAt != nil {
-			end := now
-			if t.EndedAt != nil {
-				end = *t.EndedAt
-			}
-			r.Took = max(0, end.Sub(*t.StartedAt))
 		}
 		full, seen := details[t.ID]
 		seen = seen && full.Status == t.Status
@@ -76,6 +69,15 @@ func Rows(g task.Graph, details map[uuid.UUID]task.Task, now time.Time) []Row {
 		list = append(list, r)
 	}
 	return list
+}
+
+// Names returns the names of a graph's tasks.
+func Names(g task.Graph) map[uuid.UUID]string {
+	names := make(map[uuid.UUID]string, len(g.Tasks))
+	for _, t := range g.Tasks {
+		names[t.ID] = screen.Clean(t.Name)
+	}
+	return names
 }
 
 var idPattern = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
@@ -96,9 +98,8 @@ func Tally(list []Row) string {
 	for _, r := range list {
 		counts[r.Status]++
 	}
-	order := []task.Status{task.Success, task.Failure, task.Canceled, task.Running, task.Claimed, task.Paused, task.Pending, task.Waiting}
 	var parts []string
-	for _, s := range order {
+	for _, s := range life {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
 		}
