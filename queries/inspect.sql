@@ -78,6 +78,24 @@ from taskrunner.task t
 where t.batch_id = $1
 order by t.created_at, t.seq;
 
+-- name: ListTasks :many
+select t.id, t.name, t.kind, t.status, t.created_at, t.started_at, t.success, t.failures, t.expected_count, t.ended_at,
+  t.batch_id, t.dead_end_barrier, t.priority, t.seq
+from taskrunner_private.list_tasks(sqlc.narg(status)::taskrunner.status_kind, sqlc.narg(batch_id)::uuid,
+  sqlc.narg(name)::text, sqlc.narg(kind)::text, sqlc.narg(timeout)::integer, sqlc.narg(metadata)::jsonb,
+  sqlc.narg(before)::timestamptz, sqlc.narg(before_seq)::bigint, sqlc.arg(skip)::bigint, sqlc.arg(most)::integer) t;
+
+-- name: ListBatches :many
+select b.batch_id::uuid as batch_id, coalesce(b.batch_name, '')::text as batch_name,
+  (b.batch_name is not null)::boolean as named, b.created_at::timestamptz as created_at, b.seq::bigint as seq,
+  b.total_tasks::bigint as total_tasks, b.first_created_at::timestamptz as first_created_at,
+  b.latest_updated_at::timestamptz as latest_updated_at, b.waiting::bigint as waiting, b.pending::bigint as pending,
+  b.claimed::bigint as claimed, b.running::bigint as running, b.success::bigint as success, b.failure::bigint as failure,
+  b.paused::bigint as paused, b.canceled::bigint as canceled, b.kinds::text[] as kinds
+from taskrunner_private.list_batches(sqlc.narg(status)::taskrunner.status_kind, sqlc.narg(name)::text,
+  sqlc.narg(kind)::text, sqlc.narg(since)::timestamptz, sqlc.narg(until)::timestamptz,
+  sqlc.narg(before)::timestamptz, sqlc.narg(before_seq)::bigint, sqlc.arg(skip)::bigint, sqlc.arg(most)::integer) b;
+
 -- name: CheckInvariants :many
 select i.invariant::text as invariant, i.detail::text as detail
 from taskrunner.check_invariants() i;

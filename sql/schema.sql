@@ -54,6 +54,7 @@ create table taskrunner.batch (
   constraint batch_name_check CHECK ((char_length(name) <= 255)),
   constraint batch_pkey PRIMARY KEY (id)
 );
+CREATE INDEX batch_created_idx ON taskrunner.batch USING btree (created_at, seq);
 
 create table taskrunner.link (
   parent_id uuid not null,
@@ -132,7 +133,7 @@ END),
   constraint task_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES taskrunner.batch(id),
   constraint task_pkey PRIMARY KEY (id)
 ) with (fillfactor=30, autovacuum_vacuum_scale_factor=0.05);
-CREATE INDEX task_batch_idx ON taskrunner.task USING btree (batch_id, seq);
+CREATE INDEX task_batch_idx ON taskrunner.task USING btree (batch_id, created_at, seq);
 CREATE INDEX task_created_idx ON taskrunner.task USING btree (created_at, seq);
 CREATE INDEX task_metadata_idx ON taskrunner.task USING gin (metadata jsonb_path_ops);
 
@@ -1639,6 +1640,130 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.list_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
+ RETURNS TABLE(batch_id uuid, batch_name text, created_at timestamp with time zone, seq bigint, total_tasks bigint, first_created_at timestamp with time zone, latest_updated_at timestamp with time zone, waiting bigint, pending bigint, claimed bigint, running bigint, success bigint, failure bigint, paused bigint, canceled bigint, kinds text[])
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_since timestamptz := coalesce(p_since, '-infinity');
+  v_until timestamptz := coalesce(p_until, 'infinity');
+  v_ids uuid[];
+begin
+  v_ids := taskrunner_private.matching_batches(p_status, p_name, p_kind, v_since, v_until,
+    coalesce(p_before, 'infinity'), coalesce(p_before_seq, 9223372036854775807), p_skip, p_limit);
+  return query
+    select b.id, b.name, b.created_at, b.seq, tasks.*
+    from unnest(v_ids) with ordinality as page (id, place)
+    join taskrunner.batch b on b.id = page.id
+    cross join lateral (
+      select count(*), min(t.created_at),
+        -- An admin may have set it to what cannot be shown.
+        least(greatest(max(t.last_updated), '0001-01-01Z'), '9999-12-31T23:59:59.999999Z'),
+        count(*) filter (where t.status = 'Waiting'), count(*) filter (where t.status = 'Pending'),
+        count(*) filter (where t.status = 'Claimed'), count(*) filter (where t.status = 'Running'),
+        count(*) filter (where t.status = 'Success'), count(*) filter (where t.status = 'Failure'),
+        count(*) filter (where t.status = 'Paused'), count(*) filter (where t.status = 'Canceled'),
+        array_agg(distinct t.kind collate "C") filter (
+          where t.created_at between v_since and v_until
+            and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null))
+      from taskrunner.task t
+      where t.batch_id = b.id
+      offset 0) tasks
+    order by page.place;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.list_tasks(p_status taskrunner.status_kind, p_batch_id uuid, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
+ RETURNS SETOF taskrunner.task
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_before timestamptz := coalesce(p_before, 'infinity');
+  v_before_seq bigint := coalesce(p_before_seq, 9223372036854775807);
+  v_all boolean := p_name is null and p_kind is null and p_timeout is null and p_metadata is null;
+  v_walk integer;                                            -- how many rows are tried before the index of metadata
+  v_more boolean;
+  v_ids uuid[];
+begin
+  -- Whatever page is asked for, there are no more tasks than numbers were given out.
+  if p_skip >= (select s.last_value from taskrunner.task_seq_seq s) then
+    return;
+  end if;
+  -- The index finds values only; {} and [] would make it read all of itself.
+  if p_batch_id is null
+    and jsonb_path_exists(p_metadata, 'strict $.** ? (@.type() <> "object" && @.type() <> "array")') then
+    v_walk := 10000;
+  end if;
+
+  if p_batch_id is not null then
+    v_ids := array(
+      select t.id
+      from taskrunner.task t
+      where t.batch_id = p_batch_id and (t.created_at, t.seq) < (v_before, v_before_seq)
+        and taskrunner_private.task_fits(t, p_status, p_name, p_kind, p_timeout, p_metadata)
+      order by t.created_at desc, t.seq desc
+      offset p_skip limit p_limit);
+  elsif p_status is not null then
+    v_ids := taskrunner_private.tasks_by_status(
+      p_status, p_name, p_kind, p_timeout, p_metadata, v_before, v_before_seq, v_walk, p_skip, p_limit);
+  else
+    -- Pages that are skipped are skipped in the index alone.
+    v_ids := array(
+      select t.id
+      from (
+        select w.created_at, w.seq
+        from taskrunner.task w
+        where (w.created_at, w.seq) < (v_before, v_before_seq)
+        order by w.created_at desc, w.seq desc
+        offset case when v_all then p_skip else 0 end limit case when v_all then p_limit else v_walk end) walk
+      cross join lateral (
+        select t.id
+        from taskrunner.task t
+        where t.created_at = walk.created_at and t.seq = walk.seq
+          and taskrunner_private.task_fits(t, null, p_name, p_kind, p_timeout, p_metadata)
+        offset 0) t
+      order by walk.created_at desc, walk.seq desc
+      offset case when v_all then 0 else p_skip end limit p_limit);
+  end if;
+
+  if v_walk is not null and cardinality(v_ids) < p_limit then
+    -- The page is not full. Was that all there is?
+    if p_status is null then
+      v_more := exists (
+        select from taskrunner.task t where (t.created_at, t.seq) < (v_before, v_before_seq)
+        order by t.created_at desc, t.seq desc offset v_walk limit 1);
+    else
+      v_more := taskrunner_private.tasks_by_status(
+        p_status, null, null, null, null, v_before, v_before_seq, null, v_walk, 1) <> '{}';
+    end if;
+    if v_more then
+      v_ids := taskrunner_private.tasks_by_metadata(
+        p_status, p_name, p_kind, p_timeout, p_metadata, v_before, v_before_seq, p_skip, p_limit);
+    end if;
+  end if;
+  return query
+    select t.*
+    from unnest(v_ids) with ordinality as page (id, place)
+    join taskrunner.task t on t.id = page.id
+    order by page.place;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.lock_affected(p_ids uuid[], p_ending uuid[], p_failing uuid[], p_wait boolean)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1831,6 +1956,78 @@ AS $function$
   where p_of_rule and jsonb_typeof(x) = 'string'
     and not case when jsonb_typeof(p_metadata) = 'object' then p_metadata ? e.name else false end
 $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.matching_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_first constant integer := 1000;                          -- batches that are tried first
+  v_rare constant integer := 100000;                         -- tasks that are not too many
+  v_newest constant bigint := 9223372036854775807;
+  v_interval boolean := isfinite(p_since) or isfinite(p_until);
+  v_found uuid[];
+  v_tasks uuid[];
+begin
+  -- Whatever page is asked for, there are no more batches than numbers were given out.
+  if p_skip >= (select s.last_value from taskrunner.batch_seq_seq s) then
+    return '{}';
+  end if;
+  if p_status is null and p_name is null and p_kind is null and not v_interval then
+    return taskrunner_private.walk_batches(null, null, null, p_since, p_until, p_before, p_before_seq, null, p_skip, p_limit);
+  end if;
+
+  v_found := taskrunner_private.walk_batches(
+    p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, v_first, p_skip, p_limit);
+  if cardinality(v_found) >= p_limit or not exists (
+    select from taskrunner.batch b where (b.created_at, b.seq) < (p_before, p_before_seq)
+    order by b.created_at desc, b.seq desc offset v_first limit 1)
+  then
+    return v_found;
+  end if;
+
+  if v_interval and not exists (
+    select from taskrunner.task t where t.created_at between p_since and p_until
+    order by t.created_at, t.seq offset v_rare limit 1)
+  then
+    v_tasks := array(select t.id from taskrunner.task t where t.created_at between p_since and p_until);
+  elsif p_status is not null
+    and taskrunner_private.tasks_by_status(
+      p_status, null, p_kind, null, null, 'infinity', v_newest, null, v_rare, 1) = '{}'
+  then
+    v_tasks := taskrunner_private.tasks_by_status(
+      p_status, null, p_kind, null, null, 'infinity', v_newest, null, 0, v_rare);
+  else
+    return taskrunner_private.walk_batches(
+      p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, null, p_skip, p_limit);
+  end if;
+  return array(
+    select b.id
+    from (
+      select distinct t.batch_id
+      from unnest(v_tasks) as rare (id)
+      cross join lateral (
+        select t.batch_id
+        from taskrunner.task t
+        where t.id = rare.id and t.batch_id is not null and t.created_at between p_since and p_until
+          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
+        offset 0) t) found
+    cross join lateral (
+      select b.id, b.created_at, b.seq
+      from taskrunner.batch b
+      where b.id = found.batch_id and (b.created_at, b.seq) < (p_before, p_before_seq)
+      offset 0) b
+    order by b.created_at desc, b.seq desc
+    offset p_skip limit p_limit);
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.metadata_error(p_value jsonb)
@@ -2924,6 +3121,13 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.task_fits(p_task taskrunner.task, p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (((p_status IS NULL) OR ((p_task).status = p_status)) AND ((p_timeout IS NULL) OR ((p_task).timeout = p_timeout)) AND ((p_kind IS NULL) OR (strpos((p_task).kind, p_kind) > 0)) AND ((p_name IS NULL) OR (strpos((p_task).name, p_name) > 0)) AND ((p_metadata IS NULL) OR ((p_task).metadata @> p_metadata)))
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.task_guard_delete()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3398,6 +3602,91 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.tasks_by_metadata(p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_indexscan TO 'off'
+ SET enable_indexonlyscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return array(
+    with found as materialized (
+      select t.id, t.created_at, t.seq
+      from taskrunner.task t
+      where t.metadata @> p_metadata
+        and taskrunner_private.task_fits(t, p_status, p_name, p_kind, p_timeout, null))
+    select f.id
+    from found f
+    where (f.created_at, f.seq) < (p_before, p_before_seq)
+    order by f.created_at desc, f.seq desc
+    offset p_skip limit p_limit);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.tasks_by_status(p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  -- The narrow row says everything, so that pages are skipped without looking at their tasks.
+  v_narrow boolean := p_name is null and p_timeout is null and p_metadata is null;
+begin
+  case
+    when p_status in ('Success', 'Failure', 'Canceled') then
+      return array(
+        select t.id
+        from (
+          select e.task_id, e.created_at, e.seq
+          from taskrunner_private.ended_task e
+          where e.status = p_status and (e.created_at, e.seq) < (p_before, p_before_seq)
+            and (p_kind is null or strpos(e.kind, p_kind) > 0)
+          order by e.created_at desc, e.seq desc
+          offset case when v_narrow then p_skip else 0 end limit case when v_narrow then p_limit else p_walk end) walk
+        cross join lateral (
+          select t.id
+          from taskrunner.task t
+          where t.id = walk.task_id
+            and taskrunner_private.task_fits(t, p_status, p_name, null, p_timeout, p_metadata)
+          offset 0) t
+        order by walk.created_at desc, walk.seq desc
+        offset case when v_narrow then 0 else p_skip end limit p_limit);
+    when p_status = 'Waiting' then
+      return array(
+        select t.id
+        from (
+          select q.task_id, q.created_at, q.seq
+          from taskrunner_private.queued_task q
+          where q.state = 'waiting' and (q.created_at, q.seq) < (p_before, p_before_seq)
+            and (p_kind is null or strpos(q.kind, p_kind) > 0)
+          order by q.created_at desc, q.seq desc
+          offset case when v_narrow then p_skip else 0 end limit case when v_narrow then p_limit else p_walk end) walk
+        cross join lateral (
+          select t.id
+          from taskrunner.task t
+          where t.id = walk.task_id
+            and taskrunner_private.task_fits(t, p_status, p_name, null, p_timeout, p_metadata)
+          offset 0) t
+        order by walk.created_at desc, walk.seq desc
+        offset case when v_narrow then 0 else p_skip end limit p_limit);
+    else
+      return taskrunner_private.unsettled_tasks(
+        p_status, p_name, p_kind, p_timeout, p_metadata, p_before, p_before_seq, p_walk, p_skip, p_limit);
+  end case;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.text_error(p_value jsonb, p_max integer)
  RETURNS text
  LANGUAGE sql
@@ -3536,6 +3825,65 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.unsettled_tasks(p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_custom_plan'
+ SET enable_seqscan TO 'on'
+ SET enable_sort TO 'on'
+ SET enable_bitmapscan TO 'off'
+ SET max_parallel_workers_per_gather TO '0'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_narrow boolean := p_name is null and p_timeout is null and p_metadata is null and p_status = 'Pending';
+begin
+  return array(
+    select t.id
+    from (
+      select s.task_id, s.created_at, s.seq
+      from (
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Pending' and q.state = 'ready'
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Pending' and q.state = 'scheduled'
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Pending' and q.state = 'parked'
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Paused' and q.state = 'paused'
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select a.task_id, a.created_at, a.seq, a.kind
+        from taskrunner_private.active_task a
+        where p_status in ('Claimed', 'Running', 'Paused')
+        order by a.created_at desc, a.seq desc)
+      ) s
+      where (s.created_at, s.seq) < (p_before, p_before_seq) and (p_kind is null or strpos(s.kind, p_kind) > 0)
+      order by s.created_at desc, s.seq desc
+      offset case when v_narrow then p_skip else 0 end limit case when v_narrow then p_limit else p_walk end) walk
+    cross join lateral (
+      select t.id
+      from taskrunner.task t
+      where t.id = walk.task_id
+        and taskrunner_private.task_fits(t, p_status, p_name, null, p_timeout, p_metadata)
+      offset 0) t
+    order by walk.created_at desc, walk.seq desc
+    offset case when v_narrow then 0 else p_skip end limit p_limit);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
  RETURNS text
  LANGUAGE sql
@@ -3569,6 +3917,35 @@ begin
       using errcode = case when cardinality(v_codes) = 1 then v_codes[1] else 'TR007' end, detail = v_faults::text;
   end if;
   return v_tasks;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.walk_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return array(
+    select b.id
+    from (
+      select w.id, w.created_at, w.seq
+      from taskrunner.batch w
+      where (w.created_at, w.seq) < (p_before, p_before_seq)
+      order by w.created_at desc, w.seq desc
+      limit p_walk) b
+    where exists (
+      select from taskrunner.task t
+      where t.batch_id = b.id and t.created_at between p_since and p_until
+        and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
+      offset 0)
+    order by b.created_at desc, b.seq desc
+    offset p_skip limit p_limit);
 end $function$
 ;
 
@@ -3797,6 +4174,8 @@ grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;
 grant execute on function taskrunner_private.leave(uuid) to taskrunner_service;
+grant execute on function taskrunner_private.list_batches(taskrunner.status_kind,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
+grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;

@@ -24,6 +24,8 @@ type Store interface {
 	Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]task.Task, error)
 	SubmitOnce(ctx context.Context, key task.IdempotencyKey, batchID uuid.UUID, body []byte) (task.Submitted, error)
 	Task(ctx context.Context, id uuid.UUID) (task.Task, error)
+	ListTasks(ctx context.Context, f task.Filter, p task.Page) ([]task.Basic, *task.Position, error)
+	ListBatches(ctx context.Context, f task.BatchFilter, p task.Page) ([]task.ListedBatch, *task.Position, error)
 	Batch(ctx context.Context, id uuid.UUID) (task.Batch, error)
 	Graph(ctx context.Context, batchID uuid.UUID) (task.Graph, error)
 	Report(ctx context.Context, r task.Report) (task.Task, error)

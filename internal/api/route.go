@@ -40,6 +40,7 @@ func (s *server) routes() []route {
 	table := []route{
 		{http.MethodGet, "/health", bearer.None, exempt, s.health},
 		{http.MethodGet, "/ready", bearer.None, exempt, s.ready},
+		{http.MethodGet, "/task", bearer.Read, plain, s.listTasks},
 		{http.MethodPost, "/task", bearer.Write, plain, s.createTasks},
 		{http.MethodGet, "/task/{task_id}", bearer.Read, byHandle, s.showTask},
 		{http.MethodPatch, "/task/{task_id}", bearer.Write, byHandle, s.reportTask},
@@ -47,6 +48,7 @@ func (s *server) routes() []route {
 		{http.MethodDelete, "/task/{task_id}", bearer.Write, plain, s.cancelTask},
 		{http.MethodPatch, "/task/pause/{task_id}", bearer.Write, plain, s.pauseTask},
 		{http.MethodPatch, "/task/resume/{task_id}", bearer.Write, plain, s.resumeTask},
+		{http.MethodGet, "/batches", bearer.Read, plain, s.listBatches},
 		{http.MethodGet, "/batch/{batch_id}", bearer.Read, plain, s.showBatch},
 		{http.MethodDelete, "/batch/{batch_id}", bearer.Write, plain, s.stopBatch},
 		{http.MethodGet, "/dag/{batch_id}", bearer.Read, plain, s.showGraph},

@@ -34,7 +34,8 @@ func TestRouting(t *testing.T) {
 		}
 	}
 	for path, allow := range map[string]string{
-		"/task":              "POST",
+		"/task":              "GET, HEAD, POST",
+		"/batches":           "GET, HEAD",
 		"/task/" + id:        "DELETE, GET, HEAD, PATCH, PUT",
 		"/task/no":           "DELETE, GET, HEAD, PATCH, PUT", // the method is looked at first
 		"/task/pause/" + id:  "PATCH",
@@ -166,7 +167,7 @@ func TestUnavailable(t *testing.T) {
 	}{
 		{"GET", "/task/" + id.String(), nil}, {"DELETE", "/task/" + id.String(), nil}, {"PATCH", "/task/" + id.String(), object{}},
 		{"PUT", "/task/" + id.String(), object{"new_success": 1}}, {"POST", "/task", []object{entry("a")}},
-		{"GET", "/batch/" + id.String(), nil}, {"GET", "/dag/" + id.String(), nil},
+		{"GET", "/batch/" + id.String(), nil}, {"GET", "/dag/" + id.String(), nil}, {"GET", "/task", nil}, {"GET", "/batches", nil},
 	} {
 		a := b.do(t, r.method, r.path, r.body)
 		f := a.failure(t, http.StatusServiceUnavailable)

@@ -402,3 +402,179 @@ func (q *Queries) FullTasks(ctx context.Context, db DBTX, ids []uuid.UUID) ([]Fu
 	}
 	return items, nil
 }
+
+const ListBatches = `-- name: ListBatches :many
+select b.batch_id::uuid as batch_id, coalesce(b.batch_name, '')::text as batch_name,
+  (b.batch_name is not null)::boolean as named, b.created_at::timestamptz as created_at, b.seq::bigint as seq,
+  b.total_tasks::bigint as total_tasks, b.first_created_at::timestamptz as first_created_at,
+  b.latest_updated_at::timestamptz as latest_updated_at, b.waiting::bigint as waiting, b.pending::bigint as pending,
+  b.claimed::bigint as claimed, b.running::bigint as running, b.success::bigint as success, b.failure::bigint as failure,
+  b.paused::bigint as paused, b.canceled::bigint as canceled, b.kinds::text[] as kinds
+from taskrunner_private.list_batches($1::taskrunner.status_kind, $2::text,
+  $3::text, $4::timestamptz, $5::timestamptz,
+  $6::timestamptz, $7::bigint, $8::bigint, $9::integer) b
+`
+
+type ListBatchesParams struct {
+	Status    *task.Status
+	Name      *string
+	Kind      *string
+	Since     *time.Time
+	Until     *time.Time
+	Before    *time.Time
+	BeforeSeq *int64
+	Skip      int64
+	Most      int32
+}
+
+type ListBatchesRow struct {
+	BatchID         uuid.UUID
+	BatchName       string
+	Named           bool
+	CreatedAt       time.Time
+	Seq             int64
+	TotalTasks      int64
+	FirstCreatedAt  time.Time
+	LatestUpdatedAt time.Time
+	Waiting         int64
+	Pending         int64
+	Claimed         int64
+	Running         int64
+	Success         int64
+	Failure         int64
+	Paused          int64
+	Canceled        int64
+	Kinds           []string
+}
+
+func (q *Queries) ListBatches(ctx context.Context, db DBTX, arg ListBatchesParams) ([]ListBatchesRow, error) {
+	rows, err := db.Query(ctx, ListBatches,
+		arg.Status,
+		arg.Name,
+		arg.Kind,
+		arg.Since,
+		arg.Until,
+		arg.Before,
+		arg.BeforeSeq,
+		arg.Skip,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListBatchesRow
+	for rows.Next() {
+		var i ListBatchesRow
+		if err := rows.Scan(
+			&i.BatchID,
+			&i.BatchName,
+			&i.Named,
+			&i.CreatedAt,
+			&i.Seq,
+			&i.TotalTasks,
+			&i.FirstCreatedAt,
+			&i.LatestUpdatedAt,
+			&i.Waiting,
+			&i.Pending,
+			&i.Claimed,
+			&i.Running,
+			&i.Success,
+			&i.Failure,
+			&i.Paused,
+			&i.Canceled,
+			&i.Kinds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ListTasks = `-- name: ListTasks :many
+select t.id, t.name, t.kind, t.status, t.created_at, t.started_at, t.success, t.failures, t.expected_count, t.ended_at,
+  t.batch_id, t.dead_end_barrier, t.priority, t.seq
+from taskrunner_private.list_tasks($1::taskrunner.status_kind, $2::uuid,
+  $3::text, $4::text, $5::integer, $6::jsonb,
+  $7::timestamptz, $8::bigint, $9::bigint, $10::integer) t
+`
+
+type ListTasksParams struct {
+	Status    *task.Status
+	BatchID   *uuid.UUID
+	Name      *string
+	Kind      *string
+	Timeout   *int32
+	Metadata  []byte
+	Before    *time.Time
+	BeforeSeq *int64
+	Skip      int64
+	Most      int32
+}
+
+type ListTasksRow struct {
+	ID             uuid.UUID
+	Name           string
+	Kind           string
+	Status         task.Status
+	CreatedAt      time.Time
+	StartedAt      *time.Time
+	Success        int64
+	Failures       int64
+	ExpectedCount  *int64
+	EndedAt        *time.Time
+	BatchID        *uuid.UUID
+	DeadEndBarrier bool
+	Priority       int32
+	Seq            int64
+}
+
+func (q *Queries) ListTasks(ctx context.Context, db DBTX, arg ListTasksParams) ([]ListTasksRow, error) {
+	rows, err := db.Query(ctx, ListTasks,
+		arg.Status,
+		arg.BatchID,
+		arg.Name,
+		arg.Kind,
+		arg.Timeout,
+		arg.Metadata,
+		arg.Before,
+		arg.BeforeSeq,
+		arg.Skip,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListTasksRow
+	for rows.Next() {
+		var i ListTasksRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Kind,
+			&i.Status,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.Success,
+			&i.Failures,
+			&i.ExpectedCount,
+			&i.EndedAt,
+			&i.BatchID,
+			&i.DeadEndBarrier,
+			&i.Priority,
+			&i.Seq,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -58,6 +58,9 @@ func mapError(op string, err error) error {
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database is busy", Err: wrapped}
 	case connectionLost(err):
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database connection was lost", Err: wrapped}
+	case isPg && pgErr.Code == "57014":
+		return &task.Error{Code: task.CodeUnavailable, Err: wrapped,
+			Message: "the database took too long for this: ask for less, with other filters for instance, or try again later"}
 	case isPg && exhausted(pgErr):
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database cannot serve the request now", Err: wrapped}
 	case isPg && (pgErr.Code == "26000" || pgErr.Code == "42P05"):
@@ -163,10 +166,10 @@ func connectionLost(err error) bool {
 	return isNetwork(err)
 }
 
-// exhausted reports a server that cannot do it now: 53 lacks memory, disk or connections, 57014 is a statement_timeout,
-// 55P03 a lock_timeout, 25006 a standby.
+// exhausted reports a server that cannot do it now: 53 lacks memory, disk or connections, 55P03 is a lock_timeout, 25006 a
+// standby.
 func exhausted(pgErr *pgconn.PgError) bool {
-	return strings.HasPrefix(pgErr.Code, "53") || pgErr.Code == "57014" || pgErr.Code == "55P03" || pgErr.Code == "25006"
+	return strings.HasPrefix(pgErr.Code, "53") || pgErr.Code == "55P03" || pgErr.Code == "25006"
 }
 
 func isNetwork(err error) bool {

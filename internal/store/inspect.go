@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -30,9 +29,10 @@ func (s *Store) Task(ctx context.Context, id uuid.UUID) (task.Task, error) {
 // Batch returns a batch with the sums over its tasks. Errors: CodeUnknown, CodeUnavailable.
 func (s *Store) Batch(ctx context.Context, id uuid.UUID) (task.Batch, error) {
 	var row db.BatchRow
-	err := s.do(ctx, call{op: "batch", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		row, err = s.queries.Batch(ctx, conn, id)
-		return found(err, unknownBatch(id))
+	err := s.do(ctx, call{op: "batch", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := s.reading()
+		one(batch, &row, db.Batch, id)
+		return found(send(ctx, conn, batch), unknownBatch(id))
 	})
 	if err != nil {
 		return task.Batch{}, err
@@ -69,7 +69,7 @@ func (s *Store) Graph(ctx context.Context, batchID uuid.UUID) (task.Graph, error
 	var links []db.BatchLinksRow
 	var tasks []db.BasicTasksRow
 	err := s.do(ctx, call{op: "graph", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := &pgx.Batch{}
+		batch := s.reading()
 		one(batch, &known, db.BatchExists, batchID)
 		// Links before tasks: whatever is linked inside the batch by then is among the tasks read later.
 		many(batch, &links, db.BatchLinks, batchID)

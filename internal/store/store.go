@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ const (
 	workConns = 4
 	// stuckConns is how many reports at once wait for tasks that somebody else holds.
 	stuckConns = 4
+	// readTimeout is the default of ReadTimeout: long enough to go through some millions of rows once.
+	readTimeout = 15 * time.Second
 )
 
 // Options are the settings of a Store.
@@ -45,6 +48,7 @@ type Options struct {
 	Breaker            Breaker
 	// OnPoolExhausted is called when a try to get a connection found all of them in use until its end. May be nil.
 	OnPoolExhausted func()
+	ReadTimeout     time.Duration // of a statement that reads for a request; 0: 15 s
 	// OnTransitions is called with the status changes of a transaction after its commit, on the goroutine of the call.
 	// May be nil.
 	OnTransitions func([]task.Transition)
@@ -72,6 +76,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, readTimeout)
 	s := &Store{queries: db.New(), breaker: newBreaker(o.Breaker), options: o, log: o.Log}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -99,6 +104,8 @@ func (o Options) validate() error {
 		return errors.New("MinConns must be between 0 and MaxConns")
 	case o.AcquireTimeout <= 0:
 		return errors.New("AcquireTimeout must be positive")
+	case o.ReadTimeout < 0, o.ReadTimeout > 0 && o.ReadTimeout < time.Millisecond: // in whole milliseconds 0 is forever
+		return errors.New("ReadTimeout must be at least a millisecond")
 	case o.AcquireRetries < 0:
 		return errors.New("AcquireRetries must not be negative")
 	case o.Breaker.Failures < 0 || o.Breaker.Failures > 0 && (o.Breaker.Window <= 0 || o.Breaker.Recovery <= 0):

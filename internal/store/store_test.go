@@ -153,6 +153,8 @@ func TestOpen(t *testing.T) {
 		"negative min":     func(o *store.Options) { o.MinConns = -1 },
 		"no time":          func(o *store.Options) { o.AcquireTimeout = 0 },
 		"negative retries": func(o *store.Options) { o.AcquireRetries = -1 },
+		"negative time":    func(o *store.Options) { o.ReadTimeout = -1 },
+		"too little time":  func(o *store.Options) { o.ReadTimeout = 999 * time.Microsecond },
 	} {
 		o := good
 		change(&o)

@@ -57,6 +57,10 @@ declare
       taskrunner_private.sweep_active(integer, integer), taskrunner_private.sweep_replicas(integer, integer),
       taskrunner_private.release_scheduled(integer),
       taskrunner_private.begin_counts(), taskrunner_private.take_counts(),
+      taskrunner_private.list_tasks(taskrunner.status_kind, uuid, text, text, integer, jsonb, timestamptz, bigint, bigint,
+        integer),
+      taskrunner_private.list_batches(taskrunner.status_kind, text, text, timestamptz, timestamptz, timestamptz, bigint,
+        bigint, integer),
       taskrunner_private.handle_key(), taskrunner_private.save_settings(boolean, integer, integer)'
   ];
 begin
