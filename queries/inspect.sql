@@ -52,6 +52,9 @@ left join taskrunner.task t on t.batch_id = b.id
 where b.id = $1
 group by b.id;
 
+-- name: TaskExists :one
+select exists (select from taskrunner.task t where t.id = $1);
+
 -- name: BatchExists :one
 select exists (select from taskrunner.batch b where b.id = $1);
 

@@ -166,12 +166,6 @@ create table taskrunner_private.code_version (
   constraint code_version_pkey PRIMARY KEY (singleton)
 );
 
-create table taskrunner_private.dead_letter (
-  created_at timestamp with time zone not null,
-  delivery_id uuid not null,
-  constraint dead_letter_pkey PRIMARY KEY (created_at, delivery_id)
-);
-
 create table taskrunner_private.delivery (
   id uuid not null default taskrunner.uuidv7(),
   task_id uuid not null,
@@ -297,6 +291,12 @@ create table taskrunner_private.server_setting (
   constraint server_setting_attempts_check CHECK (((webhook_max_attempts >= 1) AND (start_max_attempts >= 1))),
   constraint server_setting_singleton_check CHECK (singleton),
   constraint server_setting_pkey PRIMARY KEY (singleton)
+);
+
+create table taskrunner_private.troubled_delivery (
+  created_at timestamp with time zone not null,
+  delivery_id uuid not null,
+  constraint troubled_delivery_pkey PRIMARY KEY (created_at, delivery_id)
 );
 
 -- functions
@@ -436,6 +436,15 @@ begin
   from (select * from taskrunner_private.delivery where trigger <> 'Start' and status = 'Pending') d
   full join taskrunner_private.due_delivery q on q.delivery_id = d.id
   where d.id is null or q.delivery_id is null;
+
+  return query
+  select 'a delivery in trouble has its row in troubled_delivery, and nothing else has', jsonb_build_object(
+    'delivery_id', coalesce(d.id, f.delivery_id), 'status', d.status)
+  from (
+    select * from taskrunner_private.delivery where status = 'Failed' or trigger = 'Start' and status = 'Pending'
+  ) d
+  full join taskrunner_private.troubled_delivery f on f.delivery_id = d.id and f.created_at = d.created_at
+  where d.id is null or f.delivery_id is null;
 
   return query
   select 'an ended task has no open Start delivery', jsonb_build_object('task_id', t.id, 'delivery_id', d.id)
@@ -1360,6 +1369,13 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.has_host(p_url text, p_host text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (lower(p_host) = ANY (ARRAY[lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text)), lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+?)(?::[0-9]*)?(?:[/?#]|$)'::text))]))
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.insert_actions(p_tasks jsonb, p_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -1680,6 +1696,58 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.list_deliveries(p_status taskrunner.delivery_status, p_trigger taskrunner.trigger_kind, p_task_id uuid, p_batch_id uuid, p_host text, p_from timestamp with time zone, p_to timestamp with time zone, p_after_at timestamp with time zone, p_after_id uuid, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_few constant integer := 5000;                            -- so many are sorted rather than searched for
+  v_source text;
+  v_ids uuid[];
+begin
+  v_source := case
+    when p_task_id is not null then
+      'select * from taskrunner_private.delivery where task_id = $3'
+    when p_batch_id is not null then
+      'select x.* from taskrunner.task t
+       cross join lateral (select * from taskrunner_private.delivery y where y.task_id = t.id offset 0) x
+       where t.batch_id = $4'
+    when p_status = 'Failed' then
+      'select x.* from taskrunner_private.troubled_delivery f
+       cross join lateral (select * from taskrunner_private.delivery y where y.id = f.delivery_id offset 0) x'
+    when p_status in ('Pending', 'Sending')
+      and (select count(*) < v_few from (select from taskrunner_private.due_delivery limit v_few) q) then
+      'select x.* from (
+         select delivery_id from taskrunner_private.due_delivery union all
+         select delivery_id from taskrunner_private.troubled_delivery) f
+       cross join lateral (select * from taskrunner_private.delivery y where y.id = f.delivery_id offset 0) x'
+    else 'select * from taskrunner_private.delivery' end;
+  -- Planned with the values at hand, so that absent filters vanish.
+  execute format($q$
+    select array(
+      select d.id from (%s) d
+      where ($2 is null or d.trigger = $2) and ($3 is null or d.task_id = $3) and ($4 is null or d.batch_id = $4)
+        and d.created_at >= $6 and d.created_at <= $7
+        and ($8 is null or (d.created_at, d.id) < ($8, $9))
+        and ($1 is null or d.status = case $1 when 'Sending' then 'Pending' else $1 end)
+        and ($1 is null or $1 not in ('Pending', 'Sending') or $1 = (
+          select v.status from taskrunner.delivery v where v.id = d.id))
+        and ($5 is null or (
+          select taskrunner_private.has_host(a.params ->> 'url', $5) from taskrunner.action a where a.id = d.action_id))
+      order by d.created_at desc, d.id desc
+      limit $11 offset $10)
+    $q$, v_source)
+  into v_ids
+  using p_status, p_trigger, p_task_id, p_batch_id, p_host, coalesce(p_from, '-infinity'), coalesce(p_to, 'infinity'),
+    p_after_at, p_after_id, p_skip, p_limit;
+  return v_ids;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.list_tasks(p_status taskrunner.status_kind, p_batch_id uuid, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
  RETURNS SETOF taskrunner.task
  LANGUAGE plpgsql
@@ -1918,6 +1986,33 @@ begin
     select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update skip locked
   ) locked;
   return v_locked = (select count(*) from taskrunner.task t where t.id = any(p_ids));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.make_due(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  delete from taskrunner_private.troubled_delivery f using taskrunner_private.delivery d
+  where d.id = any(p_ids) and f.created_at = d.created_at and f.delivery_id = d.id;
+  insert into taskrunner_private.due_delivery as q (delivery_id, next_try_at, host)
+  select d.id, clock_timestamp(), taskrunner_private.url_host(a.params ->> 'url')
+  from taskrunner_private.delivery d
+  join taskrunner.action a on a.id = d.action_id
+  where d.id = any(p_ids)
+  on conflict (delivery_id) do update
+  set next_try_at = excluded.next_try_at, leased_by = null, leased_until = null;
+  update taskrunner_private.delivery d
+  set status = 'Pending', finished_at = null, tries_before = d.tries, max_tries = d.tries + s.webhook_max_attempts
+  from taskrunner_private.server_setting s
+  where d.id = any(p_ids) and s.singleton;
+  perform taskrunner_private.notify_if_idle('deliver');      -- what was due already was updated, not inserted
 end $function$
 ;
 
@@ -2285,7 +2380,16 @@ begin
     set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,
       status = case when d.status = 'Delivered' then d.status else excluded.status end,
       finished_at = case when d.status = 'Delivered' then d.finished_at else excluded.finished_at end
-    returning d.id, d.task_id, d.tries
+    returning d.id, d.task_id, d.tries, d.created_at, d.status
+  ), troubled as (
+    insert into taskrunner_private.troubled_delivery (created_at, delivery_id)
+    select r.created_at, r.id
+    from recorded r
+    where r.status in ('Pending', 'Failed')
+    on conflict do nothing
+  ), untroubled as (
+    delete from taskrunner_private.troubled_delivery f using recorded r
+    where f.created_at = r.created_at and f.delivery_id = r.id and r.tries > 1 and r.status not in ('Pending', 'Failed')
   )
   insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
   select r.id, r.tries, try.at, try.status_code, try.latency_ms, try.error, try.response
@@ -2317,6 +2421,84 @@ begin
     for update skip locked));
   get diagnostics v_released = row_count;
   return v_released;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.replay_deliveries(p_status taskrunner.delivery_status, p_trigger taskrunner.trigger_kind, p_task_id uuid, p_batch_id uuid, p_host text, p_from timestamp with time zone, p_to timestamp with time zone, p_after_at timestamp with time zone, p_after_id uuid, p_limit integer)
+ RETURNS TABLE(looked_at integer, replayed integer, last_at timestamp with time zone, last_id uuid, until timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_until timestamptz := coalesce(p_to, now());
+  v_from timestamptz := greatest(p_from,
+    (select b.created_at from taskrunner.batch b where b.id = p_batch_id), '-infinity');   -- nothing is older than its batch
+  v_seen uuid[];
+  v_at timestamptz[];
+  v_ids uuid[];
+begin
+  -- Planned with the values at hand: which index serves depends on them.
+  execute format($q$
+    select coalesce(array_agg(c.id order by c.created_at, c.id), '{}'), array_agg(c.created_at order by c.created_at, c.id)
+    from (
+      select d.created_at, d.%2$I as id from taskrunner_private.%1$I d
+      where (d.created_at, d.%2$I) > ($1, $2) and d.created_at >= $3 and d.created_at <= $4 %3$s
+      order by d.created_at, d.%2$I
+      limit $5) c
+    $q$,
+    case when p_task_id is null and p_status = 'Failed' then 'troubled_delivery' else 'delivery' end,
+    case when p_task_id is null and p_status = 'Failed' then 'delivery_id' else 'id' end,
+    case when p_task_id is not null then 'and d.task_id = $6' else '' end)
+  into v_seen, v_at
+  using coalesce(p_after_at, '-infinity'), coalesce(p_after_id, '00000000-0000-0000-0000-000000000000'), v_from, v_until,
+    p_limit, p_task_id;
+
+  v_ids := array(
+    select d.id
+    from unnest(v_seen) seen (id)
+    cross join lateral (select * from taskrunner_private.delivery x where x.id = seen.id offset 0) d
+    cross join lateral (select x.params from taskrunner.action x where x.id = d.action_id offset 0) a
+    where d.status = p_status and d.trigger <> 'Start' and (p_trigger is null or d.trigger = p_trigger)
+      and (p_task_id is null or d.task_id = p_task_id) and (p_batch_id is null or d.batch_id = p_batch_id)
+      and (p_host is null or taskrunner_private.has_host(a.params ->> 'url', p_host)));
+  perform from (
+    select from taskrunner_private.delivery d where d.id = any(v_ids) order by d.id for no key update) locked;
+  v_ids := array(select d.id from taskrunner_private.delivery d where d.id = any(v_ids) and d.status = p_status);
+  if v_ids <> '{}' then
+    perform taskrunner_private.make_due(v_ids);
+  end if;
+  return query select cardinality(v_seen), cardinality(v_ids), v_at[cardinality(v_at)], v_seen[cardinality(v_seen)], v_until;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.replay_delivery(p_delivery_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_trigger taskrunner.trigger_kind;
+begin
+  select d.trigger into v_trigger from taskrunner_private.delivery d where d.id = p_delivery_id for no key update;
+  if v_trigger is null then
+    raise exception 'delivery %: unknown delivery', p_delivery_id using errcode = 'TR002';
+  elsif v_trigger = 'Start' then
+    raise exception 'delivery %: belongs to on_start, which is called only to start its task', p_delivery_id
+      using errcode = 'TR001';
+  end if;
+  perform from taskrunner_private.due_delivery q where q.delivery_id = p_delivery_id for update;
+  if exists (
+    select from taskrunner_private.due_delivery q
+    where q.delivery_id = p_delivery_id and q.leased_until > clock_timestamp()) then
+    raise exception 'delivery %: is being sent', p_delivery_id using errcode = 'TR001';
+  end if;
+  perform taskrunner_private.make_due(array[p_delivery_id]);
 end $function$
 ;
 
@@ -2538,7 +2720,7 @@ begin
   return query
   with try as materialized (
     select try.delivery_id, try.at, try.latency_ms, try.status_code, try.error, try.response, try.retry_after_secs,
-      d.tries + 1 as number,
+      d.created_at, d.status as was, d.tries + 1 as number, d.tries - d.tries_before as waits,
       case when try.outcome = 'delivered' then 'Delivered'
            when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
            else 'Pending' end::taskrunner.delivery_status as status
@@ -2556,10 +2738,18 @@ begin
   ), settled as (
     delete from taskrunner_private.due_delivery q using try t
     where q.delivery_id = t.delivery_id and t.status <> 'Pending'
+  ), given_up as (
+    insert into taskrunner_private.troubled_delivery (created_at, delivery_id)
+    select t.created_at, t.delivery_id
+    from try t
+    where t.status = 'Failed'
+  ), late as (
+    delete from taskrunner_private.troubled_delivery f using try t
+    where f.created_at = t.created_at and f.delivery_id = t.delivery_id and t.was = 'Failed'
   ), again as (
     update taskrunner_private.due_delivery q
     set leased_by = null, leased_until = null, next_try_at = clock_timestamp() + make_interval(secs => greatest(
-      least(p_backoff_max_secs, p_backoff_secs * p_backoff_factor ^ least(t.number - 1, 100)) * (0.9 + random() / 5),
+      least(p_backoff_max_secs, p_backoff_secs * p_backoff_factor ^ least(t.waits, 100)) * (0.9 + random() / 5),
       least(coalesce(t.retry_after_secs, 0), 86400)))
     from try t
     where q.delivery_id = t.delivery_id and t.status = 'Pending'
@@ -3396,9 +3586,14 @@ begin
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
   end if;
   if v_unstarted is not null then
-    update taskrunner_private.delivery d
-    set status = 'Canceled', finished_at = now()
-    where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending';
+    with closed as (
+      update taskrunner_private.delivery d
+      set status = 'Canceled', finished_at = now()
+      where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending'
+      returning d.created_at, d.id
+    )
+    delete from taskrunner_private.troubled_delivery f using closed
+    where f.created_at = closed.created_at and f.delivery_id = closed.id;
   end if;
   return null;
 end $function$
@@ -3471,6 +3666,8 @@ begin
   perform from (
     select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
+  delete from taskrunner_private.troubled_delivery f using taskrunner_private.delivery d
+  where d.task_id = any(v_deleted) and f.created_at = d.created_at and f.delivery_id = d.id;
   delete from taskrunner_private.due_delivery
   where delivery_id in (select d.id from taskrunner_private.delivery d where d.task_id = any(v_deleted));
   delete from taskrunner_private.delivery where task_id = any(v_deleted);
@@ -4163,7 +4360,6 @@ grant select on table taskrunner_private.chore to taskrunner_service;
 grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
 grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;
 grant select on table taskrunner_private.code_version to taskrunner_service;
-grant select on table taskrunner_private.dead_letter to taskrunner_service;
 grant execute on function taskrunner_private.delete_idempotency_keys(integer,integer) to taskrunner_service;
 grant select on table taskrunner_private.delivery to taskrunner_service;
 grant select on table taskrunner_private.delivery_try to taskrunner_service;
@@ -4175,11 +4371,14 @@ grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;
 grant execute on function taskrunner_private.leave(uuid) to taskrunner_service;
 grant execute on function taskrunner_private.list_batches(taskrunner.status_kind,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
+grant execute on function taskrunner_private.list_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
 grant execute on function taskrunner_private.release_scheduled(integer) to taskrunner_service;
+grant execute on function taskrunner_private.replay_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer) to taskrunner_service;
+grant execute on function taskrunner_private.replay_delivery(uuid) to taskrunner_service;
 grant select on table taskrunner_private.replica to taskrunner_service;
 grant execute on function taskrunner_private.report_tasks(jsonb) to taskrunner_service;
 grant execute on function taskrunner_private.save_settings(boolean,integer,integer) to taskrunner_service;
@@ -4192,3 +4391,4 @@ grant execute on function taskrunner_private.sweep_replicas(integer,integer) to 
 grant execute on function taskrunner_private.take_counts() to taskrunner_service;
 grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
 grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean) to taskrunner_service;
+grant select on table taskrunner_private.troubled_delivery to taskrunner_service;

@@ -34,6 +34,10 @@ type Store interface {
 	Pause(ctx context.Context, id uuid.UUID) (task.Task, error)
 	Resume(ctx context.Context, id uuid.UUID) (task.Task, error)
 	StopBatch(ctx context.Context, id uuid.UUID) (task.Stopped, error)
+	TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.LoggedDelivery, error)
+	Deliveries(ctx context.Context, f task.DeliveryFilter, p task.Page) ([]task.DeliveryInfo, *task.Position, error)
+	ReplayDelivery(ctx context.Context, id uuid.UUID) (task.DeliveryInfo, error)
+	ReplayDeliveries(ctx context.Context, f task.DeliveryFilter) (int64, error)
 	Ping(ctx context.Context) error
 	Stat() (size, idle int)
 }

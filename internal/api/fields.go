@@ -4,7 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/taskrunner/taskrunner/internal/strictjson"
 	"github.com/taskrunner/taskrunner/internal/task"
@@ -115,6 +120,53 @@ func (f *fields) result(name string) *task.Status {
 		return nil
 	}
 	return &status
+}
+
+// uuid reads a UUID in any of its spellings.
+func (f *fields) uuid(name string) *uuid.UUID {
+	text := f.text(name)
+	if text == nil {
+		return nil
+	}
+	id, ok := parseUUID(*text)
+	if !ok {
+		f.fault(name, "must be a UUID")
+		return nil
+	}
+	return &id
+}
+
+// word reads a string that must be one of a few.
+func (f *fields) word(name string, words ...string) *string {
+	raw, ok := f.members[name]
+	if !ok {
+		return nil
+	}
+	var word string
+	if json.Unmarshal(raw, &word) != nil || !slices.Contains(words, word) {
+		f.fault(name, "must be one of "+strings.Join(words, ", "))
+		return nil
+	}
+	return &word
+}
+
+// since reads a timestamp from which on rows are wanted, and until one up to which, in the microseconds of the database.
+func (f *fields) since(name string) *time.Time { return ceilMicrosecond(f.time(name)) }
+
+func (f *fields) until(name string) *time.Time { return floorMicrosecond(f.time(name)) }
+
+// time reads a timestamp of RFC 3339.
+func (f *fields) time(name string) *time.Time {
+	text := f.text(name)
+	if text == nil {
+		return nil
+	}
+	t, ok := parseTimestamp(*text)
+	if !ok {
+		f.fault(name, "must be a timestamp of RFC 3339")
+		return nil
+	}
+	return &t
 }
 
 // maxMetadata is the size of metadata in bytes, compact and with numbers written out.

@@ -130,16 +130,18 @@ func oneOf[T ~string](q *query, name string, words ...T) *T {
 
 // since reads a timestamp from which on rows are wanted, and until one up to which. The database knows microseconds:
 // what is between two of them is rounded so that no row is wanted which is not.
-func (q *query) since(name string) *time.Time {
-	t := q.time(name)
+func (q *query) since(name string) *time.Time { return ceilMicrosecond(q.time(name)) }
+
+func (q *query) until(name string) *time.Time { return floorMicrosecond(q.time(name)) }
+
+func ceilMicrosecond(t *time.Time) *time.Time {
 	if t != nil && t.Nanosecond()%1000 != 0 {
 		*t = t.Truncate(time.Microsecond).Add(time.Microsecond)
 	}
 	return t
 }
 
-func (q *query) until(name string) *time.Time {
-	t := q.time(name)
+func floorMicrosecond(t *time.Time) *time.Time {
 	if t != nil {
 		*t = t.Truncate(time.Microsecond)
 	}
@@ -149,15 +151,21 @@ func (q *query) until(name string) *time.Time {
 // timestamp is the form of RFC 3339; package time takes a little more.
 var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
 
+// parseTimestamp reads a timestamp of RFC 3339.
+func parseTimestamp(text string) (time.Time, bool) {
+	text = strings.ToUpper(text) // T and Z may be written small
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil && timestamp.MatchString(text)
+}
+
 // time reads a timestamp of RFC 3339.
 func (q *query) time(name string) *time.Time {
 	text, ok := q.value(name)
 	if !ok {
 		return nil
 	}
-	text = strings.ToUpper(text) // T and Z may be written small
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || !timestamp.MatchString(text) {
+	t, ok := parseTimestamp(text)
+	if !ok {
 		message := "must be a timestamp of RFC 3339"
 		if strings.Contains(text, " ") {
 			message += "; a plus sign is written %2B in a query"

@@ -25,7 +25,7 @@ func TestRouting(t *testing.T) {
 	id := uuid.NewString()
 	for _, path := range []string{
 		"/", "/nothing", "/task/", "/health/", "/task/" + id + "/", "/task//" + id, "//task", "/task/../task", "/./task",
-		"/task/" + id + "/deliveries", "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/metrics", "/task/%2e%2e/health", "/task/%2F",
+		"/task/" + id + "/delivery", "/delivery", "/delivery/" + id, "/deliveries/" + id, "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/metrics", "/task/%2e%2e/health", "/task/%2F",
 		"/task/pause/" + id + "/", "/task/pause/" + id + "/x", "/task%2Fpause/" + id,
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -34,17 +34,21 @@ func TestRouting(t *testing.T) {
 		}
 	}
 	for path, allow := range map[string]string{
-		"/task":              "GET, HEAD, POST",
-		"/batches":           "GET, HEAD",
-		"/task/" + id:        "DELETE, GET, HEAD, PATCH, PUT",
-		"/task/no":           "DELETE, GET, HEAD, PATCH, PUT", // the method is looked at first
-		"/task/pause/" + id:  "PATCH",
-		"/task/resume/" + id: "PATCH",
-		"/task/pause":        "DELETE, GET, HEAD, PATCH, PUT", // a bad id
-		"/batch/" + id:       "DELETE, GET, HEAD",
-		"/dag/" + id:         "GET, HEAD",
-		"/health":            "GET, HEAD",
-		"/ready":             "GET, HEAD",
+		"/task":                       "GET, HEAD, POST",
+		"/batches":                    "GET, HEAD",
+		"/task/" + id:                 "DELETE, GET, HEAD, PATCH, PUT",
+		"/task/no":                    "DELETE, GET, HEAD, PATCH, PUT", // the method is looked at first
+		"/task/" + id + "/deliveries": "GET, HEAD",
+		"/deliveries":                 "GET, HEAD",
+		"/deliveries/replay":          "POST",
+		"/delivery/" + id + "/replay": "POST",
+		"/task/pause/" + id:           "PATCH",
+		"/task/resume/" + id:          "PATCH",
+		"/task/pause":                 "DELETE, GET, HEAD, PATCH, PUT", // a bad id
+		"/batch/" + id:                "DELETE, GET, HEAD",
+		"/dag/" + id:                  "GET, HEAD",
+		"/health":                     "GET, HEAD",
+		"/ready":                      "GET, HEAD",
 	} {
 		for _, method := range []string{"OPTIONS", "TRACE", "BREW", "get"} {
 			a := b.do(t, method, path, nil)

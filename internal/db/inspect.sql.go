@@ -578,3 +578,14 @@ func (q *Queries) ListTasks(ctx context.Context, db DBTX, arg ListTasksParams) (
 	}
 	return items, nil
 }
+
+const TaskExists = `-- name: TaskExists :one
+select exists (select from taskrunner.task t where t.id = $1)
+`
+
+func (q *Queries) TaskExists(ctx context.Context, db DBTX, id uuid.UUID) (bool, error) {
+	row := db.QueryRow(ctx, TaskExists, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}

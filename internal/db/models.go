@@ -3,3 +3,30 @@
 //   sqlc v1.31.1
 
 package db
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+type TaskrunnerDelivery struct {
+	ID             uuid.UUID
+	TaskID         uuid.UUID
+	BatchID        *uuid.UUID
+	Trigger        string
+	Condition      *string
+	IdempotencyKey string
+	Verb           string
+	Url            string
+	Status         string
+	TaskAttempt    int32
+	Tries          int32
+	MaxTries       int32
+	NextTryAt      pgtype.Timestamptz
+	CreatedAt      time.Time
+	FinishedAt     *time.Time
+	LastStatusCode *int32
+	LastError      *string
+}

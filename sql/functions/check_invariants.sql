@@ -73,6 +73,15 @@ begin
   where d.id is null or q.delivery_id is null;
 
   return query
+  select 'a delivery in trouble has its row in troubled_delivery, and nothing else has', jsonb_build_object(
+    'delivery_id', coalesce(d.id, f.delivery_id), 'status', d.status)
+  from (
+    select * from taskrunner_private.delivery where status = 'Failed' or trigger = 'Start' and status = 'Pending'
+  ) d
+  full join taskrunner_private.troubled_delivery f on f.delivery_id = d.id and f.created_at = d.created_at
+  where d.id is null or f.delivery_id is null;
+
+  return query
   select 'an ended task has no open Start delivery', jsonb_build_object('task_id', t.id, 'delivery_id', d.id)
   from taskrunner_private.delivery d
   join taskrunner.task t on t.id = d.task_id

@@ -1,7 +1,7 @@
 -- Records tries of on_start: the delivery row is made by the first settled try, whose log stands in it; later ones
 -- are rows of delivery_try. A delivery that was delivered stays so. p_status: what the deliveries become.
 -- p_tries as for start_tasks, with "error". Locks: their Start deliveries, covered by the task's lock.
--- Writes delivery, delivery_try.
+-- Writes delivery, delivery_try, troubled_delivery.
 create or replace function taskrunner_private.record_start_tries(
   p_tries jsonb, p_status taskrunner.delivery_status
 ) returns void
@@ -28,7 +28,16 @@ begin
     set tries = d.tries + 1, last_status_code = excluded.last_status_code, last_error = excluded.last_error,
       status = case when d.status = 'Delivered' then d.status else excluded.status end,
       finished_at = case when d.status = 'Delivered' then d.finished_at else excluded.finished_at end
-    returning d.id, d.task_id, d.tries
+    returning d.id, d.task_id, d.tries, d.created_at, d.status
+  ), troubled as (
+    insert into taskrunner_private.troubled_delivery (created_at, delivery_id)
+    select r.created_at, r.id
+    from recorded r
+    where r.status in ('Pending', 'Failed')
+    on conflict do nothing
+  ), untroubled as (
+    delete from taskrunner_private.troubled_delivery f using recorded r
+    where f.created_at = r.created_at and f.delivery_id = r.id and r.tries > 1 and r.status not in ('Pending', 'Failed')
   )
   insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
   select r.id, r.tries, try.at, try.status_code, try.latency_ms, try.error, try.response

@@ -1,11 +1,12 @@
 -- Records tries of End and Cancel deliveries: delivered, given up, or due again after a growing pause
--- (contract 8.5: min(max, base * factor^(k-1)) * uniform[0.9, 1.1) after try k, or Retry-After if longer).
+-- (contract 8.5: min(max, base * factor^(k-1)) * uniform[0.9, 1.1) after try k, or Retry-After if longer). A replay
+-- begins to count anew.
 -- The log of the first try stands in the delivery, later ones are rows of delivery_try. A failure is settled once: its
 -- number must be the next one, so a lease that ran out and was sent by somebody else is not counted twice. A success
 -- always counts, also late and after the delivery was given up: the receiver has it.
 -- p_tries: [{"delivery_id", "number", "outcome" (delivered, failed, given_up), "at", "latency_ms", "status_code",
 -- "error", "response", "retry_after_secs"}], a delivery at most once.
--- Locks: rows of delivery by id, then of due_delivery. Writes delivery, delivery_try, due_delivery.
+-- Locks: rows of delivery by id, then of due_delivery. Writes delivery, delivery_try, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.settle_deliveries(
   p_tries jsonb, p_backoff_secs double precision, p_backoff_factor double precision, p_backoff_max_secs double precision
 ) returns table (delivery_id uuid, trigger taskrunner.trigger_kind, status taskrunner.delivery_status)
@@ -21,7 +22,7 @@ begin
   return query
   with try as materialized (
     select try.delivery_id, try.at, try.latency_ms, try.status_code, try.error, try.response, try.retry_after_secs,
-      d.tries + 1 as number,
+      d.created_at, d.status as was, d.tries + 1 as number, d.tries - d.tries_before as waits,
       case when try.outcome = 'delivered' then 'Delivered'
            when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
            else 'Pending' end::taskrunner.delivery_status as status
@@ -39,10 +40,18 @@ begin
   ), settled as (
     delete from taskrunner_private.due_delivery q using try t
     where q.delivery_id = t.delivery_id and t.status <> 'Pending'
+  ), given_up as (
+    insert into taskrunner_private.troubled_delivery (created_at, delivery_id)
+    select t.created_at, t.delivery_id
+    from try t
+    where t.status = 'Failed'
+  ), late as (
+    delete from taskrunner_private.troubled_delivery f using try t
+    where f.created_at = t.created_at and f.delivery_id = t.delivery_id and t.was = 'Failed'
   ), again as (
     update taskrunner_private.due_delivery q
     set leased_by = null, leased_until = null, next_try_at = clock_timestamp() + make_interval(secs => greatest(
-      least(p_backoff_max_secs, p_backoff_secs * p_backoff_factor ^ least(t.number - 1, 100)) * (0.9 + random() / 5),
+      least(p_backoff_max_secs, p_backoff_secs * p_backoff_factor ^ least(t.waits, 100)) * (0.9 + random() / 5),
       least(coalesce(t.retry_after_secs, 0), 86400)))
     from try t
     where q.delivery_id = t.delivery_id and t.status = 'Pending'

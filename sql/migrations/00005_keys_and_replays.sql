@@ -19,15 +19,16 @@ create table taskrunner_private.idempotency_key (
 create index idempotency_key_created_idx on taskrunner_private.idempotency_key (created_at);
 insert into taskrunner_private.chore (name) values ('delete_idempotency_keys');
 
--- Deliveries that were given up: to list and replay them beside millions of delivered ones. The delivery itself has no
--- index on its status, so that settling one stays a HOT update.
-create table taskrunner_private.dead_letter (
+-- Deliveries that were given up, and Start deliveries that wait for another try: to find them beside millions of
+-- delivered ones. The delivery itself has no index on its status, so that settling one stays a HOT update.
+create table taskrunner_private.troubled_delivery (
   created_at timestamptz not null,                           -- of the delivery
   delivery_id uuid not null,
-  constraint dead_letter_pkey primary key (created_at, delivery_id)
+  constraint troubled_delivery_pkey primary key (created_at, delivery_id)
 );
-insert into taskrunner_private.dead_letter (created_at, delivery_id)
-select created_at, id from taskrunner_private.delivery where status = 'Failed';
+insert into taskrunner_private.troubled_delivery (created_at, delivery_id)
+select created_at, id from taskrunner_private.delivery
+where status = 'Failed' or trigger = 'Start' and status = 'Pending';
 
 -- Tries made before the last replay: they are in the log, and count neither for the limit nor for the pauses.
 alter table taskrunner_private.delivery
@@ -36,5 +37,5 @@ alter table taskrunner_private.delivery
 
 -- +goose Down
 alter table taskrunner_private.delivery drop column tries_before;
-drop table taskrunner_private.dead_letter, taskrunner_private.idempotency_key;
+drop table taskrunner_private.troubled_delivery, taskrunner_private.idempotency_key;
 delete from taskrunner_private.chore where name = 'delete_idempotency_keys';

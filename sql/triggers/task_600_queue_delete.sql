@@ -1,5 +1,6 @@
 -- A deleted task leaves nothing behind.
--- Locks: their rows of delivery by id, then of due_delivery, in the order of settle_deliveries. Writes ended_task, delivery, due_delivery.
+-- Locks: their rows of delivery by id, then of due_delivery, in the order of settle_deliveries. Writes ended_task, delivery,
+-- due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_queue_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -13,6 +14,8 @@ begin
   perform from (
     select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
+  delete from taskrunner_private.troubled_delivery f using taskrunner_private.delivery d
+  where d.task_id = any(v_deleted) and f.created_at = d.created_at and f.delivery_id = d.id;
   delete from taskrunner_private.due_delivery
   where delivery_id in (select d.id from taskrunner_private.delivery d where d.task_id = any(v_deleted));
   delete from taskrunner_private.delivery where task_id = any(v_deleted);

@@ -1,7 +1,8 @@
 -- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended,
 -- cancel actions of what was contacted and is canceled, and of every timed-out attempt. An end or a pause also closes
 -- a Start delivery that waits for its next try.
--- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery.
+-- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery,
+-- troubled_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -31,9 +32,14 @@ begin
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
   end if;
   if v_unstarted is not null then
-    update taskrunner_private.delivery d
-    set status = 'Canceled', finished_at = now()
-    where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending';
+    with closed as (
+      update taskrunner_private.delivery d
+      set status = 'Canceled', finished_at = now()
+      where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending'
+      returning d.created_at, d.id
+    )
+    delete from taskrunner_private.troubled_delivery f using closed
+    where f.created_at = closed.created_at and f.delivery_id = closed.id;
   end if;
   return null;
 end $$;
