@@ -51,6 +51,9 @@ type cli struct {
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
 	Health  healthCmd  `cmd:"" group:"run" help:"Ask the service on this machine for its health; for health checks of containers."`
 	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" group:"run" help:"Print the script that lets a shell complete command lines."`
+	Complete   completeCmd   `cmd:"" name:"__complete" hidden:""`
 }
 
 func main() { os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }

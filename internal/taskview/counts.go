@@ -63,19 +63,22 @@ func Share(c task.StatusCounts) int {
 	return int(float64(n) / float64(total) * 100)
 }
 
+// progressWidth is that of the bar of a batch.
+const progressWidth = 40
+
 // Progress draws how much of a batch has ended, and how.
 func Progress(c task.StatusCounts, s screen.Style) string {
-	const rest = len("    100 %") + 2
 	n, total := ended(c)
+	text := fmt.Sprintf("%3d %%  %d of %d ended", Share(c), n, total)
+	width := min(progressWidth, s.Width-len(text)-4)
+	if width < barLeast {
+		return s.Cut("  "+text, s.Width)
+	}
 	shares := make([]screen.Share, 0, len(life))
 	for _, status := range life {
 		if status.Terminal() {
 			shares = append(shares, screen.Share{Part: count(c, status), Colour: colours[status]})
 		}
 	}
-	bar := s.Bar(max(0, min(progressWidth, s.Width-rest)), total, shares...)
-	return fmt.Sprintf("  %s  %3d %%  %d of %d ended", bar, Share(c), n, total)
+	return "  " + s.Bar(width, total, shares...) + "  " + text
 }
-
-// progressWidth is that of the bar of a batch.
-const progressWidth = 40

@@ -104,7 +104,7 @@ func Batch(b task.Batch, s screen.Style) []string {
 	}
 	f.head("batch", b.BatchID, name)
 	f.lines = append(f.lines, Progress(b.StatusCounts, s))
-	f.add("tasks", plural(b.TotalTasks, "task")+": "+Counts(b.StatusCounts))
+	f.add("tasks", strings.TrimSuffix(plural(b.TotalTasks, "task")+": "+Counts(b.StatusCounts), ": "))
 	f.add("progress", progress(b.TotalSuccess, b.TotalFailures, b.TotalExpected))
 	f.add("created", moment(&b.CreatedAt))
 	if b.DeadEndCancel != nil {

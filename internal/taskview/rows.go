@@ -31,7 +31,7 @@ func (r Row) State() string {
 	if r.Backoff {
 		return "Backing off"
 	}
-	return string(r.Status)
+	return screen.Clean(string(r.Status))
 }
 
 // Rows turns a graph into rows, in the order of insertion. details holds the tasks that were looked at in full, because
