@@ -208,7 +208,7 @@ func values(v *kong.Value, prefix, part string) (list []string) {
 	switch {
 	case v.Tag.Enum != "":
 		for value := range strings.SplitSeq(v.Tag.Enum, ",") {
-			if strings.HasPrefix(value, part) {
+			if value != "" && strings.HasPrefix(value, part) {
 				list = append(list, prefix+value+"\t"+v.Name)
 			}
 		}

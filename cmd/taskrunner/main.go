@@ -37,6 +37,7 @@ type cli struct {
 	Submit  submitCmd  `cmd:"" group:"use" help:"Create a batch from a graph in JSON or YAML."`
 	Status  statusCmd  `cmd:"" group:"use" help:"Show tasks or batches."`
 	Watch   watchCmd   `cmd:"" group:"use" help:"Follow a batch until all of it has ended."`
+	List    listCmd    `cmd:"" group:"use" help:"List tasks or batches."`
 	Cancel  cancelCmd  `cmd:"" group:"use" help:"Cancel tasks."`
 	Pause   pauseCmd   `cmd:"" group:"use" help:"Hold tasks until they are resumed."`
 	Resume  resumeCmd  `cmd:"" group:"use" help:"Let paused tasks go on."`

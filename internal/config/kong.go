@@ -49,6 +49,7 @@ func Groups() kong.Option {
 		{Key: "retention", Title: "Retention"},
 		{Key: "log", Title: "Log"},
 		{Key: "dev", Title: "Demo"},
+		{Key: "filter", Title: "Filters"},
 		{Key: "client", Title: "Service"},
 		{Key: "use", Title: "Use a service"},
 		{Key: "run", Title: "Run a service"},

@@ -12,10 +12,11 @@ import (
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
-// idWidth and statusWidth are those of columns.
+// Widths of columns.
 const (
 	idWidth     = 36
 	statusWidth = len(task.Canceled)
+	momentWidth = len(momentLayout)
 )
 
 // state is a cell with a task's state.
@@ -142,12 +143,14 @@ func progress(success, failures int64, expected *int64) string {
 	return text
 }
 
+const momentLayout = "2006-01-02 15:04:05 -07:00"
+
 // moment is a time as people read it, in their zone; empty for none.
 func moment(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05 -07:00")
+	return t.Local().Format(momentLayout)
 }
 
 // took is how long something has run, or ran.
