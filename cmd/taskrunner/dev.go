@@ -212,11 +212,21 @@ func (c *devCmd) show(ctx context.Context, service string, receiver *devReceiver
 	}
 	c.screen.Println(demo.Guide{
 		Service: service, Receiver: receiver.URL(), Batch: result.Batch, Task: result.Task, PSQL: db.psql,
+		Command: clientCommand(service),
 	}.Lines(c.screen)...)
 	c.screen.Println("Ctrl-C stops everything.", "")
 	receiver.hooks.ShowAll()
 	<-ctx.Done()
 	return nil
+}
+
+// clientCommand is how this program is called to use a service.
+func clientCommand(service string) string {
+	program := shortPath(os.Args[0])
+	if service == defaultServer {
+		return program
+	}
+	return "TASKRUNNER_URL=" + service + " " + program
 }
 
 // listen opens a port of the loopback interface, the wanted one or the next that is free.

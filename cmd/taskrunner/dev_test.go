@@ -207,12 +207,13 @@ func TestDevSuggestionsWork(t *testing.T) {
 	run.out.await(t, "after-nap          on_failure answered 204")
 
 	// The same graph once more.
+	require.Contains(t, text, "curl -s "+receiver+"/graph | TASKRUNNER_URL="+service+" ")
+	require.Contains(t, text, " submit - --watch\n")
 	resp, err := http.Get(receiver + "/graph")
 	require.NoError(t, err)
-	graph, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
+	r := command(t, service, resp.Body, "submit", "-")
 	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusCreated, post(t, service+"/task", string(graph)))
+	require.Equal(t, exitOK, r.code, r.err)
 	http.DefaultClient.CloseIdleConnections()
 
 	run.stop()

@@ -102,7 +102,7 @@ func newParser(c *cli) (*kong.Kong, error) {
 	return kong.New(c, append([]kong.Option{
 		kong.Name("taskrunner"),
 		kong.Description(description),
-		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ",")},
+		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ","), "server": defaultServer},
 		config.Groups(),
 		config.Environment(),
 	}, config.Mappers()...)...)

@@ -58,11 +58,14 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // remote is what commands need that call a service.
 type remote struct {
-	Server    string        `name:"server" env:"TASKRUNNER_URL" group:"client" default:"http://127.0.0.1:8085" placeholder:"URL" help:"The service to call; by default http://127.0.0.1:8085."`
+	Server    string        `name:"server" env:"TASKRUNNER_URL" group:"client" default:"${server}" placeholder:"URL" help:"The service to call; by default ${server}."`
 	TokenFile string        `name:"token-file" env:"TASKRUNNER_TOKEN_FILE" group:"client" placeholder:"FILE" help:"File that holds the bearer token. Without one it is taken from the variable TASKRUNNER_TOKEN."`
 	Timeout   time.Duration `name:"timeout" group:"client" default:"1m" help:"How long each request may take."`
 	JSON      bool          `name:"json" group:"client" help:"Write the answers of the service as they come, errors too."`
 }
+
+// defaultServer is that of --server.
+const defaultServer = "http://127.0.0.1:8085"
 
 // tokenVariable holds the token. There is no flag for it, because others can see command lines.
 const tokenVariable = "TASKRUNNER_TOKEN"

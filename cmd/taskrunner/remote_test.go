@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -16,10 +17,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/app"
+	"github.com/taskrunner/taskrunner/internal/client"
 	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/screen"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
@@ -351,6 +355,67 @@ func TestWatch(t *testing.T) {
 	var b task.Batch
 	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &b))
 	require.Equal(t, task.StatusCounts{Success: 1, Failure: 1}, b.StatusCounts)
+}
+
+// Of a batch too large to be fetched as a whole, the tasks that went wrong are named all the same.
+func TestWatchOfALargeBatch(t *testing.T) {
+	t.Parallel()
+	s := startService(t)
+	var text strings.Builder
+	for i := range graphMost + 50 {
+		fmt.Fprintf(&text, "- {id: t%d, name: t%d, kind: k, on_start: {kind: Webhook, params: {url: '%s/hold', verb: Post}}", i, i, s.hook)
+		if i > 0 {
+			text.WriteString(", dependencies: [{id: t0, requires_success: true}]")
+		}
+		text.WriteString("}\n")
+	}
+	batch := strings.TrimSpace(s.good(t, "submit", "-q", file(t, "g.yaml", text.String())))
+	var tasks []task.Basic
+	_, err := s.get(t, "/task?name=t0&batch_id="+batch, &tasks)
+	require.NoError(t, err)
+	require.Len(t, tasks, 1)
+	s.good(t, "cancel", tasks[0].ID.String())
+	r := s.call(t, "watch", batch)
+	require.Equal(t, exitBatch, r.code)
+	require.Equal(t, reasonsMost, strings.Count(r.out, "  Failure   t"))
+	require.Contains(t, r.out, fmt.Sprintf("\nand %d more: taskrunner list ", graphMost+50-reasonsMost))
+	require.Contains(t, s.good(t, "status", batch), "10050 tasks: 10049 Failure, 1 Canceled")
+}
+
+// What is drawn on a terminal fits into it.
+func TestWatchFrame(t *testing.T) {
+	t.Parallel()
+	s := startService(t)
+	batch, tasks := s.submit(t, "/hold", "/hold", "/hold", "/hold")
+	for _, id := range tasks {
+		s.await(t, id, task.Running)
+	}
+	s.good(t, "fail", tasks[1], "--reason", "bad\x1b[2J luck")
+	api, err := client.New(client.Config{URL: s.url})
+	require.NoError(t, err)
+	t.Cleanup(api.Close)
+	b, err := api.Batch(t.Context(), uuid.MustParse(batch))
+	require.NoError(t, err)
+	g, err := api.Graph(t.Context(), uuid.MustParse(batch))
+	require.NoError(t, err)
+	w := &watcher{api: api, id: b.Value.BatchID, begun: time.Now(), batch: b.Value, graph: g.Value, details: map[uuid.UUID]task.Task{}}
+	require.NoError(t, addReasons(t.Context(), api, g.Value, w.details))
+
+	frame := strings.Join(w.frame(screen.Style{Width: 100, Height: 24}), "\n")
+	require.Regexp(t, "^batch "+batch+`  n\\x1b1\n  [\d.]+ s  1 Failure, 3 Running\n  ██████████░`, frame)
+	require.Contains(t, frame, "░   25 %  1 of 4 ended\n")
+	require.Regexp(t, `\n  ✗ task-b\\n +Failure .* bad\\x1b\[2J luck\n`, frame)
+	for width := 1; width < 120; width += 7 {
+		for height := 1; height < 12; height++ {
+			lines := w.frame(screen.Style{Width: width, Height: height})
+			require.LessOrEqual(t, len(lines), max(height-1, 4))
+			for _, line := range lines {
+				require.LessOrEqual(t, screen.Width(line), width)
+			}
+		}
+	}
+	w.graph = task.Graph{} // of a large batch
+	require.Len(t, w.frame(screen.Style{Width: 100, Height: 24}), 3)
 }
 
 // A service that goes away and comes back is waited for; a watch that is interrupted says so and stops nothing.

@@ -29,7 +29,7 @@ type patience struct {
 
 // Help implements [kong.HelpProvider].
 func (*watchCmd) Help() string {
-	return `On a terminal the progress is drawn in place, elsewhere there is a line for every change. It ends when every task has ended: with 0 if all are in Success, with 3 if any is in Failure or Canceled. Ctrl-C ends the watching only, with 130; the batch goes on.
+	return `On a terminal the progress is drawn in place, elsewhere there is a line for what changed, every second at most and less often the longer it takes. It ends when every task has ended: with 0 if all are in Success, with 3 if any is in Failure or Canceled. Ctrl-C ends the watching only, with 130; the batch goes on.
 
 With --json every change is a line with the answer of GET /batch/{batch_id}.`
 }
@@ -50,6 +50,7 @@ const (
 	lookSoon  = 250 * time.Millisecond
 	lookLater = 2 * time.Second
 	lookAway  = 10 * time.Second
+	lookShare = 5 // a look that takes long is one at a large batch; most of the time the service is left alone
 )
 
 // watch follows a batch until all its tasks have ended.
@@ -62,7 +63,9 @@ func watch(ctx context.Context, s streams, r *remote, api *client.Client, id uui
 	pause := lookSoon
 	answered := time.Time{}
 	for {
+		asked := time.Now()
 		changed, err := w.look(ctx)
+		took := time.Since(asked)
 		switch {
 		case ctx.Err() != nil:
 			return interrupted()
@@ -83,7 +86,7 @@ func watch(ctx context.Context, s streams, r *remote, api *client.Client, id uui
 		select {
 		case <-ctx.Done():
 			return interrupted()
-		case <-time.After(pause):
+		case <-time.After(max(pause, lookShare*took)):
 		}
 	}
 }
@@ -112,6 +115,8 @@ type watcher struct {
 
 	seen    bool
 	batch   task.Batch
+	told    task.StatusCounts // by the last line
+	toldAt  time.Time
 	graph   task.Graph              // of a small batch, where it is drawn
 	details map[uuid.UUID]task.Task // tasks that went wrong
 	absent  bool                    // the service, and that was said
@@ -125,7 +130,6 @@ func (w *watcher) look(ctx context.Context) (changed bool, err error) {
 	}
 	changed = !w.seen || a.Value.StatusCounts != w.batch.StatusCounts ||
 		a.Value.TotalSuccess != w.batch.TotalSuccess || a.Value.TotalFailures != w.batch.TotalFailures
-	counted := w.seen && a.Value.StatusCounts == w.batch.StatusCounts
 	w.batch, w.seen = a.Value, true
 	live := w.screen.Live() && !w.remote.JSON
 	if live && a.Value.TotalTasks <= tableMost {
@@ -145,10 +149,24 @@ func (w *watcher) look(ctx context.Context) (changed bool, err error) {
 		w.screen.Draw(w.frame)
 	case w.remote.JSON && changed:
 		w.streams.println(string(a.Raw))
-	case !w.remote.JSON && (!counted || back):
+	case !w.remote.JSON && (back || w.due()):
+		w.told, w.toldAt = w.batch.StatusCounts, time.Now()
 		w.screen.Println(w.line())
 	}
 	return changed, nil
+}
+
+// due reports whether a line is to be written: a log of a long batch shall not be full of them.
+func (w *watcher) due() bool {
+	const least, most = time.Second, 60 // a line in so many parts of the time
+	switch now := time.Now(); {
+	case w.toldAt.IsZero(), w.ended():
+		return true
+	case w.batch.StatusCounts == w.told:
+		return false
+	default:
+		return now.Sub(w.toldAt) >= max(least, now.Sub(w.begun)/most)
+	}
 }
 
 // ended reports whether all tasks have ended.
@@ -221,30 +239,53 @@ func (w *watcher) finish(ctx context.Context) error {
 	return &exitError{exitBatch, fmt.Errorf("the batch went wrong: %s", taskview.Counts(task.StatusCounts{Failure: c.Failure, Canceled: c.Canceled}))}
 }
 
+// graphMost is the size up to which all of a batch is fetched to name the parents of tasks that failed with them.
+const graphMost = 10_000
+
 // tellBad lists tasks that went wrong, with their reasons, where no table shows them.
 func (w *watcher) tellBad(ctx context.Context, bad int64) {
-	g, err := w.api.Graph(ctx, w.id)
+	list, names, err := w.bad(ctx)
 	if err != nil {
 		w.screen.Println("which tasks went wrong cannot be told: " + screen.Clean(err.Error()))
 		return
 	}
 	st := style(w.screen)
-	names, told := taskview.Names(g.Value), int64(0)
-	for _, t := range g.Value.Tasks {
-		if t.Status != task.Failure && t.Status != task.Canceled {
-			continue
-		}
-		if told == reasonsMost {
-			break
-		}
-		told++
+	for _, t := range list {
 		full, err := w.api.Task(ctx, t.ID)
 		if err != nil {
-			continue // it is told of by its name
+			w.screen.Println("which tasks went wrong cannot be told: " + screen.Clean(err.Error()))
+			return
 		}
 		w.screen.Println(taskview.Line(full.Value, names, st))
 	}
-	if bad > told {
-		w.screen.Printf("and %d more", bad-told)
+	if more := bad - int64(len(list)); more > 0 {
+		w.screen.Printf("and %d more: taskrunner list --all --batch %s --status Failure (or Canceled)", more, w.id)
 	}
+}
+
+// bad returns the first tasks that went wrong, and the names of tasks, as far as they are known.
+func (w *watcher) bad(ctx context.Context) (list []task.Basic, names map[uuid.UUID]string, err error) {
+	if w.batch.TotalTasks <= graphMost {
+		g, err := w.api.Graph(ctx, w.id)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, t := range g.Value.Tasks {
+			if t.Status == task.Failure || t.Status == task.Canceled {
+				list = append(list, t)
+			}
+		}
+		return list[:min(len(list), reasonsMost)], taskview.Names(g.Value), nil
+	}
+	for _, status := range []task.Status{task.Failure, task.Canceled} {
+		if len(list) == reasonsMost {
+			break
+		}
+		page, err := w.api.Tasks(ctx, client.Query{BatchID: w.id.String(), Status: string(status), Size: reasonsMost - len(list)})
+		if err != nil {
+			return nil, nil, err
+		}
+		list = append(list, page.Rows...)
+	}
+	return list, taskview.Names(task.Graph{Tasks: list}), nil
 }

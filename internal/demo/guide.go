@@ -16,6 +16,7 @@ type Guide struct {
 	Batch    uuid.UUID
 	Task     uuid.UUID
 	PSQL     string // command line that opens the database, up to further options
+	Command  string // command line that calls the service, up to the command: bin/taskrunner
 }
 
 // longWork is the step of the graph in the guide that runs long enough to be canceled by hand.
@@ -57,6 +58,7 @@ func (g Guide) Lines(s *screen.Screen) []string {
 	return []string{
 		"",
 		s.Strong("Look at it"),
+		"  " + g.Command + " status " + g.Batch.String(),
 		"  " + g.Service + "/batch/" + g.Batch.String(),
 		"  " + g.Service + "/dag/" + g.Batch.String(),
 		"  " + g.Service + "/task/" + g.Task.String(),
@@ -66,8 +68,8 @@ func (g Guide) Lines(s *screen.Screen) []string {
 		"",
 		s.Strong("Try next") + " (in another terminal; what reaches the receiver is shown here)",
 		"",
-		"# the same graph once more",
-		fmt.Sprintf("curl -s %s | curl -s %s/task -H 'Content-Type: application/json' --data-binary @-", g.Receiver+graphPath, g.Service),
+		"# the same graph once more, and how it goes",
+		fmt.Sprintf("curl -s %s | %s submit - --watch", g.Receiver+graphPath, g.Command),
 		"",
 		"# a graph of your own: a task of one minute, and one that needs its success",
 		fmt.Sprintf("curl -s %s/task -H 'Content-Type: application/json' -d '%s'", g.Service, g.NapGraph()),
