@@ -547,6 +547,16 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner.set_batch_rules(p_batch_id uuid, p_kind text, p_rules jsonb)
+ RETURNS bigint
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select taskrunner_private.change_batch_rules(p_batch_id, jsonb_build_object('kind', p_kind, 'rules', p_rules));
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner.stop_batch(p_batch_id uuid)
  RETURNS TABLE(batch_id uuid, canceled_waiting bigint, canceled_pending bigint, canceled_claimed bigint, canceled_running bigint, canceled_paused bigint, already_terminal bigint)
  LANGUAGE plpgsql
@@ -782,6 +792,63 @@ CREATE OR REPLACE FUNCTION taskrunner_private.begin_counts()
 AS $function$
   select set_config('taskrunner.counts', E'\n', true);
 $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.change_batch_rules(p_batch_id uuid, p_body jsonb)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_rules jsonb := coalesce(p_body -> 'rules', 'null');
+  v_kind text := p_body ->> 'kind';
+  v_faults jsonb;
+  v_code text;
+  v_ids uuid[];
+  v_count bigint;
+begin
+  select jsonb_agg(f.fault order by f.n), case when bool_and(f.n > 1) then 'TR004' else 'TR007' end into v_faults, v_code
+  from (
+    select 1 as n, 'kind: ' || message as fault
+    from (select taskrunner_private.text_error(p_body -> 'kind', 2147483647)) k (message)
+    union all
+    select 1, 'rules: is required' where v_rules = 'null'
+    union all
+    select 1 + row_number() over (), 'rules' || e.path || ': ' || e.message
+    from taskrunner_private.rules_errors(v_rules, null) e
+  ) f
+  where f.fault is not null;
+  if v_faults is null and v_rules <> '[]' then
+    v_faults := '["rules: is not supported yet"]';
+    v_code := 'TR007';
+  end if;
+  if v_faults is not null then
+    raise exception 'Validation failed' using errcode = v_code, detail = v_faults::text;
+  end if;
+  if not exists (select from taskrunner.batch b where b.id = p_batch_id) then
+    raise exception 'batch %: unknown batch', coalesce(p_batch_id::text, 'null') using errcode = 'TR002';
+  end if;
+
+  perform taskrunner_private.require_read_committed();
+  v_ids := array(
+    select t.id from taskrunner.task t
+    where t.batch_id = p_batch_id and t.kind = v_kind and t.rules <> v_rules
+      and not taskrunner_private.is_terminal(t.status));
+  if v_ids <> '{}' then
+    perform taskrunner_private.lock_graph_shared(true);
+    perform taskrunner_private.lock_tasks(v_ids, true);
+    perform taskrunner_private.set_cause('');
+    update taskrunner.task t
+    set rules = v_rules
+    where t.id = any(v_ids) and not taskrunner_private.is_terminal(t.status);
+  end if;
+  select count(*) into v_count from taskrunner.task t
+  where t.batch_id = p_batch_id and t.kind = v_kind and not taskrunner_private.is_terminal(t.status);
+  return v_count;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.children_of(p_ended uuid[], OUT ids uuid[], OUT parents integer[], OUT required_parents integer[])
@@ -4337,6 +4404,7 @@ grant insert on table taskrunner.link to taskrunner_admin, taskrunner_producer;
 grant select on table taskrunner.link to taskrunner_admin, taskrunner_producer, taskrunner_reader, taskrunner_service, taskrunner_worker;
 grant execute on function taskrunner.pause_task(uuid) to taskrunner_admin, taskrunner_producer, taskrunner_service;
 grant execute on function taskrunner.resume_task(uuid) to taskrunner_admin, taskrunner_producer, taskrunner_service;
+grant execute on function taskrunner.set_batch_rules(uuid,text,jsonb) to taskrunner_admin, taskrunner_producer;
 grant execute on function taskrunner.stop_batch(uuid) to taskrunner_admin, taskrunner_producer, taskrunner_service;
 grant execute on function taskrunner.submit_batch(jsonb) to taskrunner_admin, taskrunner_producer;
 grant delete on table taskrunner.task to taskrunner_admin;
@@ -4356,6 +4424,7 @@ grant execute on function taskrunner.uuidv7() to taskrunner_admin, taskrunner_pr
 grant usage on schema taskrunner_private to taskrunner_service;
 grant select on table taskrunner_private.active_task to taskrunner_service;
 grant execute on function taskrunner_private.begin_counts() to taskrunner_service;
+grant execute on function taskrunner_private.change_batch_rules(uuid,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.chore to taskrunner_service;
 grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
 grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;

@@ -32,3 +32,27 @@ func (s *server) stopBatch(w http.ResponseWriter, r *http.Request, id uuid.UUID)
 	}
 	return reply(w, http.StatusOK, stopped)
 }
+
+// batchRules is the answer of PATCH /batch/{batch_id}/rules.
+type batchRules struct {
+	BatchID      uuid.UUID `json:"batch_id"`
+	Kind         string    `json:"kind"`
+	UpdatedCount int64     `json:"updated_count"`
+}
+
+// setBatchRules is PATCH /batch/{batch_id}/rules. The engine judges the members, since it does so for SQL as well.
+func (s *server) setBatchRules(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	body, err := s.readJSON(w, r, "")
+	if err != nil {
+		return err
+	}
+	f, err := readFields(body)
+	if err != nil {
+		return err
+	}
+	updated, err := s.Store.SetBatchRules(r.Context(), id, body)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, batchRules{BatchID: id, Kind: *f.text("kind"), UpdatedCount: updated})
+}

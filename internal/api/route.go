@@ -55,6 +55,7 @@ func (s *server) routes() []route {
 		{http.MethodPost, "/delivery/{delivery_id}/replay", bearer.Admin, plain, s.replayDelivery},
 		{http.MethodGet, "/batch/{batch_id}", bearer.Read, plain, s.showBatch},
 		{http.MethodDelete, "/batch/{batch_id}", bearer.Write, plain, s.stopBatch},
+		{http.MethodPatch, "/batch/{batch_id}/rules", bearer.Write, plain, s.setBatchRules},
 		{http.MethodGet, "/dag/{batch_id}", bearer.Read, plain, s.showGraph},
 	}
 	if s.Metrics != nil {

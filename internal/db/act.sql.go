@@ -25,11 +25,28 @@ const CancelTask = `-- name: CancelTask :exec
 select from taskrunner.cancel_task($1::uuid)
 `
 
-// What people do to tasks and batches: sql/functions/cancel_task.sql, pause_task.sql, resume_task.sql, stop_batch.sql.
+// What people do to tasks and batches: sql/functions/cancel_task.sql, pause_task.sql, resume_task.sql, stop_batch.sql,
+// change_batch_rules.sql.
 // Status changes are counted around these functions, because clients call them too.
 func (q *Queries) CancelTask(ctx context.Context, db DBTX, taskID uuid.UUID) error {
 	_, err := db.Exec(ctx, CancelTask, taskID)
 	return err
+}
+
+const ChangeBatchRules = `-- name: ChangeBatchRules :one
+select taskrunner_private.change_batch_rules($1::uuid, $2::jsonb)
+`
+
+type ChangeBatchRulesParams struct {
+	BatchID uuid.UUID
+	Body    []byte
+}
+
+func (q *Queries) ChangeBatchRules(ctx context.Context, db DBTX, arg ChangeBatchRulesParams) (int64, error) {
+	row := db.QueryRow(ctx, ChangeBatchRules, arg.BatchID, arg.Body)
+	var change_batch_rules int64
+	err := row.Scan(&change_batch_rules)
+	return change_batch_rules, err
 }
 
 const PauseTask = `-- name: PauseTask :exec

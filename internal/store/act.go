@@ -63,3 +63,16 @@ func (s *Store) StopBatch(ctx context.Context, id uuid.UUID) (task.Stopped, erro
 	s.transitions(op, counts.Text)
 	return task.Stopped(row), nil
 }
+
+// SetBatchRules gives every task of a batch and kind that has not ended new rules, and returns how many there are. body
+// is that of PATCH /batch/{batch_id}/rules, an object that PostgreSQL can hold; the engine judges the rest.
+// Errors: CodeInvalid with details, CodeUnknown, CodeBusy, CodeUnavailable.
+func (s *Store) SetBatchRules(ctx context.Context, id uuid.UUID, body []byte) (int64, error) {
+	var updated struct{ Count int64 }
+	err := s.do(ctx, call{op: "set batch rules", patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		one(batch, &updated, db.ChangeBatchRules, id, body)
+		return send(ctx, conn, batch)
+	})
+	return updated.Count, err
+}

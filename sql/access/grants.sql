@@ -25,7 +25,7 @@ declare
     'producer admin|update (priority, metadata, rules, expected_count, timeout) on taskrunner.task',
     'producer admin|execute on function taskrunner.uuidv7(), taskrunner.submit_batch(jsonb),
       taskrunner.cancel_task(uuid), taskrunner.cancel_tasks(uuid[]), taskrunner.pause_task(uuid),
-      taskrunner.resume_task(uuid), taskrunner.stop_batch(uuid)',
+      taskrunner.resume_task(uuid), taskrunner.stop_batch(uuid), taskrunner.set_batch_rules(uuid, text, jsonb)',
 
     'worker admin|update (status, failure_reason, success, failures, metadata, expected_count) on taskrunner.task',
     'worker admin|execute on function
@@ -43,6 +43,7 @@ declare
     'service|execute on function
       taskrunner.cancel_task(uuid), taskrunner.pause_task(uuid), taskrunner.resume_task(uuid),
       taskrunner.stop_batch(uuid),
+      taskrunner_private.change_batch_rules(uuid, jsonb),
       taskrunner_private.submit(uuid, jsonb),
       taskrunner_private.take_idempotency_key(text, text, bytea, uuid, integer),
       taskrunner_private.note_nothing_created(text, text),

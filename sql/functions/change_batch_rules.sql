@@ -1,0 +1,56 @@
+-- PATCH /batch/{id}/rules: everything in the body is judged first, then the batch is looked for. Tasks that have the rules
+-- already are counted, not written, so that repeating it costs nothing; last_updated stays as it is.
+-- Only [] takes effect until tasks can have rules.
+-- p_body: {"kind", "rules"}. Returns how many tasks of that kind have not ended.
+-- Locks: graph lock shared, the tasks that change by rank. Writes task.rules.
+-- SQLSTATEs: TR002 (unknown batch), TR004 (rules), TR007 (all else, and mixtures), TR009.
+-- Called by: set_batch_rules.
+create or replace function taskrunner_private.change_batch_rules(p_batch_id uuid, p_body jsonb) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+declare
+  v_rules jsonb := coalesce(p_body -> 'rules', 'null');
+  v_kind text := p_body ->> 'kind';
+  v_faults jsonb;
+  v_code text;
+  v_ids uuid[];
+  v_count bigint;
+begin
+  select jsonb_agg(f.fault order by f.n), case when bool_and(f.n > 1) then 'TR004' else 'TR007' end into v_faults, v_code
+  from (
+    select 1 as n, 'kind: ' || message as fault
+    from (select taskrunner_private.text_error(p_body -> 'kind', 2147483647)) k (message)
+    union all
+    select 1, 'rules: is required' where v_rules = 'null'
+    union all
+    select 1 + row_number() over (), 'rules' || e.path || ': ' || e.message
+    from taskrunner_private.rules_errors(v_rules, null) e
+  ) f
+  where f.fault is not null;
+  if v_faults is null and v_rules <> '[]' then
+    v_faults := '["rules: is not supported yet"]';
+    v_code := 'TR007';
+  end if;
+  if v_faults is not null then
+    raise exception 'Validation failed' using errcode = v_code, detail = v_faults::text;
+  end if;
+  if not exists (select from taskrunner.batch b where b.id = p_batch_id) then
+    raise exception 'batch %: unknown batch', coalesce(p_batch_id::text, 'null') using errcode = 'TR002';
+  end if;
+
+  perform taskrunner_private.require_read_committed();
+  v_ids := array(
+    select t.id from taskrunner.task t
+    where t.batch_id = p_batch_id and t.kind = v_kind and t.rules <> v_rules
+      and not taskrunner_private.is_terminal(t.status));
+  if v_ids <> '{}' then
+    perform taskrunner_private.lock_graph_shared(true);
+    perform taskrunner_private.lock_tasks(v_ids, true);
+    perform taskrunner_private.set_cause('');
+    update taskrunner.task t
+    set rules = v_rules
+    where t.id = any(v_ids) and not taskrunner_private.is_terminal(t.status);
+  end if;
+  select count(*) into v_count from taskrunner.task t
+  where t.batch_id = p_batch_id and t.kind = v_kind and not taskrunner_private.is_terminal(t.status);
+  return v_count;
+end $$;
