@@ -47,6 +47,10 @@ generate/sqlc: ## internal/db from queries/ and sql/
 generate/schema: ## sql/schema.sql, the flattened result of sql/, for review
 	$(GO) run ./internal/sqltest/schemadump
 
+.PHONY: generate/swagger-ui
+generate/swagger-ui: ## the files of Swagger UI, from the npm registry; internal/api/swaggerui/fetch names the release
+	$(GO) run ./internal/api/swaggerui/fetch
+
 .PHONY: verify
 verify: verify/format verify/vet verify/sqlc verify/schema ## all that must hold before a commit, tests aside
 

@@ -6,6 +6,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/api/openapi"
 	"github.com/taskrunner/taskrunner/internal/bearer"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/requestid"
@@ -54,7 +56,7 @@ type Config struct {
 	RetryAfter      time.Duration  // told to clients with 503; at least a second
 	MaxInFlight     int            // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
 	Log             *slog.Logger   // nil: slog.Default()
-	Metrics         http.Handler   // GET /metrics; nil: no such path
+	Metrics         http.Handler   // required; GET /metrics
 
 	Tokens        bearer.Tokens // who may call; none: the API is open
 	PublicMetrics bool          // GET /metrics needs no token
@@ -81,7 +83,8 @@ type Config struct {
 // server holds the handlers of the endpoints.
 type server struct {
 	Config
-	log *slog.Logger
+	log      *slog.Logger
+	document []byte // the OpenAPI document
 
 	inFlight atomic.Int64
 	bodies   budget
@@ -91,8 +94,8 @@ type server struct {
 // New returns the handler of all endpoints.
 func New(c Config) (http.Handler, error) {
 	switch {
-	case c.Store == nil, c.Handles == nil:
-		return nil, errors.New("api: Store and Handles are required")
+	case c.Store == nil, c.Handles == nil, c.Metrics == nil:
+		return nil, errors.New("api: Store, Handles and Metrics are required")
 	case c.MaxBodyBytes <= 0:
 		return nil, errors.New("api: MaxBodyBytes must be positive")
 	case c.IdempotencyLife <= 0:
@@ -128,7 +131,11 @@ func New(c Config) (http.Handler, error) {
 	if c.DatabaseAway == nil {
 		c.DatabaseAway = func() bool { return false }
 	}
-	s := &server{Config: c, log: requestid.Logger(c.Log).With("component", "api")}
+	document, err := openapi.JSON()
+	if err != nil {
+		return nil, fmt.Errorf("api: the OpenAPI document: %w", err)
+	}
+	s := &server{Config: c, document: document, log: requestid.Logger(c.Log).With("component", "api")}
 	return s.router(s.routes()), nil
 }
 

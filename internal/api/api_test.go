@@ -19,6 +19,8 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/api"
 	"github.com/taskrunner/taskrunner/internal/handle"
+	"github.com/taskrunner/taskrunner/internal/metrics"
+	"github.com/taskrunner/taskrunner/internal/openapitest"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/testdb"
@@ -39,6 +41,7 @@ type testBundle struct {
 	log     syncBuffer
 
 	mu       sync.Mutex
+	seen     map[string]bool // operations of the OpenAPI document with the status of their answers, "getTask 200"
 	observed []string
 	created  int
 }
@@ -50,7 +53,7 @@ func setup(t *testing.T, change ...func(*api.Config)) *testBundle {
 
 func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.Config)) *testBundle {
 	t.Helper()
-	b := &testBundle{db: testdb.New(t), replica: uuid.New()}
+	b := &testBundle{db: testdb.New(t), replica: uuid.New(), seen: map[string]bool{}}
 	var err error
 	o := store.Options{MaxConns: 4, PreparedStatements: true, AcquireTimeout: 20 * time.Second, Log: slog.New(slog.DiscardHandler)}
 	options(&o)
@@ -66,6 +69,7 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 		PageSize:        50,
 		MaxPageSize:     100,
 		IdempotencyLife: 24 * time.Hour,
+		Metrics:         metrics.New().Handler(),
 		RetryAfter:      1500 * time.Millisecond,
 		Log:             slog.New(slog.NewTextHandler(&b.log, nil)),
 		Observe: func(endpoint, method string, status int, _ time.Duration) {
@@ -84,7 +88,11 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	}
 	h, err := api.New(c)
 	require.NoError(t, err)
-	b.server = httptest.NewServer(h)
+	b.server = httptest.NewServer(openapitest.Load(t).Handler(t, h, func(operation string, status int) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.seen[fmt.Sprint(operation, " ", status)] = true
+	}))
 	b.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
@@ -265,12 +273,14 @@ func TestNewNeedsItsParts(t *testing.T) {
 	t.Parallel()
 	signer, err := handle.New("http://h", [][]byte{[]byte("key")})
 	require.NoError(t, err)
-	good := api.Config{Store: &store.Store{}, Handles: signer, MaxBodyBytes: 1, IdempotencyLife: 1, PageSize: 1, MaxPageSize: 1}
+	good := api.Config{Store: &store.Store{}, Handles: signer, MaxBodyBytes: 1, IdempotencyLife: 1, PageSize: 1, MaxPageSize: 1,
+		Metrics: http.NotFoundHandler()}
 	_, err = api.New(good)
 	require.NoError(t, err)
 	for _, change := range []func(*api.Config){
 		func(c *api.Config) { c.Store = nil },
 		func(c *api.Config) { c.Handles = nil },
+		func(c *api.Config) { c.Metrics = nil },
 		func(c *api.Config) { c.MaxBodyBytes = 0 },
 		func(c *api.Config) { c.IdempotencyLife = 0 },
 		func(c *api.Config) { c.PageSize = 0 },

@@ -58,12 +58,10 @@ func (b *testBundle) with(t *testing.T, method, path string, headers ...string) 
 	return b.send(t, r)
 }
 
-func metricsStub(c *api.Config) { c.Metrics = http.NotFoundHandler() }
-
 // Every endpoint, called by everybody: who may and who may not.
 func TestScopesOfEveryEndpoint(t *testing.T) {
 	t.Parallel()
-	b := setup(t, withTokens(t), metricsStub)
+	b := setup(t, withTokens(t))
 	rank := []string{"none", "read", "write", "admin"}
 	parameter := regexp.MustCompile(`\{.*\}`)
 	for _, route := range api.Routes(api.Config{Metrics: http.NotFoundHandler()}) {
@@ -115,9 +113,9 @@ func TestScopesOfEveryEndpoint(t *testing.T) {
 
 func TestPublicMetrics(t *testing.T) {
 	t.Parallel()
-	b := setup(t, withTokens(t), metricsStub, func(c *api.Config) { c.PublicMetrics = true })
-	require.Equal(t, http.StatusNotFound, b.with(t, "GET", "/metrics").Status)
-	require.Equal(t, http.StatusNotFound, b.with(t, "GET", "/metrics", "Authorization", "Bearer wrong").Status)
+	b := setup(t, withTokens(t), func(c *api.Config) { c.PublicMetrics = true })
+	require.Equal(t, http.StatusOK, b.with(t, "GET", "/metrics").Status)
+	require.Equal(t, http.StatusOK, b.with(t, "GET", "/metrics", "Authorization", "Bearer wrong").Status)
 }
 
 // How a bearer token may be written, and how not.

@@ -36,6 +36,9 @@ func invalid(message string, details ...string) *problem {
 	return &problem{Status: http.StatusBadRequest, Message: message, Details: details}
 }
 
+// errNoPath is the answer to a path that does not exist.
+var errNoPath = &problem{Status: http.StatusNotFound, Message: "no such path"}
+
 // statusClientGone is never seen by anybody: the client did not wait for the answer.
 const statusClientGone = 499
 

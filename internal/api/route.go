@@ -37,9 +37,14 @@ type route struct {
 
 // routes is the table of endpoints (contract, sections 3.1, 3.2 and 4).
 func (s *server) routes() []route {
-	table := []route{
+	metrics := bearer.Read
+	if s.PublicMetrics {
+		metrics = bearer.None
+	}
+	return []route{
 		{http.MethodGet, "/health", bearer.None, exempt, s.health},
 		{http.MethodGet, "/ready", bearer.None, exempt, s.ready},
+		{http.MethodGet, "/metrics", metrics, exempt, s.metrics},
 		{http.MethodGet, "/task", bearer.Read, plain, s.listTasks},
 		{http.MethodPost, "/task", bearer.Write, plain, s.createTasks},
 		{http.MethodGet, "/task/{task_id}", bearer.Read, byHandle, s.showTask},
@@ -57,15 +62,9 @@ func (s *server) routes() []route {
 		{http.MethodDelete, "/batch/{batch_id}", bearer.Write, plain, s.stopBatch},
 		{http.MethodPatch, "/batch/{batch_id}/rules", bearer.Write, plain, s.setBatchRules},
 		{http.MethodGet, "/dag/{batch_id}", bearer.Read, plain, s.showGraph},
+		{http.MethodGet, "/api-docs/openapi.json", bearer.None, exempt, s.showDocument},
+		{http.MethodGet, "/swagger-ui/*", bearer.None, exempt, s.showSwaggerUI},
 	}
-	if s.Metrics != nil {
-		scope := bearer.Read
-		if s.PublicMetrics {
-			scope = bearer.None
-		}
-		table = append(table, route{http.MethodGet, "/metrics", scope, exempt, s.metrics})
-	}
-	return table
 }
 
 // resource is a pattern with the routes that differ by method only.
@@ -95,7 +94,7 @@ func (s *server) router(table []route) http.Handler {
 		at, segment := paths.find(r.URL)
 		if at == nil {
 			s.serve(w, r, unmatched, func(http.ResponseWriter, *http.Request) error {
-				return &problem{Status: http.StatusNotFound, Message: "no such path"}
+				return errNoPath
 			})
 			return
 		}

@@ -25,7 +25,7 @@ func TestRouting(t *testing.T) {
 	id := uuid.NewString()
 	for _, path := range []string{
 		"/", "/nothing", "/task/", "/health/", "/task/" + id + "/", "/task//" + id, "//task", "/task/../task", "/./task",
-		"/task/" + id + "/delivery", "/delivery", "/delivery/" + id, "/deliveries/" + id, "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/metrics", "/task/%2e%2e/health", "/task/%2F",
+		"/task/" + id + "/delivery", "/delivery", "/delivery/" + id, "/deliveries/" + id, "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/task/%2e%2e/health", "/task/%2F",
 		"/task/pause/" + id + "/", "/task/pause/" + id + "/x", "/task%2Fpause/" + id,
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -49,6 +49,8 @@ func TestRouting(t *testing.T) {
 		"/dag/" + id:                  "GET, HEAD",
 		"/health":                     "GET, HEAD",
 		"/ready":                      "GET, HEAD",
+		"/metrics":                    "GET, HEAD",
+		"/swagger-ui/":                "GET, HEAD",
 	} {
 		for _, method := range []string{"OPTIONS", "TRACE", "BREW", "get"} {
 			a := b.do(t, method, path, nil)
