@@ -29,3 +29,7 @@ from taskrunner_private.take_idempotency_key(sqlc.arg(token_name)::text, sqlc.ar
 
 -- name: NoteNothingCreated :exec
 select taskrunner_private.note_nothing_created(sqlc.arg(token_name)::text, sqlc.arg(key)::text);
+
+-- name: ValidGraph :exec
+-- Ends in the error that lists the faults.
+select from taskrunner_private.valid_graph(sqlc.arg(body)::jsonb, sqlc.arg(known)::jsonb);

@@ -692,6 +692,23 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.action_errors(p_action jsonb)
+ RETURNS TABLE(place integer, path text, message text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select 0, '', case when p_action is null then 'is required' else 'must be an object' end
+  where coalesce(jsonb_typeof(p_action), 'null') <> 'object'
+  union all
+  select 1, '.kind', case when coalesce(p_action -> 'kind', 'null') = 'null' then 'is required' else 'must be Webhook' end
+  where jsonb_typeof(p_action) = 'object' and p_action -> 'kind' is distinct from '"Webhook"'
+  union all
+  select 1 + w.place, '.params', w.message
+  from taskrunner_private.webhook_errors(p_action -> 'params') w
+  where jsonb_typeof(p_action) = 'object'
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.action_guard_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -720,10 +737,30 @@ begin
     raise exception 'action %: column attempt is set by the engine', new.id using errcode = 'TR001';
   elsif v_error is not null then
     raise exception 'task %: params: %', new.task_id, v_error
-      using errcode = taskrunner_private.webhook_error_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
+      using errcode = taskrunner_private.fault_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
   end if;
   return new;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.admission_errors(p_task jsonb)
+ RETURNS TABLE(place integer, field text, at bigint, path text, message text, code text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select 1, '.rules', row_number() over (), f.path, f.message, 'TR004'
+  from taskrunner_private.rules_errors(p_task -> 'rules', coalesce(p_task -> 'metadata', 'null')) f
+  union all
+  select 2, '.dedupe_strategy', row_number() over (), f.path, f.message, taskrunner_private.fault_code(f.message)
+  from taskrunner_private.dedupe_errors(p_task -> 'dedupe_strategy') f
+  union all
+  select 3, '.retry', row_number() over (), f.path, f.message, taskrunner_private.fault_code(f.message)
+  from taskrunner_private.retry_errors(p_task -> 'retry') f
+  union all
+  select 4, '.run_at', 0, '', 'must be an RFC 3339 timestamp', 'TR007'
+  where p_task -> 'run_at' <> 'null'
+    and (jsonb_typeof(p_task -> 'run_at') <> 'string' or taskrunner_private.to_moment(p_task ->> 'run_at') is null)
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.affected_tasks(p_ending uuid[], p_failing uuid[])
@@ -755,6 +792,13 @@ begin
     select coalesce(array_agg(id), '{}') from reached
   );
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.array_error(p_value jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (COALESCE(jsonb_typeof(p_value), 'null'::text) <> ALL (ARRAY['array'::text, 'null'::text])) THEN 'must be an array'::text ELSE NULL::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.batch_guard_insert()
@@ -805,28 +849,33 @@ AS $function$
 declare
   v_rules jsonb := coalesce(p_body -> 'rules', 'null');
   v_kind text := p_body ->> 'kind';
-  v_faults jsonb;
+  v_faults text[];
+  v_total bigint;
   v_code text;
   v_ids uuid[];
   v_count bigint;
 begin
-  select jsonb_agg(f.fault order by f.n), case when bool_and(f.n > 1) then 'TR004' else 'TR007' end into v_faults, v_code
+  select array_agg(f.fault order by f.n) filter (where f.n <= 101), count(*),
+    case when bool_and(f.of_rule) then 'TR004' else 'TR007' end
+  into v_faults, v_total, v_code
   from (
-    select 1 as n, 'kind: ' || message as fault
+    select 0 as n, false as of_rule, 'kind: ' || message as fault
     from (select taskrunner_private.text_error(p_body -> 'kind', 2147483647)) k (message)
     union all
-    select 1, 'rules: is required' where v_rules = 'null'
+    select 1, false, 'rules: is required' where v_rules = 'null'
     union all
-    select 1 + row_number() over (), 'rules' || e.path || ': ' || e.message
+    select 1 + row_number() over (), true, 'rules' || e.path || ': ' || e.message
     from taskrunner_private.rules_errors(v_rules, null) e
   ) f
   where f.fault is not null;
-  if v_faults is null and v_rules <> '[]' then
-    v_faults := '["rules: is not supported yet"]';
+  if v_total = 0 and v_rules <> '[]' then
+    v_faults := array['rules: is not supported yet'];
+    v_total := 1;
     v_code := 'TR007';
   end if;
-  if v_faults is not null then
-    raise exception 'Validation failed' using errcode = v_code, detail = v_faults::text;
+  if v_total > 0 then
+    raise exception 'Validation failed' using errcode = v_code,
+      detail = to_jsonb(taskrunner_private.first_faults(v_faults, v_total))::text;
   end if;
   if not exists (select from taskrunner.batch b where b.id = p_batch_id) then
     raise exception 'batch %: unknown batch', coalesce(p_batch_id::text, 'null') using errcode = 'TR002';
@@ -1094,6 +1143,47 @@ CREATE OR REPLACE FUNCTION taskrunner_private.created_here(p_xmin xid, p_created
 RETURN ((p_xmin = (pg_current_xact_id_if_assigned())::xid) AND (p_created_at = now()))
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.cycle_error(p_tasks jsonb, p_parents integer[], p_children integer[], p_order integer[])
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  c_shown constant integer := 20;                            -- of each end
+  v_cycle integer[] := taskrunner_private.find_cycle(jsonb_array_length(p_tasks), p_parents, p_children, p_order);
+  v_n integer := cardinality(v_cycle) - 1;                   -- the first node is repeated at the end
+  v_first integer;
+  v_names text;
+begin
+  v_first := array_position(v_cycle, (select min(node) from unnest(v_cycle) node));
+  v_cycle := v_cycle[v_first : v_n] || v_cycle[1 : v_first];
+  select string_agg(case when c.step = c_shown + 1 and v_n >= 2 * c_shown then '…'
+      else (select case when char_length(id) > 64 then left(id, 63) || '…' else id end from (select p_tasks -> (c.node - 1) ->> 'id') x (id))
+    end, ' -> ' order by c.step)
+  into v_names
+  from unnest(v_cycle) with ordinality as c (node, step)
+  where v_n < 2 * c_shown or c.step <= c_shown + 1 or c.step > v_n + 1 - c_shown;
+  return 'dependencies: dependency cycle: ' || v_names;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.dedupe_errors(p_strategy jsonb)
+ RETURNS TABLE(path text, message text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select '', 'must be an array'
+  where coalesce(jsonb_typeof(p_strategy), 'null') not in ('array', 'null')
+  union all
+  (select '[' || x.n - 1 || ']' || m.path, m.message
+  from jsonb_array_elements(case when jsonb_typeof(p_strategy) = 'array' then p_strategy else '[]' end)
+    with ordinality as x (matcher, n)
+  cross join lateral taskrunner_private.matcher_errors(matcher, false, null) m
+  order by x.n, m.place)
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.delete_idempotency_keys(p_limit integer, p_life_secs integer)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1126,25 +1216,28 @@ CREATE OR REPLACE FUNCTION taskrunner_private.delivery_key(p_task_id uuid, p_tri
 RETURN ((((p_task_id)::text || CASE p_trigger WHEN 'Start'::taskrunner.trigger_kind THEN ':start'::text WHEN 'Cancel'::taskrunner.trigger_kind THEN ':cancel'::text ELSE CASE p_condition WHEN 'Success'::taskrunner.trigger_condition THEN ':end:success'::text ELSE ':end:failure'::text END END) || CASE WHEN (p_number > 1) THEN (':'::text || p_number) ELSE ''::text END) || CASE WHEN (p_task_attempt > 1) THEN (':a'::text || p_task_attempt) ELSE ''::text END)
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.dependency_error(p_value jsonb)
- RETURNS text
+CREATE OR REPLACE FUNCTION taskrunner_private.dependency_errors(p_value jsonb)
+ RETURNS TABLE(path text, message text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 AS $function$
-  select case
-    when jsonb_typeof(p_value) <> 'object' then ': must be an object'
-    when coalesce(p_value -> 'id', 'null') = 'null' and coalesce(p_value -> 'task_id', 'null') = 'null'
-      then ': one of id and task_id is required'
-    when coalesce(p_value -> 'id', 'null') <> 'null' and coalesce(p_value -> 'task_id', 'null') <> 'null'
-      then ': only one of id and task_id is allowed'
-    when coalesce(p_value -> 'id', 'null') <> 'null' and jsonb_typeof(p_value -> 'id') <> 'string' then '.id: must be a string'
-    when jsonb_typeof(p_value -> 'id') = 'string' and taskrunner_private.is_blank(p_value ->> 'id') then '.id: must not be blank'
-    when coalesce(p_value -> 'task_id', 'null') <> 'null' and (jsonb_typeof(p_value -> 'task_id') <> 'string'
-      or p_value ->> 'task_id' !~* '^(urn:uuid:)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$|^\{[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}\}$')
-      then '.task_id: must be a UUID'
-    when coalesce(p_value -> 'requires_success', 'null') = 'null' then '.requires_success: is required'
-    when jsonb_typeof(p_value -> 'requires_success') <> 'boolean' then '.requires_success: must be true or false'
-  end;
+  select '', 'must be an object' where jsonb_typeof(p_value) <> 'object'
+  union all
+  select f.path, f.message
+  from unnest(array['', '', '.id', '.task_id', '.requires_success'], array[
+    case
+      when coalesce(p_value -> 'id', 'null') = 'null' and coalesce(p_value -> 'task_id', 'null') = 'null'
+        then 'one of id and task_id is required'
+      when p_value -> 'id' <> 'null' and p_value -> 'task_id' <> 'null' then 'only one of id and task_id is allowed' end,
+    case when coalesce(p_value -> 'requires_success', 'null') = 'null' then 'requires_success is required' end,
+    case when p_value -> 'id' <> 'null' then taskrunner_private.text_error(p_value -> 'id', 2147483647) end,
+    case when p_value -> 'task_id' <> 'null'
+      and (jsonb_typeof(p_value -> 'task_id') <> 'string' or not taskrunner_private.is_uuid(p_value ->> 'task_id'))
+      then 'must be a UUID' end,
+    case when coalesce(jsonb_typeof(p_value -> 'requires_success'), 'null') not in ('boolean', 'null')
+      then 'must be true or false' end
+  ]) f (path, message)
+  where jsonb_typeof(p_value) = 'object' and f.message is not null
 $function$
 ;
 
@@ -1326,6 +1419,13 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.fault_code(p_message text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (p_message ~ 'must be (between|at most|at least) |must not be nested |must not have more than | is too long$'::text) THEN 'TR006'::text ELSE 'TR007'::text END
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.find_cycle(p_n integer, p_parents integer[], p_children integer[], p_order integer[])
  RETURNS integer[]
  LANGUAGE plpgsql
@@ -1419,11 +1519,124 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.first_faults(p_faults text[], p_total bigint)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((p_faults)[1:100] || CASE WHEN (p_total > 100) THEN ARRAY[format('and %s more'::text, (p_total - 100))] ELSE '{}'::text[] END)
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.given_reason(p_status taskrunner.status_kind, p_reason text)
  RETURNS text
  LANGUAGE sql
  STABLE
 RETURN COALESCE(p_reason, CASE WHEN (p_status = 'Failure'::taskrunner.status_kind) THEN ('Set to Failure by '::text || (SESSION_USER)::text) ELSE NULL::text END)
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.graph_errors(p_body jsonb, p_tasks jsonb, p_known jsonb)
+ RETURNS TABLE(detail text, total bigint, codes text[])
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_nestloop TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return query
+  with entry as materialized (
+    select (x.n - 1)::integer as i, x.task
+    from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+  ), good as not materialized (
+    select * from entry where jsonb_typeof(task) = 'object'
+  ), checked as materialized (
+    select g.i, array[
+      taskrunner_private.text_error(g.task -> 'id', 2147483647),
+      taskrunner_private.text_error(g.task -> 'name', 255),
+      taskrunner_private.text_error(g.task -> 'kind', 100),
+      taskrunner_private.integer_error(g.task -> 'timeout', 1, 86400),
+      taskrunner_private.integer_error(g.task -> 'expected_count', 0, 9223372036854775807),
+      taskrunner_private.integer_error(g.task -> 'priority', -1000, 1000),
+      taskrunner_private.metadata_error(g.task -> 'metadata'),
+      case when coalesce(jsonb_typeof(g.task -> 'dead_end_barrier'), 'null') not in ('boolean', 'null')
+        then 'must be true or false' end,
+      taskrunner_private.array_error(g.task -> 'on_failure'),
+      taskrunner_private.array_error(g.task -> 'on_success'),
+      taskrunner_private.array_error(g.task -> 'on_cancel'),
+      taskrunner_private.array_error(g.task -> 'dependencies')] as messages
+    from good g
+  ), field (i, place, at, path, message, code) as (
+    select e.i, 0, 0, '', 'must be an object', 'TR007' from entry e where jsonb_typeof(e.task) <> 'object'
+    union all
+    select c.i, f.place, 0, f.path, f.message, taskrunner_private.fault_code(f.message)
+    from checked c
+    cross join lateral unnest(c.messages, array[1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 20], array['.id', '.name', '.kind',
+      '.timeout', '.expected_count', '.priority', '.metadata', '.dead_end_barrier', '.on_failure', '.on_success',
+      '.on_cancel', '.dependencies']) f (message, place, path)
+    where array_remove(c.messages, null) <> '{}' and f.message is not null
+  ), action (i, place, at, path, value) as materialized (
+    select g.i, 10, 0, '.on_start', nullif(g.task -> 'on_start', 'null') from good g
+    union all
+    select g.i, x.place, a.n::integer * 10, '.' || x.key || '[' || a.n - 1 || ']', a.value
+    from good g
+    cross join (values (11, 'on_failure'), (12, 'on_success'), (13, 'on_cancel')) x (place, key)
+    cross join lateral jsonb_array_elements(
+      case when jsonb_typeof(g.task -> x.key) = 'array' then g.task -> x.key else '[]' end) with ordinality a (value, n)
+  ), action_fault (i, place, at, path, message, code) as (
+    select a.i, a.place, a.at + f.place, a.path || f.path, f.message, taskrunner_private.fault_code(f.message)
+    from action a
+    cross join lateral taskrunner_private.action_errors(a.value) f
+    where not coalesce(taskrunner_private.is_plain_action(a.value), false)
+  ), admission as materialized (
+    select * from good where task ?| array['rules', 'dedupe_strategy', 'retry', 'run_at']
+  ), admission_fault as materialized (
+    select a.i, f.*
+    from admission a
+    cross join lateral taskrunner_private.admission_errors(a.task) f
+  ), fault (i, place, at, path, message, code) as materialized (
+    select * from field
+    union all select * from action_fault
+    union all select * from taskrunner_private.link_errors(p_tasks)
+    union all
+    select a.i, 5, 0, '.expected_count', 'is required with a Capacity rule', 'TR004'
+    from admission a
+    where coalesce(a.task -> 'expected_count', 'null') = 'null'
+      and jsonb_path_exists(a.task, 'lax $.rules[*] ? (@.type == "Capacity")')
+    union all
+    select f.i, 30 + f.place, f.at, f.field || f.path, f.message, f.code from admission_fault f
+    union all
+    select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
+    from admission a
+    cross join (values (1, '.rules'), (2, '.dedupe_strategy'), (3, '.retry'), (4, '.run_at')) u (place, field)
+    left join admission_fault f on f.i = a.i and f.place = u.place
+    where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
+      and (u.place <> 3 or a.task -> 'retry' -> 'max_attempts' <> '1')
+    union all
+    select null, b.place, 0, b.path, b.message, taskrunner_private.fault_code(b.message)
+    from (values
+      (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end),
+      (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata')),
+      (3, 'dead_end_cancel', case
+        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
+        when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end)
+    ) b (place, path, message)
+    where b.message is not null and jsonb_typeof(p_body) = 'object'
+  ), known as materialized (
+    select substring(k ->> 'path' from '^tasks\[([0-9]+)\]')::integer as i, n::integer, k ->> 'path' as path,
+      k ->> 'message' as message
+    from jsonb_array_elements(p_known) with ordinality x (k, n)
+  ), told (i, place, at, path, message, code) as materialized (
+    select k.i, -1, k.n, k.path, k.message, 'TR007' from known k
+    union all
+    select f.i, f.place, f.at, coalesce('tasks[' || f.i || ']', '') || f.path, f.message, f.code
+    from fault f
+    where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k)
+  )
+  select coalesce(nullif(t.path, '') || ': ', '') || t.message, (select count(*) from told),
+    (select array_agg(distinct told.code) from told)
+  from told t
+  order by t.i nulls last, t.place, t.at, t.path collate "C", t.message collate "C"
+  limit 100;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.handle_key()
@@ -1522,11 +1735,25 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_blank(p_text text)
 RETURN (p_text !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text)
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_action(p_action jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.is_terminal(p_status taskrunner.status_kind)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (p_status = ANY (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.is_uuid(p_text text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((p_text ~* '^[0-9a-f]{32}$'::text) OR (regexp_replace(p_text, '^urn:uuid:|^\{(.{36})\}$'::text, '\1'::text, 'i'::text) ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'::text))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_waiting(p_status taskrunner.status_kind, p_paused_from taskrunner.status_kind)
@@ -1541,6 +1768,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.json_bytes(p_value jsonb)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN ((octet_length((p_value)::text) < 65537) OR (octet_length((p_value)::text) > 131072)) THEN octet_length((p_value)::text) ELSE octet_length(regexp_replace((p_value)::text, '("(?:[^"\\]|\\.)*")|([:,]) '::text, '\1\2'::text, 'g'::text)) END
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.json_unfit(p_value jsonb, p_text text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN ((octet_length(p_text) > 2000) AND jsonb_path_exists(p_value, '$.**{1001}'::jsonpath)) THEN 'must not be nested deeper than 1000'::text WHEN ((octet_length(p_text) > 1000) AND (strpos(translate(p_text, '123456789'::text, '000000000'::text), repeat('0'::text, 1001)) > 0) AND (strpos(translate(regexp_replace(p_text, '"(?:[^"\\]|\\.)*"'::text, ''::text, 'g'::text), '123456789'::text, '000000000'::text), repeat('0'::text, 1001)) > 0)) THEN 'must not have more than 1000 digits before or after the point'::text ELSE NULL::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.leave(p_replica uuid)
@@ -1677,6 +1911,77 @@ begin
   $q$;
   perform taskrunner_private.set_cause(v_cause);
   return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.link_errors(p_tasks jsonb)
+ RETURNS TABLE(i integer, place integer, at integer, path text, message text, code text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_nestloop TO 'off'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with good as materialized (
+    select (x.n - 1)::integer as i, x.task
+    from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+    where jsonb_typeof(x.task) = 'object'
+  ), local as materialized (
+    select g.task ->> 'id' as id, min(g.i) as first_i, count(*) as n
+    from good g
+    where jsonb_typeof(g.task -> 'id') = 'string'
+    group by 1
+  ), dependency as materialized (
+    select g.i, d.n::integer as at, '.dependencies[' || d.n - 1 || ']' as path, d.value, g.task ->> 'id' as child,
+      case when jsonb_typeof(d.value -> 'id') = 'string' then d.value ->> 'id' end as parent,
+      case when jsonb_typeof(d.value -> 'task_id') = 'string' and taskrunner_private.is_uuid(d.value ->> 'task_id')
+        then taskrunner_private.to_uuid(d.value ->> 'task_id') end as task_id
+    from good g
+    cross join lateral jsonb_array_elements(
+      case when jsonb_typeof(g.task -> 'dependencies') = 'array' then g.task -> 'dependencies' else '[]' end)
+      with ordinality d (value, n)
+  )
+  select d.i, 21, d.at, d.path || f.path, f.message, 'TR007'
+  from dependency d
+  cross join lateral taskrunner_private.dependency_errors(d.value) f
+  where not coalesce(jsonb_typeof(d.value -> 'requires_success') = 'boolean' and case
+    when d.parent is null then d.task_id is not null and not d.value ? 'id'
+    else not taskrunner_private.is_blank(d.parent) and not d.value ? 'task_id' end, false)
+  union all
+  select d.i, 21, d.at, d.path || '.id', 'names no entry of the request: ' || taskrunner_private.quoted(d.parent), 'TR007'
+  from dependency d
+  left join local l on l.id = d.parent
+  where l.id is null and not taskrunner_private.is_blank(d.parent)
+  union all
+  select d.i, 21, d.at, d.path || '.task_id', 'unknown task ' || d.task_id, 'TR002'
+  from dependency d
+  where d.task_id is not null and (select t.id from taskrunner.task t where t.id = d.task_id) is null
+  union all
+  select d.i, 20, 0, '.dependencies', 'a task cannot depend on itself: ' || taskrunner_private.quoted(d.child), 'TR003'
+  from dependency d
+  where d.parent = d.child
+  group by d.i, d.child
+  union all
+  select d.i, 20, 0, '.dependencies', 'names ' || taskrunner_private.quoted(d.parent) || ' more than once', 'TR007'
+  from dependency d
+  where d.parent is not null
+  group by d.i, d.parent
+  having count(*) > 1
+  union all
+  select d.i, 20, 0, '.dependencies', 'names ' || to_json(d.task_id) || ' more than once', 'TR007'
+  from dependency d
+  where d.task_id is not null
+  group by d.i, d.task_id
+  having count(*) > 1
+  union all
+  select g.i, 1, 0, '.id', 'repeats ' || taskrunner_private.quoted(l.id) || ' of tasks[' || l.first_i || ']', 'TR007'
+  from local l
+  join good g on g.task ->> 'id' = l.id
+  where l.n > 1 and g.i > l.first_i and jsonb_typeof(g.task -> 'id') = 'string';
 end $function$
 ;
 
@@ -2091,24 +2396,24 @@ AS $function$
   select 1, '', case when coalesce(p_matcher, 'null') = 'null' then 'is required' else 'must be an object' end
   where coalesce(jsonb_typeof(p_matcher), 'null') <> 'object'
   union all
-  select f.place, f.path, f.message
-  from (values
-    (2, '.kind', case
+  select f.place::integer + 1, f.path, f.message
+  from unnest(array['.kind', '.status', '.fields'], array[
+    case
       when p_of_rule then taskrunner_private.text_error(p_matcher -> 'kind', 2147483647)
       when coalesce(p_matcher -> 'kind', 'null') = 'null' then 'is required'
-      when jsonb_typeof(p_matcher -> 'kind') <> 'string' then 'must be a string' end),
-    (3, '.status', case
+      when jsonb_typeof(p_matcher -> 'kind') <> 'string' then 'must be a string' end,
+    case
       when coalesce(p_matcher -> 'status', 'null') = 'null' then 'is required'
       when p_of_rule and p_matcher -> 'status' <> '"Running"' then 'must be Running'
       when jsonb_typeof(p_matcher -> 'status') <> 'string' or p_matcher ->> 'status' not in
         ('Waiting', 'Pending', 'Claimed', 'Running', 'Failure', 'Success', 'Paused', 'Canceled')
-        then 'must be one of Waiting, Pending, Claimed, Running, Failure, Success, Paused, Canceled' end),
-    (4, '.fields', case
+        then 'must be one of Waiting, Pending, Claimed, Running, Failure, Success, Paused, Canceled' end,
+    case
       when coalesce(p_matcher -> 'fields', 'null') = 'null' then 'is required'
       when jsonb_typeof(p_matcher -> 'fields') <> 'array'
         or jsonb_path_exists(p_matcher -> 'fields', 'strict $[*] ? (@.type() != "string")')
-        then 'must be an array of strings' end)
-  ) f (place, path, message)
+        then 'must be an array of strings' end
+  ]) with ordinality f (path, message, place)
   where jsonb_typeof(p_matcher) = 'object' and f.message is not null
   union all
   select distinct 4, '.fields', taskrunner_private.quoted(e.name) || ' is not a top-level key of the task''s metadata'
@@ -2199,8 +2504,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.metadata_error(p_value jsonb)
 AS $function$
   select case
     when taskrunner_private.json_bytes(p_value) > 65536 then 'must be at most 65536 bytes'
-    when octet_length(p_value::text) > 2000 and jsonb_path_exists(p_value, '$.**{1001}')
-      then 'must not be nested deeper than 1000' end;
+    else taskrunner_private.json_unfit(p_value, p_value::text) end;
 $function$
 ;
 
@@ -2231,6 +2535,13 @@ begin
     perform pg_notify('taskrunner', p_loop);
   end if;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.number_error(p_value jsonb, p_min numeric, p_max numeric)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN (jsonb_typeof(p_value) <> 'number'::text) THEN 'must be a number'::text WHEN (((p_value)::numeric < p_min) OR ((p_value)::numeric > p_max)) THEN ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) ELSE NULL::text END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
@@ -2313,23 +2624,6 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.raise_cycle(p_tasks jsonb, p_parents integer[], p_children integer[], p_order integer[])
- RETURNS void
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  v_cycle text;
-begin
-  select string_agg(p_tasks -> (c.n - 1) ->> 'id', ' -> ' order by c.step) into v_cycle
-  from unnest(taskrunner_private.find_cycle(jsonb_array_length(p_tasks), p_parents, p_children, p_order))
-    with ordinality as c (n, step);
-  raise exception 'Validation failed' using errcode = 'TR003',
-    detail = jsonb_build_array('dependencies: dependency cycle: ' || v_cycle)::text;
-end $function$
-;
-
 CREATE OR REPLACE FUNCTION taskrunner_private.raise_outcome(p_task_id uuid, p_outcome text, p_status taskrunner.status_kind, p_attempt integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -2350,7 +2644,8 @@ begin
         using errcode = 'TR007', detail = jsonb_build_array('attempt: has not begun')::text;
     when 'overflow' then
       raise exception 'task %: a counter would overflow', p_task_id
-        using errcode = 'TR006', detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
+        using errcode = 'TR006', constraint = 'counter_range',
+          detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
     else
       raise exception 'task %: unknown task', coalesce(p_task_id::text, 'null') using errcode = 'TR002';
   end case;
@@ -2698,6 +2993,29 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.retry_errors(p_retry jsonb)
+ RETURNS TABLE(path text, message text)
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+  select '', 'must be an object' where coalesce(jsonb_typeof(p_retry), 'null') not in ('object', 'null')
+  union all
+  select f.path, f.message
+  from unnest(array['.max_attempts', '.initial_delay_secs', '.multiplier', '.max_delay_secs'], array[
+    case when coalesce(p_retry -> 'max_attempts', 'null') = 'null' then 'is required'
+      else taskrunner_private.integer_error(p_retry -> 'max_attempts', 1, 100) end,
+    taskrunner_private.number_error(p_retry -> 'initial_delay_secs', 0, 86400),
+    taskrunner_private.number_error(p_retry -> 'multiplier', 1, 100),
+    coalesce(taskrunner_private.number_error(p_retry -> 'max_delay_secs', 0, 86400), case
+      when taskrunner_private.number_error(p_retry -> 'initial_delay_secs', 0, 86400) is not null then null
+      when coalesce(nullif(p_retry -> 'initial_delay_secs', 'null'), '5')::numeric
+        > coalesce(nullif(p_retry -> 'max_delay_secs', 'null'), '300')::numeric
+        then 'must not be below initial_delay_secs' end)
+  ]) f (path, message)
+  where jsonb_typeof(p_retry) = 'object' and f.message is not null
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.rules_errors(p_rules jsonb, p_metadata jsonb)
  RETURNS TABLE(path text, message text)
  LANGUAGE sql
@@ -2711,33 +3029,33 @@ AS $function$
     with ordinality as r (rule, n)
   cross join lateral (
     select v.place, v.path, v.message
-    from (values
-      (1, '', case when jsonb_typeof(rule) <> 'object' then 'must be an object' end),
-      (2, '.type', case
+    from unnest(array['', '.type', '.max_concurency', '.max_capacity'], array[
+      case when jsonb_typeof(rule) <> 'object' then 'must be an object' end,
+      case
         when jsonb_typeof(rule) <> 'object' then null
         when coalesce(rule -> 'type', 'null') = 'null' then 'is required'
         when rule -> 'type' not in ('"Concurency"', '"Concurrency"', '"Capacity"')
-          then 'must be one of Concurency, Concurrency, Capacity' end),
-      (3, '.max_concurency', case
+          then 'must be one of Concurency, Concurrency, Capacity' end,
+      case
         when coalesce(rule -> 'type', 'null') not in ('"Concurency"', '"Concurrency"') then null
         when rule -> 'max_concurency' <> 'null' and rule -> 'max_concurrency' <> 'null'
           then 'only one of max_concurency and max_concurrency is allowed'
         when coalesce(nullif(rule -> 'max_concurency', 'null'), nullif(rule -> 'max_concurrency', 'null')) is null
           then 'is required'
         else taskrunner_private.integer_error(
-          coalesce(nullif(rule -> 'max_concurency', 'null'), rule -> 'max_concurrency'), 1, 2147483647) end),
-      (4, '.max_capacity', case
+          coalesce(nullif(rule -> 'max_concurency', 'null'), rule -> 'max_concurrency'), 1, 2147483647) end,
+      case
         when coalesce(rule -> 'type', 'null') <> '"Capacity"' then null
         when coalesce(rule -> 'max_capacity', 'null') = 'null' then 'is required'
-        else taskrunner_private.integer_error(rule -> 'max_capacity', 1, 9223372036854775807) end)
-    ) v (place, path, message)
+        else taskrunner_private.integer_error(rule -> 'max_capacity', 1, 9223372036854775807) end
+    ]) with ordinality v (path, message, place)
     where v.message is not null
     union all
     select 5 + m.place, '.matcher' || m.path, m.message
     from taskrunner_private.matcher_errors(rule -> 'matcher', true, p_metadata) m
     where jsonb_typeof(rule) = 'object'
   ) f
-  order by r.n, f.place, f.message)
+  order by r.n, f.place, f.message collate "C")
 $function$
 ;
 
@@ -2950,19 +3268,18 @@ declare
   v_ids uuid[];
   v_ranks bigint[];
   v_numbers bigint[];
-  v_links record;
-  v_order integer[];
+  v_graph record;
   v_external uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  v_tasks := taskrunner_private.valid_tasks(p_body);
+  select * into v_graph from taskrunner_private.valid_graph(p_body, '[]');
+  v_tasks := v_graph.tasks;
   v_n := jsonb_array_length(v_tasks);
   if v_n = 0 then
     return query select '{}'::text[], '{}'::uuid[], taskrunner_private.take_counts();
     return;
   end if;
 
-  v_links := taskrunner_private.submit_links(v_tasks);
   v_external := array(
     select distinct taskrunner_private.to_uuid(d ->> 'task_id')
     from jsonb_array_elements(v_tasks) task
@@ -2977,17 +3294,11 @@ begin
   end if;
 
   v_numbers := array(select nextval('taskrunner.task_rank_seq') from generate_series(1, v_n));
-  if exists (select from unnest(v_links.parents, v_links.children) as l (parent, child) where parent >= child) then
-    v_order := taskrunner_private.topological_order(v_n, v_links.parents, v_links.children);
-    if cardinality(v_order) < v_n then
-      perform taskrunner_private.raise_cycle(v_tasks, v_links.parents, v_links.children, v_order);
-    end if;
-    v_ranks := v_numbers;
+  v_ranks := v_numbers;
+  if v_graph.ordered is not null then
     for k in 1 .. v_n loop
-      v_ranks[v_order[k]] := v_numbers[k];
+      v_ranks[v_graph.ordered[k]] := v_numbers[k];
     end loop;
-  else
-    v_ranks := v_numbers;                                    -- array order is an order already
   end if;
   v_ids := array(select taskrunner.uuidv7() from generate_series(1, v_n));
 
@@ -2995,10 +3306,10 @@ begin
   insert into taskrunner.batch (id, name, metadata, dead_end_cancel)
   select p_batch_id, body ->> 'name', coalesce(body -> 'metadata', 'null'), (body ->> 'dead_end_cancel')::boolean
   from (select case when jsonb_typeof(p_body) = 'object' then p_body else '{}' end) b (body);
-  perform taskrunner_private.insert_entries(p_batch_id, v_tasks, v_ids, v_ranks, v_links.children, v_links.required);
+  perform taskrunner_private.insert_entries(p_batch_id, v_tasks, v_ids, v_ranks, v_graph.children, v_graph.required);
   insert into taskrunner.link (parent_id, child_id, requires_success)
   select v_ids[l.parent], v_ids[l.child], l.required
-  from unnest(v_links.parents, v_links.children, v_links.required) as l (parent, child, required);
+  from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
   perform taskrunner_private.insert_actions(v_tasks, v_ids);
   insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
@@ -3026,140 +3337,6 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.submit_errors(p_body jsonb, p_tasks jsonb)
- RETURNS TABLE(code text, detail text)
- LANGUAGE plpgsql
- STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_nestloop TO 'off'
- SET jit TO 'off'
-AS $function$
-begin
-  return query
-  with entry as materialized (
-    select (x.n - 1)::integer as i, x.task
-    from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  ), good as materialized (
-    select * from entry where jsonb_typeof(task) = 'object'
-  ), field (i, place, path, message, code) as (
-    select e.i, 0, '', 'must be an object', 'TR007' from entry e where jsonb_typeof(e.task) <> 'object'
-    union all
-    select g.i, f.place, f.path, f.message, f.code
-    from good g
-    cross join lateral (values
-      (1, '.id', taskrunner_private.text_error(g.task -> 'id', 2147483647), 'TR007'),
-      (2, '.name', taskrunner_private.text_error(g.task -> 'name', 255), 'TR007'),
-      (3, '.kind', taskrunner_private.text_error(g.task -> 'kind', 100), 'TR007'),
-      (4, '.timeout', taskrunner_private.integer_error(g.task -> 'timeout', 1, 86400), 'TR006'),
-      (5, '.expected_count', taskrunner_private.integer_error(g.task -> 'expected_count', 0, 9223372036854775807), 'TR006'),
-      (6, '.priority', taskrunner_private.integer_error(g.task -> 'priority', -1000, 1000), 'TR006'),
-      (7, '.metadata', taskrunner_private.metadata_error(g.task -> 'metadata'), 'TR006'),
-      (8, '.dead_end_barrier', case when coalesce(jsonb_typeof(g.task -> 'dead_end_barrier'), 'null')
-        not in ('boolean', 'null') then 'must be true or false' end, 'TR007'),
-      (20, '.rules', case
-        when coalesce(jsonb_typeof(g.task -> 'rules'), 'null') not in ('array', 'null') then 'must be an array'
-        when g.task -> 'rules' not in ('null', '[]') then 'is not supported yet' end, 'TR007'),
-      (21, '.dedupe_strategy', case
-        when coalesce(jsonb_typeof(g.task -> 'dedupe_strategy'), 'null') not in ('array', 'null') then 'must be an array'
-        when g.task -> 'dedupe_strategy' not in ('null', '[]') then 'is not supported yet' end, 'TR007'),
-      (22, '.retry', case when g.task -> 'retry' <> 'null' then 'is not supported yet' end, 'TR007'),
-      (23, '.run_at', case when g.task -> 'run_at' <> 'null' then 'is not supported yet' end, 'TR007'),
-      (40, '.dependencies', case when coalesce(jsonb_typeof(g.task -> 'dependencies'), 'null') not in ('array', 'null')
-        then 'must be an array' end, 'TR007'),
-      (11, '.on_failure', case when coalesce(jsonb_typeof(g.task -> 'on_failure'), 'null') not in ('array', 'null')
-        then 'must be an array' end, 'TR007'),
-      (12, '.on_success', case when coalesce(jsonb_typeof(g.task -> 'on_success'), 'null') not in ('array', 'null')
-        then 'must be an array' end, 'TR007'),
-      (13, '.on_cancel', case when coalesce(jsonb_typeof(g.task -> 'on_cancel'), 'null') not in ('array', 'null')
-        then 'must be an array' end, 'TR007')
-    ) f (place, path, message, code)
-    where f.message is not null
-  ), action (i, place, path, value) as (
-    select g.i, 10, '.on_start', g.task -> 'on_start' from good g
-    union all
-    select g.i, x.place, '.' || x.key || '[' || a.n - 1 || ']', a.value
-    from good g
-    cross join (values (11, 'on_failure'), (12, 'on_success'), (13, 'on_cancel')) x (place, key)
-    cross join lateral jsonb_array_elements(
-      case when jsonb_typeof(g.task -> x.key) = 'array' then g.task -> x.key else '[]' end) with ordinality a (value, n)
-  ), action_fault (i, place, path, message, code) as (
-    select a.i, a.place, a.path || f.path, f.message, taskrunner_private.webhook_error_code(f.message)
-    from action a
-    cross join lateral (select
-      case when a.value is null or jsonb_typeof(a.value) <> 'object' or a.value -> 'kind' is distinct from '"Webhook"'
-        then '' else '.params' end,
-      case when a.value is null or a.value = 'null' then 'is required'
-           when jsonb_typeof(a.value) <> 'object' then 'must be an object'
-           when coalesce(a.value -> 'kind', 'null') = 'null' then 'kind is required'
-           when a.value -> 'kind' <> '"Webhook"' then 'kind must be Webhook'
-           else taskrunner_private.webhook_error(a.value -> 'params') end) f (path, message)
-    where f.message is not null
-  ), local as materialized (
-    select g.i, g.task ->> 'id' as id, min(g.i) over (partition by g.task ->> 'id') as first_i
-    from good g
-    where jsonb_typeof(g.task -> 'id') = 'string'
-  ), dependency as materialized (
-    select g.i, g.task ->> 'id' as child, (d.n - 1)::integer as j, d.value, taskrunner_private.dependency_error(d.value) as fault
-    from good g
-    cross join lateral jsonb_array_elements(
-      case when jsonb_typeof(g.task -> 'dependencies') = 'array' then g.task -> 'dependencies' else '[]' end)
-      with ordinality d (value, n)
-  ), link_fault (i, place, path, message, code) as (
-    select d.i, 41 + d.j, '.dependencies[' || d.j || ']' || split_part(d.fault, ': ', 1), split_part(d.fault, ': ', 2), 'TR007'
-    from dependency d
-    where d.fault is not null
-    union all
-    select d.i, 41 + d.j, '.dependencies[' || d.j || '].id',
-      'names no entry of the request: ' || (d.value -> 'id')::text, 'TR007'
-    from dependency d
-    left join (select distinct id from local) l on l.id = d.value ->> 'id'
-    where d.fault is null and jsonb_typeof(d.value -> 'id') = 'string' and l.id is null
-    union all
-    select d.i, 41 + d.j, '.dependencies[' || d.j || '].task_id', 'unknown task ' || (d.value ->> 'task_id'), 'TR002'
-    from dependency d
-    where d.fault is null and jsonb_typeof(d.value -> 'task_id') = 'string'
-      and (select t.id from taskrunner.task t where t.id = taskrunner_private.to_uuid(d.value ->> 'task_id')) is null
-    union all
-    select d.i, 40, '.dependencies', 'a task cannot depend on itself: ' || to_json(d.child)::text, 'TR003'
-    from dependency d
-    where d.fault is null and d.value ->> 'id' = d.child
-    group by d.i, d.child
-    union all
-    select d.i, 40, '.dependencies', 'names ' || to_json(d.parent)::text || ' more than once', 'TR007'
-    from (
-      select x.i, jsonb_typeof(x.value -> 'id') = 'string' as is_local,
-        coalesce(x.value ->> 'id', taskrunner_private.to_uuid(x.value ->> 'task_id')::text) as parent
-      from dependency x
-      where x.fault is null) d
-    group by d.i, d.is_local, d.parent
-    having count(*) > 1
-  ), fault (i, place, path, message, code) as (
-    select * from field
-    union all select * from action_fault
-    union all select * from link_fault
-    union all
-    select l.i, 1, '.id', 'repeats ' || to_json(l.id)::text || ' of tasks[' || l.first_i || ']', 'TR007'
-    from local l
-    where l.i > l.first_i
-  )
-  select f.code, f.detail
-  from (
-    select f.i, f.place, f.code, 'tasks[' || f.i || ']' || f.path || ': ' || f.message as detail from fault f
-    union all
-    select -1, b.place, b.code, b.path || ': ' || b.message
-    from (values
-      (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end, 'TR007'),
-      (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata'), 'TR006'),
-      (3, 'dead_end_cancel', case
-        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
-        when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end, 'TR007')
-    ) b (place, path, message, code)
-    where b.message is not null and jsonb_typeof(p_body) = 'object'
-  ) f
-  order by f.i < 0, f.i, f.place, f.detail;
-end $function$
-;
-
 CREATE OR REPLACE FUNCTION taskrunner_private.submit_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[])
  RETURNS record
  LANGUAGE plpgsql
@@ -3172,17 +3349,21 @@ begin
   with entry as materialized (
     select x.n::integer, x.task ->> 'id' as id, x.task -> 'dependencies' as dependencies
     from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  ), dependency as materialized (
-    select e.n, d ->> 'id' as parent, (d ->> 'requires_success')::boolean as required
+    where jsonb_typeof(x.task) = 'object' and jsonb_typeof(x.task -> 'id') = 'string'
+  ), parent as (
+    select id, min(n) as n from entry group by id
+  ), dependency as (
+    select e.n, d ->> 'id' as parent, coalesce(d -> 'requires_success' = 'true', false) as required
     from entry e
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
-    where d ->> 'id' is not null
+    where jsonb_typeof(d) = 'object' and jsonb_typeof(d -> 'id') = 'string'
   )
   select array_agg(p.n order by p.n, d.n), array_agg(d.n order by p.n, d.n), array_agg(d.required order by p.n, d.n)
   into parents, children, required
   from dependency d
-  join entry p on p.id = d.parent;
+  join parent p on p.id = d.parent
+  where p.n <> d.n;
 end $function$
 ;
 
@@ -4018,6 +4199,36 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.to_moment(p_text text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_part text[] := regexp_match(p_text,
+    '^([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]+)?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))$');
+  v_month date;
+  v_moment timestamptz;
+begin
+  if v_part is null or v_part[1] = '0000' or v_part[2] not between '01' and '12' or v_part[3] = '00'
+    or v_part[4] > '23' or v_part[5] > '59' or v_part[6] > '60' or v_part[9] > '23' or v_part[10] > '59'
+  then
+    return null;
+  end if;
+  v_month := make_date(v_part[1]::integer, v_part[2]::integer, 1);
+  if v_part[3]::integer > extract(day from v_month + interval '1 month' - interval '1 day') then
+    return null;
+  end if;
+  v_moment := (v_month + (v_part[3]::integer - 1)
+    + make_interval(hours => v_part[4]::integer, mins => v_part[5]::integer,
+        secs => (v_part[6] || coalesce(left(v_part[7], 7), ''))::double precision)
+    + case when v_part[8] = '-' then 1 else -1 end
+      * make_interval(hours => coalesce(v_part[9]::integer, 0), mins => coalesce(v_part[10]::integer, 0))) at time zone 'UTC';
+  return case when v_moment >= '0001-01-01T00:00:00Z' and v_moment < '10000-01-01T00:00:00Z' then v_moment end;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.to_uuid(p_text text)
  RETURNS uuid
  LANGUAGE sql
@@ -4155,32 +4366,56 @@ CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
 RETURN lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text))
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.valid_tasks(p_body jsonb)
- RETURNS jsonb
+CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[])
+ RETURNS record
  LANGUAGE plpgsql
- STABLE
+ STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_tasks jsonb := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
-  v_faults jsonb;
+  v_shape text;
+  v_n integer;
+  v_faults text[];
   v_codes text[];
+  v_total bigint;
 begin
-  if v_tasks is null or jsonb_typeof(v_tasks) <> 'array' then
-    raise exception 'Validation failed' using errcode = 'TR007', detail = jsonb_build_array(
-      case when jsonb_typeof(p_body) = 'object' then 'tasks: must be an array of tasks'
-           else 'must be an array of tasks or an object with tasks' end)::text;
-  elsif jsonb_array_length(v_tasks) > 100000 then
-    raise exception 'at most 100000 tasks can be created at once' using errcode = 'TR006',
+  tasks := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
+  v_shape := case
+    when jsonb_typeof(p_body) not in ('array', 'object') then 'must be an array of tasks or an object with tasks'
+    when coalesce(jsonb_typeof(tasks), 'null') <> 'array' then 'tasks: must be an array of tasks' end;
+  if v_shape is not null then
+    tasks := '[]';
+  end if;
+  v_n := jsonb_array_length(tasks);
+  if v_n > 100000 then
+    raise exception 'at most 100000 tasks can be created at once' using errcode = 'TR006', constraint = 'request_size',
       detail = jsonb_build_array('tasks: must be at most 100000')::text;
   end if;
-  select jsonb_agg(f.detail), array_agg(distinct f.code) into v_faults, v_codes
-  from taskrunner_private.submit_errors(p_body, v_tasks) f;
-  if v_faults is not null then
-    raise exception 'Validation failed'
-      using errcode = case when cardinality(v_codes) = 1 then v_codes[1] else 'TR007' end, detail = v_faults::text;
+
+  select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
+  into v_faults, v_total, v_codes
+  from taskrunner_private.graph_errors(p_body, tasks, p_known) with ordinality e (detail, total, codes, n);
+
+  select * into parents, children, required from taskrunner_private.submit_links(tasks);
+  if exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
+    ordered := taskrunner_private.topological_order(v_n, parents, children);
+    if cardinality(ordered) < v_n then
+      v_faults := v_faults || taskrunner_private.cycle_error(tasks, parents, children, ordered);
+      v_total := v_total + 1;
+      v_codes := v_codes || 'TR003'::text;
+    end if;
   end if;
-  return v_tasks;
+
+  if v_shape is not null then
+    v_faults := v_faults || v_shape;
+    v_total := v_total + 1;
+    v_codes := v_codes || 'TR007'::text;
+  end if;
+
+  if v_total > 0 then
+    raise exception 'Validation failed' using errcode = case when v_codes[1] = all(v_codes) then v_codes[1] else 'TR007' end,
+      detail = to_jsonb(taskrunner_private.first_faults(v_faults, v_total))::text;
+  end if;
 end $function$
 ;
 
@@ -4215,52 +4450,52 @@ end $function$
 
 CREATE OR REPLACE FUNCTION taskrunner_private.webhook_error(p_params jsonb)
  RETURNS text
- LANGUAGE plpgsql
+ LANGUAGE sql
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-declare
-  v_error text;
-begin
-  v_error := case
-    when p_params is null or p_params = 'null' then 'is required'
-    when jsonb_typeof(p_params) <> 'object' then 'must be an object'
-    when coalesce(jsonb_typeof(p_params -> 'url'), 'null') = 'null' then 'url is required'
-    when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
-    when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
-    when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$' then 'url must be an absolute http or https URL'
-    when coalesce(jsonb_typeof(p_params -> 'verb'), 'null') = 'null' then 'verb is required'
-    when jsonb_typeof(p_params -> 'verb') <> 'string'
-      or p_params ->> 'verb' not in ('Get', 'Post', 'Delete', 'Put', 'Patch')
-      then 'verb must be one of Get, Post, Delete, Put, Patch'
-    when jsonb_path_exists(p_params, '$.**{1001}') then 'must not be nested deeper than 1000'
-    when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
-      then 'headers must be an object of strings' end;
-  if v_error is not null or coalesce(jsonb_typeof(p_params -> 'headers'), 'null') = 'null' then
-    return v_error;
-  end if;
-  return (
-    select 'headers: ' || to_json(left(h.key, 256)) || ' ' || fault.message
-    from jsonb_each(p_params -> 'headers') h
-    cross join lateral (select case
-      when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
-      when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
-      when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
-        'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
-        'transfer-encoding', 'connection') then 'is set by Task Runner'
-      when jsonb_typeof(h.value) <> 'string' then 'must be a string'
-      when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character' end) fault (message)
-    where fault.message is not null
-    order by h.key
-    limit 1);
-end $function$
+  select f.message from taskrunner_private.webhook_errors(p_params) f order by f.place, f.message collate "C" limit 1
+$function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.webhook_error_code(p_error text)
- RETURNS text
+CREATE OR REPLACE FUNCTION taskrunner_private.webhook_errors(p_params jsonb)
+ RETURNS TABLE(place integer, message text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((p_error ~~ '% is too long'::text) OR (p_error ~~ '%must be at most % bytes'::text) OR (p_error ~~ 'must not be nested %'::text)) THEN 'TR006'::text ELSE 'TR007'::text END
+AS $function$
+  select 1, case when coalesce(p_params, 'null') = 'null' then 'is required' else 'must be an object' end
+  where coalesce(jsonb_typeof(p_params), 'null') <> 'object'
+  union all
+  select f.place::integer + 1, f.message
+  from unnest(array[
+    case
+      when coalesce(p_params -> 'url', 'null') = 'null' then 'url is required'
+      when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
+      when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
+      when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'
+        then 'url must be an absolute http or https URL' end,
+    case
+      when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
+      when p_params -> 'verb' not in ('"Get"', '"Post"', '"Delete"', '"Put"', '"Patch"')
+        then 'verb must be one of Get, Post, Delete, Put, Patch' end,
+    case when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
+      then 'headers must be an object of strings' end,
+    taskrunner_private.json_unfit(p_params, p_params::text)
+  ]) with ordinality f (message, place)
+  where jsonb_typeof(p_params) = 'object' and f.message is not null
+  union all
+  select 4, 'headers: ' || taskrunner_private.quoted(h.key) || ' ' || fault.message
+  from jsonb_each(case when jsonb_typeof(p_params -> 'headers') = 'object' then p_params -> 'headers' else '{}' end) h
+  cross join lateral (select case
+    when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
+    when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
+    when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
+      'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
+      'transfer-encoding', 'connection') then 'is set by Task Runner'
+    when jsonb_typeof(h.value) <> 'string' then 'must be a string'
+    when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character' end) fault (message)
+  where fault.message is not null
+$function$
 ;
 
 -- views
@@ -4461,3 +4696,4 @@ grant execute on function taskrunner_private.take_counts() to taskrunner_service
 grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
 grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean) to taskrunner_service;
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
+grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;

@@ -25,6 +25,7 @@ import (
 type Store interface {
 	Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]task.Task, error)
 	SubmitOnce(ctx context.Context, key task.IdempotencyKey, batchID uuid.UUID, body []byte) (task.Submitted, error)
+	SubmitFaults(ctx context.Context, body []byte, known []task.Fault) error
 	Task(ctx context.Context, id uuid.UUID) (task.Task, error)
 	ListTasks(ctx context.Context, f task.Filter, p task.Page) ([]task.Basic, *task.Position, error)
 	ListBatches(ctx context.Context, f task.BatchFilter, p task.Page) ([]task.ListedBatch, *task.Position, error)

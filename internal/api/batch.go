@@ -40,17 +40,19 @@ type batchRules struct {
 	UpdatedCount int64     `json:"updated_count"`
 }
 
+// ruleIntegers are the places of integers in rules.
+var ruleIntegers = []string{"rules.*.max_concurency", "rules.*.max_concurrency", "rules.*.max_capacity"}
+
 // setBatchRules is PATCH /batch/{batch_id}/rules. The engine judges the members, since it does so for SQL as well.
 func (s *server) setBatchRules(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	body, err := s.readJSON(w, r, "")
+	f, err := s.readFields(w, r, ruleIntegers...)
 	if err != nil {
 		return err
 	}
-	f, err := readFields(body)
-	if err != nil {
+	if err := f.err(); err != nil {
 		return err
 	}
-	updated, err := s.Store.SetBatchRules(r.Context(), id, body)
+	updated, err := s.Store.SetBatchRules(r.Context(), id, f.body)
 	if err != nil {
 		return err
 	}

@@ -15,33 +15,49 @@ import (
 // firstRead is the memory with which a body begins.
 const firstRead = 4 << 10
 
-// readJSON reads a body that must be JSON which the database can hold. arrayName is what details call a top-level array.
+// readJSON reads a body that must be JSON. faults are the values in it that the database cannot hold, and body has others
+// in their places (strictjson.Mend), so that a client can be told of everything that is wrong at once; with any fault the
+// request is to be refused. arrayName is what details call a top-level array, integers are places of integers.
 // Nothing of the database is held meanwhile.
-func (s *server) readJSON(w http.ResponseWriter, r *http.Request, arrayName string) ([]byte, error) {
+func (s *server) readJSON(
+	w http.ResponseWriter, r *http.Request, arrayName string, integers ...string,
+) (body []byte, faults []strictjson.Fault, err error) {
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return nil, &problem{Status: http.StatusUnsupportedMediaType,
+		return nil, nil, &problem{Status: http.StatusUnsupportedMediaType,
 			Message: "the body must have a Content-Type of JSON, application/json for instance"}
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, &problem{Status: http.StatusUnsupportedMediaType, Message: "the body must have no Content-Encoding"}
+		return nil, nil, &problem{Status: http.StatusUnsupportedMediaType, Message: "the body must have no Content-Encoding"}
 	}
-	body, err := s.readBody(w, r)
+	body, err = s.readBody(w, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	result, err := strictjson.Check(body, arrayName, s.MaxBodyBytes)
+	result, err := strictjson.Mend(body, arrayName, s.MaxBodyBytes, integers...)
 	var syntax *strictjson.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		return nil, invalid("malformed JSON: " + syntax.Error())
+		return nil, nil, invalid("malformed JSON: " + syntax.Error())
 	case errors.Is(err, strictjson.ErrTooMany):
-		return nil, &problem{Status: http.StatusRequestEntityTooLarge, Message: err.Error()}
+		return nil, nil, &problem{Status: http.StatusRequestEntityTooLarge, Message: err.Error()}
 	case err != nil:
-		return nil, s.tooLarge()
-	case len(result.Faults) > 0:
-		return nil, invalid(validation, result.Faults...)
+		return nil, nil, s.tooLarge()
+	case result.Cut || result.More > 0:
+		return nil, nil, refused(result)
 	}
-	return body, nil
+	return body, result.Faults, nil
+}
+
+// refused is the error that lists the faults of a text, and nothing else.
+func refused(result strictjson.Result) error {
+	var details []string
+	for _, f := range result.Faults {
+		details = append(details, f.String())
+	}
+	if result.More > 0 {
+		details = append(details, fmt.Sprintf("and %d more", result.More))
+	}
+	return invalid(validation, details...)
 }
 
 // readBody reads a body, in memory that grows as the bytes come in: what a client announces and does not send costs

@@ -132,9 +132,10 @@ func TestCreateInvalid(t *testing.T) {
 			{"id": "b", "name": "n", "kind": "k", "on_start": ` + good + `, "dependencies": [{"id": "a", "requires_success": false}]}]}`: {
 			"dependencies: dependency cycle: a -> b -> a"},
 		`[{"id": "a", "name": "n\u0000", "kind": "\ud800"}]`: {
-			"tasks[0].name: must not contain U+0000", "tasks[0].kind: must not contain an unpaired surrogate"},
+			"tasks[0].name: must not contain U+0000", "tasks[0].kind: must not contain an unpaired surrogate", "tasks[0].on_start: is required"},
 		`{"name": "\u0000", "tasks": []}`: {"name: must not contain U+0000"},
-		`[{"metadata": {"a": 1e1000}}]`:   {"tasks[0].metadata.a: must not have more than 1000 digits before or after the point"},
+		`[{"metadata": {"a": 1e1000}}]`: {"tasks[0].metadata.a: must not have more than 1000 digits before or after the point",
+			"tasks[0].id: is required", "tasks[0].name: is required", "tasks[0].kind: is required", "tasks[0].on_start: is required"},
 	} {
 		f := b.fails(t, http.StatusBadRequest, "POST", "/task", body)
 		require.Equal(t, "Validation failed", f.Error, body)

@@ -73,11 +73,7 @@ var replayBounds = []string{"from", "to", "host", "batch_id", "task_id"}
 
 // replayDeliveries is POST /deliveries/replay.
 func (s *server) replayDeliveries(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
-	body, err := s.readJSON(w, r, "")
-	if err != nil {
-		return err
-	}
-	f, err := readFields(body)
+	f, err := s.readFields(w, r)
 	if err != nil {
 		return err
 	}

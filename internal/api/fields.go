@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,17 +17,28 @@ import (
 )
 
 // fields is a JSON object whose members are read one by one, collecting all that is wrong with them. Names count as
-// they are written, null equals absence, and unknown members are ignored (contract, section 1.3).
+// they are written, of members with the same name the last one counts, null equals absence, and unknown members are
+// ignored (contract, section 1.3).
 type fields struct {
+	body    []byte
 	members map[string]json.RawMessage
 	faults  []string
+	known   map[string]bool // members that strictjson found a fault in
 }
 
-// readFields reads a body that strictjson has found good.
-func readFields(body []byte) (*fields, error) {
-	f := &fields{}
+// readFields reads a body that must be an object. integers are places of integers in values that are passed on as they are.
+func (s *server) readFields(w http.ResponseWriter, r *http.Request, integers ...string) (*fields, error) {
+	body, faults, err := s.readJSON(w, r, "", integers...)
+	if err != nil {
+		return nil, err
+	}
+	f := &fields{body: body, known: map[string]bool{}}
+	for _, fault := range faults {
+		f.faults = append(f.faults, fault.String())
+		f.known[fault.Path] = true
+	}
 	if json.Unmarshal(body, &f.members) != nil || f.members == nil {
-		return nil, invalid(validation, "must be an object")
+		return nil, invalid(validation, append(f.faults, "must be an object")...)
 	}
 	for name, value := range f.members {
 		if string(value) == "null" {
@@ -37,7 +49,11 @@ func readFields(body []byte) (*fields, error) {
 }
 
 // fault notes what is wrong with a member.
-func (f *fields) fault(name, message string) { f.faults = append(f.faults, name+": "+message) }
+func (f *fields) fault(name, message string) {
+	if !f.known[name] {
+		f.faults = append(f.faults, name+": "+message)
+	}
+}
 
 // err is the error that lists all faults, nil when there are none.
 func (f *fields) err() error {

@@ -192,7 +192,9 @@ func (q *query) json(name string) json.RawMessage {
 	case len(result.Faults) > 0:
 		// Once more as a member, so that the paths begin with its name.
 		result, _ = strictjson.Check([]byte(fmt.Sprintf("{%q:%s}", name, text)), "", maxMetadata)
-		q.faults = append(q.faults, result.Faults...)
+		for _, f := range result.Faults {
+			q.faults = append(q.faults, f.String())
+		}
 	default:
 		return json.RawMessage(text)
 	}

@@ -17,11 +17,7 @@ const (
 
 // reportTask is PATCH /task/{task_id}: progress, new values, or the result of the attempt.
 func (s *server) reportTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	body, err := s.readJSON(w, r, "")
-	if err != nil {
-		return err
-	}
-	f, err := readFields(body)
+	f, err := s.readFields(w, r)
 	if err != nil {
 		return err
 	}
@@ -57,11 +53,7 @@ type progress struct {
 
 // addProgress is PUT /task/{task_id}. The members that only PATCH uses must have the right type all the same.
 func (s *server) addProgress(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	body, err := s.readJSON(w, r, "")
-	if err != nil {
-		return err
-	}
-	f, err := readFields(body)
+	f, err := s.readFields(w, r)
 	if err != nil {
 		return err
 	}

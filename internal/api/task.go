@@ -13,19 +13,36 @@ import (
 // batchIDHeader names the batch that POST /task created, or that it would have created had there been anything.
 const batchIDHeader = "X-Batch-ID"
 
+// graphIntegers are the places of integers in the body of POST /task, in both forms.
+var graphIntegers = func() []string {
+	places := []string{"timeout", "expected_count", "priority", "retry.max_attempts"}
+	var both []string
+	for _, place := range append(places, ruleIntegers...) {
+		both = append(both, "*."+place, "tasks.*."+place)
+	}
+	return both
+}()
+
 // createTasks is POST /task.
 func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
 	batchID, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make a batch id: %w", err)
 	}
-	body, err := s.readJSON(w, r, "tasks")
+	body, faults, err := s.readJSON(w, r, "tasks", graphIntegers...)
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
 	key, err := s.idempotencyKey(r, body)
 	if err != nil {
 		return ofBatch(err, batchID)
+	}
+	if len(faults) > 0 {
+		known := make([]task.Fault, len(faults))
+		for i, f := range faults {
+			known[i] = task.Fault(f)
+		}
+		return ofBatch(s.Store.SubmitFaults(r.Context(), body, known), batchID)
 	}
 	done, err := s.submit(r.Context(), key, batchID, body)
 	if err != nil {

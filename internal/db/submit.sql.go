@@ -183,3 +183,18 @@ func (q *Queries) TakeIdempotencyKey(ctx context.Context, db DBTX, arg TakeIdemp
 	)
 	return i, err
 }
+
+const ValidGraph = `-- name: ValidGraph :exec
+select from taskrunner_private.valid_graph($1::jsonb, $2::jsonb)
+`
+
+type ValidGraphParams struct {
+	Body  []byte
+	Known []byte
+}
+
+// Ends in the error that lists the faults.
+func (q *Queries) ValidGraph(ctx context.Context, db DBTX, arg ValidGraphParams) error {
+	_, err := db.Exec(ctx, ValidGraph, arg.Body, arg.Known)
+	return err
+}

@@ -95,10 +95,11 @@ func engineError(err error, pgErr *pgconn.PgError) error {
 	case stateStale:
 		e.Code = task.CodeStale
 	case stateLimit:
-		switch faultPath(e.Details) {
-		case "tasks":
+		// The engine names the limit in the error's field CONSTRAINT where it is more than a wrong value.
+		switch pgErr.ConstraintName {
+		case "request_size":
 			e.Code = task.CodeTooMany
-		case "new_success, new_failures":
+		case "counter_range":
 			e.Code = task.CodeOverflow
 		default:
 			e.Code = task.CodeInvalid
@@ -112,15 +113,6 @@ func engineError(err error, pgErr *pgconn.PgError) error {
 		e.Details = []string{pgErr.Message}
 	}
 	return e
-}
-
-// faultPath returns the field path of a single fault.
-func faultPath(details []string) string {
-	if len(details) != 1 {
-		return ""
-	}
-	path, _, _ := strings.Cut(details[0], ": ")
-	return path
 }
 
 // conflicted reports that the transaction was rolled back because of others: serialisation failure, deadlock, or a

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,26 @@ func (s *Store) Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]t
 	}
 	s.transitions("submit", created.Counts)
 	return fullTasks("submit", rows)
+}
+
+// SubmitFaults returns the error that lists all that is wrong with the body of a Submit, of which the caller knows a part:
+// values that PostgreSQL cannot hold. body has others in their places. Nothing is created.
+// Errors: CodeInvalid with details, CodeTooMany, CodeUnavailable.
+func (s *Store) SubmitFaults(ctx context.Context, body []byte, known []task.Fault) error {
+	const op = "submit faults"
+	faults, err := encode(known)
+	if err != nil {
+		return mapError(op, err)
+	}
+	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounded()
+		batch.Queue(db.ValidGraph, body, faults)
+		return send(ctx, conn, batch)
+	})
+	if err == nil {
+		return mapError(op, errors.New("the engine found no fault"))
+	}
+	return err
 }
 
 // SubmitOnce is Submit for a request with an Idempotency-Key: what the key stands for already is not created again, but

@@ -5,6 +5,7 @@ const maxExponent = 1 << 40
 
 // number scans a number and measures it as if it were written out.
 func (s *scanner) number() error {
+	first := s.at
 	negative := s.peek() == '-'
 	if negative {
 		s.at++
@@ -40,6 +41,11 @@ func (s *scanner) number() error {
 			return err
 		}
 		point += exponent
+		if s.ofInteger() {
+			s.replaceNumber(first, "0.5")
+			s.size += 3
+			return nil
+		}
 	}
 
 	before, after := max(1, point-zeros), max(0, total-point)
@@ -48,6 +54,9 @@ func (s *scanner) number() error {
 	}
 	if before > MaxDigits || after > MaxDigits {
 		s.fault("must not have more than 1000 digits before or after the point")
+		if s.mend {
+			s.replaceNumber(first, "0")
+		}
 		return nil
 	}
 	s.size += before

@@ -1,7 +1,9 @@
 package strictjson
 
 import (
+	"encoding/json"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -40,6 +42,26 @@ func (s *scanner) path() string {
 		}
 	}
 	return b.String()
+}
+
+// ofInteger reports whether the value at hand stands in one of the places of integers.
+func (s *scanner) ofInteger() bool {
+	const longest = 8 // segments of a place
+	if len(s.integers) == 0 || len(s.frames) > longest {
+		return false
+	}
+	var b strings.Builder
+	for i, f := range s.frames {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		name := "*"
+		if f.object && json.Unmarshal(f.key, &name) != nil {
+			return false
+		}
+		b.WriteString(name)
+	}
+	return slices.Contains(s.integers, b.String())
 }
 
 // short cuts a quoted key for display.

@@ -1,18 +1,23 @@
 package strictjson
 
 import (
+	"bytes"
 	"unicode/utf8"
 )
 
 // scanner goes through raw once, without recursion.
 type scanner struct {
-	raw     []byte
-	at      int // next byte
-	root    string
-	maxSize int64
-	size    int64
-	frames  []frame
-	faults  []string
+	raw      []byte
+	at       int // next byte
+	root     string
+	maxSize  int64
+	mend     bool     // raw may be changed
+	integers []string // places
+	size     int64
+	frames   []frame
+	faults   []Fault
+	more     int // faults that are not listed
+	cut      bool
 }
 
 // frame is an open array or object.
@@ -31,6 +36,7 @@ func (s *scanner) run() error {
 		}
 		if opened && len(s.frames) > MaxDepth {
 			s.fault("must not be nested deeper than 1000")
+			s.cut = true
 			return nil
 		}
 		// After a value, or after the opening of a container: go on to the next place where a value is expected.
@@ -117,14 +123,21 @@ func (s *scanner) key(f *frame) error {
 		return s.unexpected()
 	}
 	f.key = nil // a fault of the key is one of the object
-	start := s.at
+	start, size, mend := s.at, s.size, s.mend
+	s.mend = false
 	problem, err := s.text()
+	s.mend = mend
 	if err != nil {
 		return err
 	}
 	key := s.raw[start:s.at]
 	if problem != "" {
+		key = bytes.Clone(key) // shown as it was written
 		s.fault("the key " + short(key) + " must not contain " + problem)
+		s.at, s.size = start, size
+		if _, err := s.text(); err != nil {
+			return err
+		}
 	}
 	f.key = key
 	s.skipSpace()
@@ -235,9 +248,11 @@ func (s *scanner) escape() (problem string, err error) {
 	}
 	switch {
 	case r == 0:
+		s.replaceEscape()
 		return problemZero, nil
 	case 0xD800 <= r && r < 0xDC00:
 		if s.at+1 >= len(s.raw) || s.raw[s.at] != '\\' || s.raw[s.at+1] != 'u' {
+			s.replaceEscape()
 			return problemSurrogate, nil
 		}
 		before := s.at
@@ -248,15 +263,31 @@ func (s *scanner) escape() (problem string, err error) {
 		}
 		if low < 0xDC00 || low > 0xDFFF {
 			s.at = before // an escape of its own
+			s.replaceEscape()
 			return problemSurrogate, nil
 		}
 		s.size += 4
 	case 0xDC00 <= r && r < 0xE000:
+		s.replaceEscape()
 		return problemSurrogate, nil
 	default:
 		s.size += escapedSize(r)
 	}
 	return "", nil
+}
+
+// replaceEscape makes U+FFFD of the \u escape that was scanned last.
+func (s *scanner) replaceEscape() {
+	if s.mend {
+		copy(s.raw[s.at-4:s.at], "fffd")
+	}
+}
+
+// replaceNumber writes another number, which is not longer, over the one that begins at start and was scanned last.
+func (s *scanner) replaceNumber(start int, by string) {
+	for i := copy(s.raw[start:s.at], by) + start; i < s.at; i++ {
+		s.raw[i] = ' '
+	}
 }
 
 // escapedSize is the size of a character in the form in which PostgreSQL prints it.

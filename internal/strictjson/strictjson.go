@@ -34,30 +34,58 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Problem, e.Offset) }
 
+// Fault is a value that PostgreSQL cannot hold.
+type Fault struct {
+	Path    string `json:"path"` // tasks[0].metadata.a["odd key"][3]; "" for the text as a whole
+	Message string `json:"message"`
+}
+
+func (f Fault) String() string {
+	if f.Path == "" {
+		return f.Message
+	}
+	return f.Path + ": " + f.Message
+}
+
 // Result is what Check found.
 type Result struct {
 	// Size is the number of bytes of the compact form, numbers written out. It is meaningless if there are faults.
 	Size int64
-	// Faults are the values that PostgreSQL cannot hold, "<path>: <message>" each, at most 100.
-	Faults []string
+	// Faults are the first 100 faults.
+	Faults []Fault
+	// More is how many faults there are beyond these.
+	More int
+	// Cut says that a value is nested too deep. That is the last fault: what follows it was not looked at.
+	Cut bool
 }
 
 // Check scans raw, which must hold exactly one JSON value in UTF-8. root is what paths call a top-level array. The error
 // is a *SyntaxError, ErrTooLarge if the compact form with numbers written out has more than maxSize bytes, or ErrTooMany.
-// Nesting that is too deep ends the scan, so what follows it is not looked at.
 func Check(raw []byte, root string, maxSize int64) (Result, error) {
 	s := scanner{raw: raw, root: root, maxSize: maxSize}
+	return s.check()
+}
+
+// Mend is Check, and puts values that PostgreSQL can hold in the place of those it cannot, so that all the rest of raw can
+// be judged: U+FFFD in strings, 0 for numbers. After a result that is cut raw is still not fit.
+//
+// integers names places, "tasks.*.timeout" for instance, "*" standing for an element. A number with an exponent there
+// becomes 0.5: jsonb would make an integer of 1e2, and integers are to be written without point and exponent.
+func Mend(raw []byte, root string, maxSize int64, integers ...string) (Result, error) {
+	s := scanner{raw: raw, root: root, maxSize: maxSize, mend: true, integers: integers}
+	return s.check()
+}
+
+func (s *scanner) check() (Result, error) {
 	err := s.run()
-	return Result{Size: s.size, Faults: s.faults}, err
+	return Result{Size: s.size, Faults: s.faults, More: s.more, Cut: s.cut}, err
 }
 
 // fault notes that the value at hand cannot be held.
 func (s *scanner) fault(message string) {
 	if len(s.faults) >= maxFaults {
+		s.more++
 		return
 	}
-	if path := s.path(); path != "" {
-		message = path + ": " + message
-	}
-	s.faults = append(s.faults, message)
+	s.faults = append(s.faults, Fault{Path: s.path(), Message: message})
 }

@@ -51,15 +51,52 @@ func TestFaults(t *testing.T) {
 	} {
 		got, err := strictjson.Check([]byte(text), "tasks", math.MaxInt64)
 		require.NoError(t, err, text)
-		require.Equal(t, want, got.Faults, text)
+		require.Equal(t, want, texts(got), text)
 	}
 
 	got, err := strictjson.Check([]byte("["+strings.Repeat(`"\u0000",`, 1000)+"1]"), "tasks", math.MaxInt64)
 	require.NoError(t, err)
 	require.Len(t, got.Faults, 100)
+	require.Equal(t, 900, got.More)
 	got, err = strictjson.Check([]byte(`{"`+strings.Repeat("é", 100)+`": "\u0000"}`), "", math.MaxInt64)
 	require.NoError(t, err)
-	require.Equal(t, []string{`["` + strings.Repeat("é", 31) + `…"]: must not contain U+0000`}, got.Faults)
+	require.Equal(t, []string{`["` + strings.Repeat("é", 31) + `…"]: must not contain U+0000`}, texts(got))
+}
+
+// texts are the faults as a client is told of them.
+func texts(r strictjson.Result) []string {
+	var all []string
+	for _, f := range r.Faults {
+		all = append(all, f.String())
+	}
+	return all
+}
+
+// Mended text is fit, has the size it had, and says the same where nothing was wrong.
+func TestMend(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("9", 1001)
+	for text, want := range map[string]string{
+		`["\u0000 a\ud800\u0041\udfff\ud800", "\ud83d\ude00\\u0000"]`: `["\ufffd a\ufffd\u0041\ufffd\ufffd", "\ud83d\ude00\\u0000"]`,
+		`{"a\u0000b": "\ud800\ud800\udc00"}`:                          `{"a\ufffdb": "\ufffd\ud800\udc00"}`,
+		`[[` + long + `,-1e1000, 0.5]]`:                               `[[0` + strings.Repeat(" ", 1000) + `,0      , 0.5]]`,
+		`[1e2, 1E+2, 1.5e1, -10e-1, 100, 1.0, "1e2"]`:                 `[0.5, 0.5 , 0.5  , 0.5   , 100, 1.0, "1e2"]`,
+		`{"t": [{"i": 1e2, "m": {"i": 1e2}, "n": 1e2}, 1e2]}`:         `{"t": [{"i": 0.5, "m": {"i": 1e2}, "n": 1e2}, 1e2]}`,
+		`{"t": {"i": 1e2}, "\u0074": [{"\u0069": 1e99999}]}`:          `{"t": {"i": 1e2}, "\u0074": [{"\u0069": 0.5    }]}`,
+		`{"t": [{"i": ` + long + `e1}]}`:                              `{"t": [{"i": 0.5` + strings.Repeat(" ", 1000) + `}]}`,
+	} {
+		raw := []byte(text)
+		_, err := strictjson.Mend(raw, "", math.MaxInt64, "*", "t.*.i")
+		require.NoError(t, err, text)
+		require.Equal(t, want, string(raw))
+		got, err := strictjson.Mend(raw, "", math.MaxInt64, "*", "t.*.i")
+		require.NoError(t, err)
+		require.Empty(t, got.Faults)
+		require.Equal(t, want, string(raw), "there is nothing left to mend")
+	}
+	got, err := strictjson.Mend([]byte(strings.Repeat("[", 2000)), "", math.MaxInt64)
+	require.NoError(t, err)
+	require.True(t, got.Cut)
 }
 
 func TestDigits(t *testing.T) {
@@ -140,6 +177,7 @@ func FuzzCheck(f *testing.F) {
 		got, err := strictjson.Check(raw, "root", math.MaxInt64)
 		valid := json.Valid(raw) && utf8.Valid(raw)
 		if err == nil && got.Faults != nil {
+			mendedIsFit(t, raw, got)
 			return // depth ends the scan
 		}
 		if valid != (err == nil) {
@@ -148,5 +186,25 @@ func FuzzCheck(f *testing.F) {
 		if err == nil && got.Size > int64(len(raw))*2*strictjson.MaxDigits {
 			t.Fatalf("size %d", got.Size)
 		}
+		if err == nil {
+			mendedIsFit(t, raw, got)
+		}
 	})
+}
+
+// mendedIsFit requires that text which is JSON, with or without faults, has none when it is mended.
+func mendedIsFit(t *testing.T, raw []byte, checked strictjson.Result) {
+	t.Helper()
+	mended := append([]byte{}, raw...)
+	got, err := strictjson.Mend(mended, "root", math.MaxInt64, "*", "a", "*.a")
+	if err != nil || len(mended) != len(raw) {
+		t.Fatalf("%v, %q", err, mended)
+	}
+	if checked.Cut {
+		return
+	}
+	got, err = strictjson.Check(mended, "root", math.MaxInt64)
+	if err != nil || got.Faults != nil || !json.Valid(mended) {
+		t.Fatalf("%v, %v, %q", err, got.Faults, mended)
+	}
 }

@@ -37,3 +37,9 @@ func (e *Error) Error() string {
 
 // Unwrap gives the error behind it.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Fault is a value of a request that cannot be stored.
+type Fault struct {
+	Path    string `json:"path"` // "tasks[0].name"; "" for the request as a whole
+	Message string `json:"message"`
+}

@@ -44,7 +44,7 @@ declare
       taskrunner.cancel_task(uuid), taskrunner.pause_task(uuid), taskrunner.resume_task(uuid),
       taskrunner.stop_batch(uuid),
       taskrunner_private.change_batch_rules(uuid, jsonb),
-      taskrunner_private.submit(uuid, jsonb),
+      taskrunner_private.submit(uuid, jsonb), taskrunner_private.valid_graph(jsonb, jsonb),
       taskrunner_private.take_idempotency_key(text, text, bytea, uuid, integer),
       taskrunner_private.note_nothing_created(text, text),
       taskrunner_private.delete_idempotency_keys(integer, integer),

@@ -10,28 +10,33 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set enab
 declare
   v_rules jsonb := coalesce(p_body -> 'rules', 'null');
   v_kind text := p_body ->> 'kind';
-  v_faults jsonb;
+  v_faults text[];
+  v_total bigint;
   v_code text;
   v_ids uuid[];
   v_count bigint;
 begin
-  select jsonb_agg(f.fault order by f.n), case when bool_and(f.n > 1) then 'TR004' else 'TR007' end into v_faults, v_code
+  select array_agg(f.fault order by f.n) filter (where f.n <= 101), count(*),
+    case when bool_and(f.of_rule) then 'TR004' else 'TR007' end
+  into v_faults, v_total, v_code
   from (
-    select 1 as n, 'kind: ' || message as fault
+    select 0 as n, false as of_rule, 'kind: ' || message as fault
     from (select taskrunner_private.text_error(p_body -> 'kind', 2147483647)) k (message)
     union all
-    select 1, 'rules: is required' where v_rules = 'null'
+    select 1, false, 'rules: is required' where v_rules = 'null'
     union all
-    select 1 + row_number() over (), 'rules' || e.path || ': ' || e.message
+    select 1 + row_number() over (), true, 'rules' || e.path || ': ' || e.message
     from taskrunner_private.rules_errors(v_rules, null) e
   ) f
   where f.fault is not null;
-  if v_faults is null and v_rules <> '[]' then
-    v_faults := '["rules: is not supported yet"]';
+  if v_total = 0 and v_rules <> '[]' then
+    v_faults := array['rules: is not supported yet'];
+    v_total := 1;
     v_code := 'TR007';
   end if;
-  if v_faults is not null then
-    raise exception 'Validation failed' using errcode = v_code, detail = v_faults::text;
+  if v_total > 0 then
+    raise exception 'Validation failed' using errcode = v_code,
+      detail = to_jsonb(taskrunner_private.first_faults(v_faults, v_total))::text;
   end if;
   if not exists (select from taskrunner.batch b where b.id = p_batch_id) then
     raise exception 'batch %: unknown batch', coalesce(p_batch_id::text, 'null') using errcode = 'TR002';

@@ -7,24 +7,24 @@ language sql immutable parallel safe as $$
   select 1, '', case when coalesce(p_matcher, 'null') = 'null' then 'is required' else 'must be an object' end
   where coalesce(jsonb_typeof(p_matcher), 'null') <> 'object'
   union all
-  select f.place, f.path, f.message
-  from (values
-    (2, '.kind', case
+  select f.place::integer + 1, f.path, f.message
+  from unnest(array['.kind', '.status', '.fields'], array[
+    case
       when p_of_rule then taskrunner_private.text_error(p_matcher -> 'kind', 2147483647)
       when coalesce(p_matcher -> 'kind', 'null') = 'null' then 'is required'
-      when jsonb_typeof(p_matcher -> 'kind') <> 'string' then 'must be a string' end),
-    (3, '.status', case
+      when jsonb_typeof(p_matcher -> 'kind') <> 'string' then 'must be a string' end,
+    case
       when coalesce(p_matcher -> 'status', 'null') = 'null' then 'is required'
       when p_of_rule and p_matcher -> 'status' <> '"Running"' then 'must be Running'
       when jsonb_typeof(p_matcher -> 'status') <> 'string' or p_matcher ->> 'status' not in
         ('Waiting', 'Pending', 'Claimed', 'Running', 'Failure', 'Success', 'Paused', 'Canceled')
-        then 'must be one of Waiting, Pending, Claimed, Running, Failure, Success, Paused, Canceled' end),
-    (4, '.fields', case
+        then 'must be one of Waiting, Pending, Claimed, Running, Failure, Success, Paused, Canceled' end,
+    case
       when coalesce(p_matcher -> 'fields', 'null') = 'null' then 'is required'
       when jsonb_typeof(p_matcher -> 'fields') <> 'array'
         or jsonb_path_exists(p_matcher -> 'fields', 'strict $[*] ? (@.type() != "string")')
-        then 'must be an array of strings' end)
-  ) f (place, path, message)
+        then 'must be an array of strings' end
+  ]) with ordinality f (path, message, place)
   where jsonb_typeof(p_matcher) = 'object' and f.message is not null
   union all
   select distinct 4, '.fields', taskrunner_private.quoted(e.name) || ' is not a top-level key of the task''s metadata'

@@ -3,6 +3,5 @@ create or replace function taskrunner_private.metadata_error(p_value jsonb) retu
 language sql immutable parallel safe as $$
   select case
     when taskrunner_private.json_bytes(p_value) > 65536 then 'must be at most 65536 bytes'
-    when octet_length(p_value::text) > 2000 and jsonb_path_exists(p_value, '$.**{1001}')
-      then 'must not be nested deeper than 1000' end;
+    else taskrunner_private.json_unfit(p_value, p_value::text) end;
 $$;

@@ -19,7 +19,8 @@ begin
         using errcode = 'TR007', detail = jsonb_build_array('attempt: has not begun')::text;
     when 'overflow' then
       raise exception 'task %: a counter would overflow', p_task_id
-        using errcode = 'TR006', detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
+        using errcode = 'TR006', constraint = 'counter_range',
+          detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
     else
       raise exception 'task %: unknown task', coalesce(p_task_id::text, 'null') using errcode = 'TR002';
   end case;

@@ -14,31 +14,31 @@ language sql immutable parallel safe as $$
     with ordinality as r (rule, n)
   cross join lateral (
     select v.place, v.path, v.message
-    from (values
-      (1, '', case when jsonb_typeof(rule) <> 'object' then 'must be an object' end),
-      (2, '.type', case
+    from unnest(array['', '.type', '.max_concurency', '.max_capacity'], array[
+      case when jsonb_typeof(rule) <> 'object' then 'must be an object' end,
+      case
         when jsonb_typeof(rule) <> 'object' then null
         when coalesce(rule -> 'type', 'null') = 'null' then 'is required'
         when rule -> 'type' not in ('"Concurency"', '"Concurrency"', '"Capacity"')
-          then 'must be one of Concurency, Concurrency, Capacity' end),
-      (3, '.max_concurency', case
+          then 'must be one of Concurency, Concurrency, Capacity' end,
+      case
         when coalesce(rule -> 'type', 'null') not in ('"Concurency"', '"Concurrency"') then null
         when rule -> 'max_concurency' <> 'null' and rule -> 'max_concurrency' <> 'null'
           then 'only one of max_concurency and max_concurrency is allowed'
         when coalesce(nullif(rule -> 'max_concurency', 'null'), nullif(rule -> 'max_concurrency', 'null')) is null
           then 'is required'
         else taskrunner_private.integer_error(
-          coalesce(nullif(rule -> 'max_concurency', 'null'), rule -> 'max_concurrency'), 1, 2147483647) end),
-      (4, '.max_capacity', case
+          coalesce(nullif(rule -> 'max_concurency', 'null'), rule -> 'max_concurrency'), 1, 2147483647) end,
+      case
         when coalesce(rule -> 'type', 'null') <> '"Capacity"' then null
         when coalesce(rule -> 'max_capacity', 'null') = 'null' then 'is required'
-        else taskrunner_private.integer_error(rule -> 'max_capacity', 1, 9223372036854775807) end)
-    ) v (place, path, message)
+        else taskrunner_private.integer_error(rule -> 'max_capacity', 1, 9223372036854775807) end
+    ]) with ordinality v (path, message, place)
     where v.message is not null
     union all
     select 5 + m.place, '.matcher' || m.path, m.message
     from taskrunner_private.matcher_errors(rule -> 'matcher', true, p_metadata) m
     where jsonb_typeof(rule) = 'object'
   ) f
-  order by r.n, f.place, f.message)
+  order by r.n, f.place, f.message collate "C")
 $$;

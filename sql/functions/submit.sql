@@ -5,8 +5,7 @@
 -- p_batch_id: the id the batch gets; an empty request creates nothing, no batch either.
 -- Returns one row: local ids and task ids in request order.
 -- Locks: only with links to existing tasks: graph lock shared, those tasks by rank.
--- SQLSTATEs: TR002 (unknown task_id, when that is all that is wrong), TR003 (cycle), TR006 (limit), TR007 (all else, and
--- mixtures), TR009, 40001. DETAIL is the list of faults as a JSON array.
+-- SQLSTATEs: as valid_graph; TR009, 40001.
 -- Writes batch, task, link, action, queued_task.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
@@ -18,19 +17,18 @@ declare
   v_ids uuid[];
   v_ranks bigint[];
   v_numbers bigint[];
-  v_links record;
-  v_order integer[];
+  v_graph record;
   v_external uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  v_tasks := taskrunner_private.valid_tasks(p_body);
+  select * into v_graph from taskrunner_private.valid_graph(p_body, '[]');
+  v_tasks := v_graph.tasks;
   v_n := jsonb_array_length(v_tasks);
   if v_n = 0 then
     return query select '{}'::text[], '{}'::uuid[], taskrunner_private.take_counts();
     return;
   end if;
 
-  v_links := taskrunner_private.submit_links(v_tasks);
   v_external := array(
     select distinct taskrunner_private.to_uuid(d ->> 'task_id')
     from jsonb_array_elements(v_tasks) task
@@ -45,17 +43,11 @@ begin
   end if;
 
   v_numbers := array(select nextval('taskrunner.task_rank_seq') from generate_series(1, v_n));
-  if exists (select from unnest(v_links.parents, v_links.children) as l (parent, child) where parent >= child) then
-    v_order := taskrunner_private.topological_order(v_n, v_links.parents, v_links.children);
-    if cardinality(v_order) < v_n then
-      perform taskrunner_private.raise_cycle(v_tasks, v_links.parents, v_links.children, v_order);
-    end if;
-    v_ranks := v_numbers;
+  v_ranks := v_numbers;
+  if v_graph.ordered is not null then
     for k in 1 .. v_n loop
-      v_ranks[v_order[k]] := v_numbers[k];
+      v_ranks[v_graph.ordered[k]] := v_numbers[k];
     end loop;
-  else
-    v_ranks := v_numbers;                                    -- array order is an order already
   end if;
   v_ids := array(select taskrunner.uuidv7() from generate_series(1, v_n));
 
@@ -63,10 +55,10 @@ begin
   insert into taskrunner.batch (id, name, metadata, dead_end_cancel)
   select p_batch_id, body ->> 'name', coalesce(body -> 'metadata', 'null'), (body ->> 'dead_end_cancel')::boolean
   from (select case when jsonb_typeof(p_body) = 'object' then p_body else '{}' end) b (body);
-  perform taskrunner_private.insert_entries(p_batch_id, v_tasks, v_ids, v_ranks, v_links.children, v_links.required);
+  perform taskrunner_private.insert_entries(p_batch_id, v_tasks, v_ids, v_ranks, v_graph.children, v_graph.required);
   insert into taskrunner.link (parent_id, child_id, requires_success)
   select v_ids[l.parent], v_ids[l.child], l.required
-  from unnest(v_links.parents, v_links.children, v_links.required) as l (parent, child, required);
+  from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
   perform taskrunner_private.insert_actions(v_tasks, v_ids);
   insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,

@@ -1,6 +1,7 @@
 -- The links among the entries of a request, each end as the entry's position from 1, sorted by parent: the input of
--- topological_order. Nested loops are off so that local ids are looked up by hash however many there are.
--- Locks: none. Called by: submit.
+-- topological_order. Takes any request: what cannot be a link is left out, also what points to its own task.
+-- Nested loops are off so that local ids are looked up by hash however many there are.
+-- Locks: none. Called by: valid_graph.
 create or replace function taskrunner_private.submit_links(
   p_tasks jsonb, out parents integer[], out children integer[], out required boolean[]
 ) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $$
@@ -8,15 +9,19 @@ begin
   with entry as materialized (
     select x.n::integer, x.task ->> 'id' as id, x.task -> 'dependencies' as dependencies
     from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  ), dependency as materialized (
-    select e.n, d ->> 'id' as parent, (d ->> 'requires_success')::boolean as required
+    where jsonb_typeof(x.task) = 'object' and jsonb_typeof(x.task -> 'id') = 'string'
+  ), parent as (
+    select id, min(n) as n from entry group by id
+  ), dependency as (
+    select e.n, d ->> 'id' as parent, coalesce(d -> 'requires_success' = 'true', false) as required
     from entry e
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
-    where d ->> 'id' is not null
+    where jsonb_typeof(d) = 'object' and jsonb_typeof(d -> 'id') = 'string'
   )
   select array_agg(p.n order by p.n, d.n), array_agg(d.n order by p.n, d.n), array_agg(d.required order by p.n, d.n)
   into parents, children, required
   from dependency d
-  join entry p on p.id = d.parent;
+  join parent p on p.id = d.parent
+  where p.n <> d.n;
 end $$;

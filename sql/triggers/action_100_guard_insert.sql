@@ -10,7 +10,7 @@ begin
     raise exception 'action %: column attempt is set by the engine', new.id using errcode = 'TR001';
   elsif v_error is not null then
     raise exception 'task %: params: %', new.task_id, v_error
-      using errcode = taskrunner_private.webhook_error_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
+      using errcode = taskrunner_private.fault_code(v_error), detail = jsonb_build_array('params: ' || v_error)::text;
   end if;
   return new;
 end $$;
