@@ -20,9 +20,7 @@ import (
 )
 
 // coming are operations and statuses that the document describes already.
-var coming = []string{
-	"setBatchRules", "getView", "getIcon", "getFavicon",
-}
+var coming = []string{}
 
 func isComing(line string) bool {
 	return slices.ContainsFunc(coming, func(word string) bool { return strings.Contains(line, word) })
@@ -124,6 +122,8 @@ func (c *contract) fail(t *testing.T, b *testBundle, path string, body any) {
 		switch p.Name {
 		case "delivery_id":
 			send(http.StatusConflict, c.path("delivery_id", b.delivery(t, "Start")), body)
+		case "batch":
+			send(http.StatusNotFound, path+"?batch="+uuid.NewString(), body)
 		case "attempt":
 			send(http.StatusConflict, path+"?attempt=0", body)
 			send(http.StatusUnauthorized, path+"?attempt=1&token=x", body)

@@ -72,9 +72,11 @@ func (s *Store) Deliveries(
 		args.AfterAt, args.AfterID = &p.After.CreatedAt, &p.After.ID
 	}
 	var rows []db.TaskrunnerDelivery
-	err = s.do(ctx, call{op: "list deliveries", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		rows, err = s.queries.ListDeliveries(ctx, conn, args)
-		return err
+	err = s.do(ctx, call{op: "list deliveries", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := s.reading()
+		many(batch, &rows, db.ListDeliveries, args.Status, args.Trigger, args.TaskID, args.BatchID, args.Host, args.Since,
+			args.Until, args.AfterAt, args.AfterID, args.Skip, args.Most)
+		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return nil, nil, err
