@@ -1499,10 +1499,11 @@ begin
       where d.task_id = event.task_id and d.trigger = event.trigger
         and d.condition is not distinct from event.condition and d.task_attempt = t.attempt) before
     where (a.attempt is null or a.attempt = t.attempt)
-      and not exists (
-        select from taskrunner_private.delivery d
+      and (  -- not exists, as a look-up for each: the planner would join with all deliveries
+        select d.id from taskrunner_private.delivery d
         where d.task_id = a.task_id and d.trigger = event.trigger and d.condition is not distinct from event.condition
-          and d.task_attempt = t.attempt and d.action_id = a.id)
+          and d.task_attempt = t.attempt and d.action_id = a.id
+        limit 1) is null
   ), delivered as (
     insert into taskrunner_private.delivery
       (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)
@@ -2549,6 +2550,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -2869,6 +2871,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.report_tasks(p_items jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -3542,16 +3545,14 @@ begin
   if v_counts = '' then
     return null;
   end if;
-  execute $q$
-    select $1 || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '')
-    from (
-      select o.status as old_status, n.status as new_status, n.kind, count(*) as n
-      from new_rows n
-      join old_rows o using (id)
-      where n.status <> o.status
-      group by o.status, n.status, n.kind
-    ) c
-  $q$ into v_counts using v_counts;
+  select v_counts || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '') into v_counts
+  from (
+    select o.status as old_status, n.status as new_status, n.kind, count(*) as n
+    from new_rows n
+    full join old_rows o on o.id = n.id
+    where n.status is distinct from o.status
+    group by o.status, n.status, n.kind
+  ) c;
   if v_counts is not null then
     perform set_config('taskrunner.counts', v_counts, true);
   end if;
@@ -3803,6 +3804,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_outbox()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'on'
  SET enable_mergejoin TO 'on'
@@ -3818,17 +3820,16 @@ begin
   if v_cause in ('claim', 'start', 'progress', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select
-      coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-      coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
-      coalesce(array_agg(n.id) filter (where
-        n.status = 'Canceled' and o.contacted or $1 = 'timeout' and o.status = 'Running'), '{}'),
-      array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
-    from new_rows n
-    join old_rows o using (id)
-    where n.status <> o.status
-  $q$ into v_success, v_failure, v_cancel, v_unstarted using v_cause;
+  select
+    coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
+    coalesce(array_agg(n.id) filter (where
+      n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
+    array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
+  into v_success, v_failure, v_cancel, v_unstarted
+  from new_rows n
+  full join old_rows o on o.id = n.id
+  where n.status is distinct from o.status;
 
   if v_success <> '{}' or v_failure <> '{}' or v_cancel <> '{}' then
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
@@ -3852,6 +3853,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_propagate()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'on'
  SET enable_mergejoin TO 'on'
@@ -3866,13 +3868,12 @@ begin
   if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-      coalesce(array_agg(n.id) filter (where n.status <> 'Success'), '{}')
-    from new_rows n
-    join old_rows o using (id)
-    where n.status in ('Success', 'Failure', 'Canceled') and o.status not in ('Success', 'Failure', 'Canceled')
-  $q$ into v_succeeded, v_failed;
+  select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status in ('Failure', 'Canceled')), '{}')
+  into v_succeeded, v_failed
+  from new_rows n
+  full join old_rows o on o.id = n.id
+  where n.status is distinct from o.status;
   if v_succeeded = '{}' and v_failed = '{}' then
     return null;
   end if;
@@ -3956,6 +3957,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_update()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'on'
  SET enable_mergejoin TO 'on'
@@ -3973,30 +3975,29 @@ begin
   if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'progress', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select
-      array_agg(n.id) filter (where o.queued and not n.queued),
-      array_agg(n.id) filter (where n.queued and not o.queued),
-      array_agg(n.id) filter (where n.queued and o.queued and (n.status, n.priority, n.run_at)
-        is distinct from (o.status, o.priority, o.run_at)),
-      array_agg(n.id) filter (where o.active and not n.active),
-      array_agg(n.id) filter (where n.active and not o.active),
-      array_agg(n.id) filter (where n.active and o.active and ((n.status, n.timeout) is distinct from (o.status, o.timeout)
-        or n.last_updated < o.last_updated)),
-      array_agg(n.id) filter (where n.ended and not o.ended)
-    from (
-      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
-        taskrunner_private.is_terminal(status) as ended,
-        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
-      from new_rows) n
-    join (
-      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
-        taskrunner_private.is_terminal(status) as ended,
-        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
-      from old_rows) o using (id)
-    where (n.status, n.priority, n.run_at, n.timeout, n.active)
-      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active) or n.last_updated < o.last_updated
-  $q$ into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended;
+  select
+    array_agg(c.id) filter (where c.old_in = 'queue' and c.new_in <> 'queue'),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in <> 'queue'),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved),
+    array_agg(c.id) filter (where c.old_in = 'active' and c.new_in <> 'active'),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in <> 'active'),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.due),
+    array_agg(c.id) filter (where c.new_in = 'ended' and c.old_in <> 'ended')
+  into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended
+  from (
+    select n.id,
+      case when taskrunner_private.is_terminal(n.status) then 'ended'
+        when taskrunner_private.is_active(n.status, n.paused_from) then 'active' else 'queue' end as new_in,
+      case when taskrunner_private.is_terminal(o.status) then 'ended'
+        when taskrunner_private.is_active(o.status, o.paused_from) then 'active' else 'queue' end as old_in,
+      (n.status, n.priority, n.run_at) is distinct from (o.status, o.priority, o.run_at) as moved,
+      (n.status, n.timeout) is distinct from (o.status, o.timeout) or n.last_updated < o.last_updated as due
+    from new_rows n
+    full join old_rows o on o.id = n.id
+    where (n.status, n.priority, n.run_at, n.timeout, n.paused_from)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.paused_from)
+      or coalesce(n.last_updated < o.last_updated, true)
+  ) c;
 
   if v_left_queue is not null then
     delete from taskrunner_private.queued_task where task_id = any(v_left_queue);

@@ -35,10 +35,11 @@ begin
       where d.task_id = event.task_id and d.trigger = event.trigger
         and d.condition is not distinct from event.condition and d.task_attempt = t.attempt) before
     where (a.attempt is null or a.attempt = t.attempt)
-      and not exists (
-        select from taskrunner_private.delivery d
+      and (  -- not exists, as a look-up for each: the planner would join with all deliveries
+        select d.id from taskrunner_private.delivery d
         where d.task_id = a.task_id and d.trigger = event.trigger and d.condition is not distinct from event.condition
-          and d.task_attempt = t.attempt and d.action_id = a.id)
+          and d.task_attempt = t.attempt and d.action_id = a.id
+        limit 1) is null
   ), delivered as (
     insert into taskrunner_private.delivery
       (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger, condition)

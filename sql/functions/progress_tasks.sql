@@ -4,7 +4,7 @@
 -- Locks: graph lock shared, rows of task by rank. Writes task (success, failures, last_updated).
 create or replace function taskrunner_private.progress_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 begin

@@ -1,14 +1,15 @@
 -- (6) Tasks ended: whatever fails with them fails, their other children are counted down, and those that wait for
 -- nobody any more become Pending (contract 6.1). As a set: one statement finds all that fail, one UPDATE marks them,
 -- one counts. The nested firings of this trigger return at once (cause propagate).
--- The ended ids are taken out of the transition tables by EXECUTE, planned afresh each time: a join of the two
--- planned once for one row would be a nested loop for 100,000.
+-- The ended ids are taken out of the transition tables by a full join: its plan is made once, perhaps for one row, and used
+-- for 100,000, and a full join is never a nested loop. (The condition is one that a missing row could meet too, otherwise the
+-- planner would make an inner join of it.) All further statements work on arrays of ids.
 -- Locks: functions that end tasks have locked everything before (lock_affected). For direct SQL: graph lock shared,
 -- only tried, since rows are held already; then the failing tasks and the children by rank, waiting with the graph
 -- lock and not waiting without it.
 -- SQLSTATE: 40001. Writes of other tasks: status, failure_reason, ended_at, paused_from, wait_finished, wait_success.
 create or replace function taskrunner_private.task_propagate() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
@@ -19,13 +20,12 @@ begin
   if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-      coalesce(array_agg(n.id) filter (where n.status <> 'Success'), '{}')
-    from new_rows n
-    join old_rows o using (id)
-    where n.status in ('Success', 'Failure', 'Canceled') and o.status not in ('Success', 'Failure', 'Canceled')
-  $q$ into v_succeeded, v_failed;
+  select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status in ('Failure', 'Canceled')), '{}')
+  into v_succeeded, v_failed
+  from new_rows n
+  full join old_rows o on o.id = n.id
+  where n.status is distinct from o.status;
   if v_succeeded = '{}' and v_failed = '{}' then
     return null;
   end if;

@@ -1,9 +1,9 @@
 -- queued_task, active_task and ended_task follow the status. Claims write their rows themselves (claim_tasks); starting
--- a task and its progress change none.
+-- a task and its progress change none. Why a full join: task_500_propagate.sql.
 -- Locks: rows of queued_task, the last thing anybody waits for; rows of active_task are covered by the task's lock.
 -- Writes queued_task, active_task, ended_task.
 create or replace function taskrunner_private.task_queue_update() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_left_queue uuid[];
@@ -17,30 +17,29 @@ begin
   if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'progress', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select
-      array_agg(n.id) filter (where o.queued and not n.queued),
-      array_agg(n.id) filter (where n.queued and not o.queued),
-      array_agg(n.id) filter (where n.queued and o.queued and (n.status, n.priority, n.run_at)
-        is distinct from (o.status, o.priority, o.run_at)),
-      array_agg(n.id) filter (where o.active and not n.active),
-      array_agg(n.id) filter (where n.active and not o.active),
-      array_agg(n.id) filter (where n.active and o.active and ((n.status, n.timeout) is distinct from (o.status, o.timeout)
-        or n.last_updated < o.last_updated)),
-      array_agg(n.id) filter (where n.ended and not o.ended)
-    from (
-      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
-        taskrunner_private.is_terminal(status) as ended,
-        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
-      from new_rows) n
-    join (
-      select id, status, priority, run_at, timeout, last_updated, taskrunner_private.is_active(status, paused_from) as active,
-        taskrunner_private.is_terminal(status) as ended,
-        not taskrunner_private.is_active(status, paused_from) and not taskrunner_private.is_terminal(status) as queued
-      from old_rows) o using (id)
-    where (n.status, n.priority, n.run_at, n.timeout, n.active)
-      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.active) or n.last_updated < o.last_updated
-  $q$ into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended;
+  select
+    array_agg(c.id) filter (where c.old_in = 'queue' and c.new_in <> 'queue'),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in <> 'queue'),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved),
+    array_agg(c.id) filter (where c.old_in = 'active' and c.new_in <> 'active'),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in <> 'active'),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.due),
+    array_agg(c.id) filter (where c.new_in = 'ended' and c.old_in <> 'ended')
+  into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended
+  from (
+    select n.id,
+      case when taskrunner_private.is_terminal(n.status) then 'ended'
+        when taskrunner_private.is_active(n.status, n.paused_from) then 'active' else 'queue' end as new_in,
+      case when taskrunner_private.is_terminal(o.status) then 'ended'
+        when taskrunner_private.is_active(o.status, o.paused_from) then 'active' else 'queue' end as old_in,
+      (n.status, n.priority, n.run_at) is distinct from (o.status, o.priority, o.run_at) as moved,
+      (n.status, n.timeout) is distinct from (o.status, o.timeout) or n.last_updated < o.last_updated as due
+    from new_rows n
+    full join old_rows o on o.id = n.id
+    where (n.status, n.priority, n.run_at, n.timeout, n.paused_from)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.paused_from)
+      or coalesce(n.last_updated < o.last_updated, true)
+  ) c;
 
   if v_left_queue is not null then
     delete from taskrunner_private.queued_task where task_id = any(v_left_queue);

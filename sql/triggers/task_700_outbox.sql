@@ -1,10 +1,11 @@
 -- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended,
 -- cancel actions of what was contacted and is canceled, and of every timed-out attempt. An end or a pause also closes
 -- a Start delivery that waits for its next try.
+-- Why a full join: task_500_propagate.sql.
 -- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery,
 -- troubled_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
@@ -16,17 +17,16 @@ begin
   if v_cause in ('claim', 'start', 'progress', 'rerank') then
     return null;
   end if;
-  execute $q$
-    select
-      coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-      coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
-      coalesce(array_agg(n.id) filter (where
-        n.status = 'Canceled' and o.contacted or $1 = 'timeout' and o.status = 'Running'), '{}'),
-      array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
-    from new_rows n
-    join old_rows o using (id)
-    where n.status <> o.status
-  $q$ into v_success, v_failure, v_cancel, v_unstarted using v_cause;
+  select
+    coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
+    coalesce(array_agg(n.id) filter (where
+      n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
+    array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
+  into v_success, v_failure, v_cancel, v_unstarted
+  from new_rows n
+  full join old_rows o on o.id = n.id
+  where n.status is distinct from o.status;
 
   if v_success <> '{}' or v_failure <> '{}' or v_cancel <> '{}' then
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);

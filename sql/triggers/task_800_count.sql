@@ -1,5 +1,5 @@
 -- Counts status changes for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
--- line: ["from","to","kind",n]. Off in every other transaction.
+-- line: ["from","to","kind",n]. Off in every other transaction. Why a full join: task_500_propagate.sql.
 -- Locks: none.
 create or replace function taskrunner_private.task_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -10,16 +10,14 @@ begin
   if v_counts = '' then
     return null;
   end if;
-  execute $q$
-    select $1 || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '')
-    from (
-      select o.status as old_status, n.status as new_status, n.kind, count(*) as n
-      from new_rows n
-      join old_rows o using (id)
-      where n.status <> o.status
-      group by o.status, n.status, n.kind
-    ) c
-  $q$ into v_counts using v_counts;
+  select v_counts || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '') into v_counts
+  from (
+    select o.status as old_status, n.status as new_status, n.kind, count(*) as n
+    from new_rows n
+    full join old_rows o on o.id = n.id
+    where n.status is distinct from o.status
+    group by o.status, n.status, n.kind
+  ) c;
   if v_counts is not null then
     perform set_config('taskrunner.counts', v_counts, true);
   end if;
