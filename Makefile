@@ -33,8 +33,8 @@ test: ## every test, on a real PostgreSQL
 	$(WITHPG) $(GO) test $(RACE) -timeout 14m ./...
 
 .PHONY: bench
-bench: build ## rates of the engine on this machine, beside the floor that plain SQL sets
-	@bin/taskrunner bench
+bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP
+	@bin/taskrunner bench $(ARGS)
 
 .PHONY: generate
 generate: generate/sqlc generate/schema ## all generated files

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"time"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
 	"github.com/taskrunner/taskrunner/internal/devpg"
@@ -14,12 +16,15 @@ import (
 
 // benchCmd measures the engine on graphs of several shapes beside the floor of the same machine.
 type benchCmd struct {
-	DatabaseURL string   `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Server on which databases, named taskrunner_bench_…, are created and dropped. By default a private one is started for the run."`
-	Shapes      []string `default:"${bench_shapes}" help:"Graphs to run, of: ${bench_shapes}."`
-	Sizes       []int    `default:"10000,100000" help:"Tasks per graph. Layered graphs, and insert, which writes one, need 20."`
-	Batch       int      `default:"500" help:"Tasks per statement."`
-	Workers     int      `default:"2" help:"Connections that claim and finish at once."`
-	JSON        bool     `name:"json" help:"Print JSON on standard output, and the table on standard error."`
+	Scenario    string        `enum:"graphs,report,submit" default:"graphs" help:"What to measure: graphs, the engine in SQL; report, PUT and PATCH over HTTP; submit, POST of large graphs."`
+	DatabaseURL string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Server on which databases, named taskrunner_bench_…, are created and dropped. By default a private one is started for the run."`
+	Shapes      []string      `default:"${bench_shapes}" help:"Graphs to run, of: ${bench_shapes}."`
+	Sizes       []int         `default:"10000,100000" help:"Tasks per graph; scenarios graphs and submit. Layered graphs, and insert, which writes one, need 20."`
+	Batch       int           `default:"500" help:"Tasks per statement."`
+	Workers     int           `default:"2" help:"Connections that claim and finish at once."`
+	Clients     int           `default:"64" help:"Connections of the load client; scenario report."`
+	Duration    time.Duration `default:"4s" help:"Length of each measurement; scenario report."`
+	JSON        bool          `name:"json" help:"Print JSON on standard output, and the table on standard error."`
 
 	out, progress io.Writer // standard output and error
 }
@@ -30,8 +35,11 @@ func (c *benchCmd) Run(ctx context.Context) (err error) {
 		c.out, c.progress = os.Stdout, os.Stderr
 	}
 	log := slog.New(slog.NewTextHandler(c.progress, nil))
-	config := bench.Config{URL: c.DatabaseURL, Shapes: c.Shapes, Sizes: c.Sizes, Batch: c.Batch, Workers: c.Workers, Log: log}
-	if err := config.Check(); err != nil {
+	config := bench.Config{
+		URL: c.DatabaseURL, Shapes: c.Shapes, Sizes: c.Sizes, Batch: c.Batch, Workers: c.Workers, Log: log,
+		Clients: c.Clients, Duration: c.Duration, Command: ownCommand,
+	}
+	if err := errors.Join(config.Check(), config.CheckHTTP()); err != nil {
 		return err
 	}
 	defer forceAtSecondSignal(ctx, func() {
@@ -61,16 +69,51 @@ func stopServer(ctx context.Context, server *devpg.Server) error {
 	return server.Stop(ctx)
 }
 
+// ownCommand is this program again.
+func ownCommand(ctx context.Context, args ...string) *exec.Cmd {
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0]
+	}
+	return exec.CommandContext(ctx, program, args...)
+}
+
 func (c *benchCmd) measure(ctx context.Context, config bench.Config) error {
+	switch c.Scenario {
+	case "report":
+		return printMeasures(c, func(report func(bench.Measure)) error { return bench.Reports(ctx, config, report) })
+	case "submit":
+		return printMeasures(c, func(report func(bench.Measure)) error { return bench.Submits(ctx, config, report) })
+	}
 	var results []bench.Result
-	if err := bench.Run(ctx, config, func(r bench.Result) {
+	err := bench.Run(ctx, config, func(r bench.Result) {
 		results = append(results, r)
 		fmt.Fprintf(c.progress, "%s %d: %.0f tasks/s, floor %.0f/s\n", r.Shape, r.Tasks, r.Rate, r.Floor)
-	}); err != nil {
-		return err
-	}
-	if !c.JSON {
-		return bench.WriteTable(c.out, results)
-	}
-	return errors.Join(bench.WriteTable(c.progress, results), bench.WriteJSON(c.out, results))
+	})
+	return printResults(c, results, bench.WriteTable, err)
 }
+
+// printMeasures runs an HTTP scenario.
+func printMeasures(c *benchCmd, run func(func(bench.Measure)) error) error {
+	var measures []bench.Measure
+	err := run(func(m bench.Measure) {
+		measures = append(measures, m)
+		fmt.Fprintf(c.progress, "%s: %.4g %s\n", m.Name, m.Value, m.Unit)
+	})
+	return printResults(c, measures, bench.WriteMeasures, err)
+}
+
+func printResults[R bench.Result | bench.Measure](c *benchCmd, results []R, table func(io.Writer, []R) error, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case c.JSON:
+		return errors.Join(table(c.progress, results), bench.WriteJSON(c.out, results))
+	}
+	return table(c.out, results)
+}
+
+// benchChildCmd is a part of bench in a process of its own.
+type benchChildCmd struct{}
+
+func (benchChildCmd) Run(ctx context.Context) error { return bench.Child(ctx, os.Stdin, os.Stdout) }

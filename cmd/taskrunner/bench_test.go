@@ -16,6 +16,7 @@ import (
 func TestBenchChecksFirst(t *testing.T) {
 	for flag, says := range map[string]string{
 		"--batch=0": "--batch must be from 1", "--workers=0": "--workers must be from 1", "--sizes=0": "--sizes must be from 1",
+		"--clients=0": "--clients must be from 1", "--duration=0s": "--duration must be more than 0",
 		"--shapes=star":         `--shapes: there is no "star", only independent, fan-out, fan-in, layered, chain, insert`,
 		"--database-url=host=x": "DATABASE_URL must have the form",
 	} {
@@ -58,4 +59,36 @@ func TestBenchInterrupted(t *testing.T) {
 	cancel()
 	require.EqualError(t, c.Run(ctx), "interrupted")
 	require.Empty(t, out.String())
+}
+
+// The HTTP scenarios run a service, servers to compare it with and load clients, and judge what they measured.
+func TestBenchOverHTTP(t *testing.T) {
+	t.Setenv(childVariable, "1")
+	db := testdb.NewEmpty(t)
+	for scenario, names := range map[string][]string{
+		"report": {
+			"PUT", "PUT of one task", "PUT, a transaction each", "PATCH Success", "PUT, one client", "PUT without a database", "PATCH without a database",
+			"single-row commit", "PUT / without a database", "PUT / a transaction each", "PATCH / without a database",
+			"PUT of one task / without a database", "PUT, one client: p50 / single-row commit",
+		},
+		"submit": {"POST of 40 tasks, last byte to first", "POST of 40 tasks, memory of the service"},
+	} {
+		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", db.DSN, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
+		require.NoError(t, c.Run(t.Context()), progress.String())
+		var measures []bench.Measure
+		require.NoError(t, json.Unmarshal(out.Bytes(), &measures))
+		got := map[string]bench.Measure{}
+		for _, m := range measures {
+			got[m.Name] = m
+			require.Positive(t, m.Value, m.Name)
+			require.Equal(t, m.Unit == "ratio", m.Target != "", m.Name)
+		}
+		for _, name := range names {
+			require.Contains(t, got, name)
+			require.Contains(t, progress.String(), name)
+		}
+	}
+	var left int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from pg_database where datname like 'taskrunner_bench_%'").Scan(&left))
+	require.Zero(t, left)
 }

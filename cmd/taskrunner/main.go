@@ -55,6 +55,7 @@ type cli struct {
 
 	Completion completionCmd `cmd:"" group:"run" help:"Print the script that lets a shell complete command lines."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:""`
+	BenchChild benchChildCmd `cmd:"" hidden:""`
 }
 
 func main() { os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})) }

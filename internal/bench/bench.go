@@ -2,6 +2,10 @@
 // replicas do it, on graphs of five shapes; and in the same run the floor, the same rows written set-wise by plain
 // SQL with triggers disabled and all ids known beforehand. Rates differ from machine to machine and from day to day;
 // the ratio of the two compares.
+//
+// Two more scenarios measure the service from outside, over HTTP: Reports (PUT and PATCH) and Submits (POST of large graphs).
+// Service, servers for comparison and load client are processes of their own (child.go), and each measurement says what
+// share of the machine others took meanwhile (machine.go).
 package bench
 
 import (
@@ -10,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -28,6 +33,12 @@ type Config struct {
 	Batch   int      // tasks per statement
 	Workers int      // connections that claim and finish at once
 	Log     *slog.Logger
+
+	// Of Reports and Submits.
+	Clients  int           // connections of the load client
+	Duration time.Duration // of each measurement
+	// Command makes this program's own command line with these arguments.
+	Command func(ctx context.Context, args ...string) *exec.Cmd
 }
 
 // Result is one shape at one size.

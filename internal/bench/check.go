@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Limits of what can be asked for: beyond them a run takes hours, or more connections than a server has.
@@ -11,6 +12,8 @@ const (
 	maxTasks   = 10_000_000
 	maxBatch   = 100_000
 	maxWorkers = 1000
+	maxClients = 1000
+	maxSeconds = 600
 )
 
 // Check returns what is wrong, all at once; each message begins with the name of the setting. The URL may be missing yet.
@@ -49,6 +52,22 @@ func (c Config) Check() error {
 	}
 	if c.Workers < 1 || c.Workers > maxWorkers {
 		errs = append(errs, fmt.Errorf("--workers must be from 1 to %d, not %d", maxWorkers, c.Workers))
+	}
+	return errors.Join(errs...)
+}
+
+// CheckHTTP is Check for Reports and Submits.
+func (c Config) CheckHTTP() error {
+	var errs []error
+	if c.URL != "" {
+		_, err := withDatabase(c.URL, "")
+		errs = append(errs, err)
+	}
+	if c.Clients < 1 || c.Clients > maxClients {
+		errs = append(errs, fmt.Errorf("--clients must be from 1 to %d, not %d", maxClients, c.Clients))
+	}
+	if c.Duration <= 0 || c.Duration > maxSeconds*time.Second {
+		errs = append(errs, fmt.Errorf("--duration must be more than 0 and at most %d s, not %v", maxSeconds, c.Duration))
 	}
 	return errors.Join(errs...)
 }

@@ -86,10 +86,23 @@ type tryItem struct {
 }
 
 func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (int, error) {
+	reports, err := startBatch(ctx, pool, replica, batch)
+	if err != nil || len(reports) == 0 {
+		return 0, err
+	}
+	if err := call(ctx, pool, `select count(*) from taskrunner_private.report_tasks($1) where outcome = 'done'`,
+		reports, len(reports)); err != nil {
+		return 0, fmt.Errorf("report: %w", err)
+	}
+	return len(reports), nil
+}
+
+// startBatch claims and starts tasks, and returns the reports of their success.
+func startBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) ([]tryItem, error) {
 	rows, err := pool.Query(ctx, `select task_id, attempt
 		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true)`, replica, batch)
 	if err != nil {
-		return 0, fmt.Errorf("claim: %w", err)
+		return nil, fmt.Errorf("claim: %w", err)
 	}
 	var tries, reports []tryItem
 	var id uuid.UUID
@@ -100,19 +113,15 @@ func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batc
 		reports = append(reports, tryItem{TaskID: id, Attempt: attempt, Status: "Success"})
 		return nil
 	}); err != nil {
-		return 0, fmt.Errorf("claim: %w", err)
+		return nil, fmt.Errorf("claim: %w", err)
 	}
 	if len(tries) == 0 {
-		return 0, nil
+		return nil, nil
 	}
 	if err := call(ctx, pool, "select count(*) from taskrunner_private.start_tasks($1)", tries, len(tries)); err != nil {
-		return 0, fmt.Errorf("start: %w", err)
+		return nil, fmt.Errorf("start: %w", err)
 	}
-	if err := call(ctx, pool, `select count(*) from taskrunner_private.report_tasks($1) where outcome = 'done'`,
-		reports, len(reports)); err != nil {
-		return 0, fmt.Errorf("report: %w", err)
-	}
-	return len(tries), nil
+	return reports, nil
 }
 
 // call runs a set-wise function and insists that it did all items.
