@@ -51,6 +51,7 @@ type Config struct {
 	Store           Store          // required
 	Handles         *handle.Signer // required
 	MaxBodyBytes    int64          // > 0; MAX_BODY_BYTES
+	BodyMemory      int64          // bytes that large bodies may take at once; 0: 256 MiB, or four of the largest if that is more
 	PageSize        int            // > 0; PAGINATION_DEFAULT
 	MaxPageSize     int            // >= PageSize; PAGINATION_MAX
 	IdempotencyLife time.Duration  // > 0; RETENTION_IDEMPOTENCY_SECS
@@ -105,6 +106,9 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("api: PageSize must be positive and at most MaxPageSize")
 	}
 	c.RetryAfter = max(c.RetryAfter, time.Second)
+	if c.BodyMemory == 0 {
+		c.BodyMemory = max(leastBudget, budgetBodies*c.MaxBodyBytes)
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -88,11 +88,15 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	}
 	h, err := api.New(c)
 	require.NoError(t, err)
-	b.server = httptest.NewServer(openapitest.Load(t).Handler(t, h, func(operation string, status int) {
+	h = openapitest.Load(t).Handler(t, h, func(operation string, status int) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.seen[fmt.Sprint(operation, " ", status)] = true
-	}))
+	})
+	b.server = httptest.NewUnstartedServer(h)
+	b.server.Config = api.Server(h, slog.New(slog.DiscardHandler))
+	b.server.Listener = api.Listener(b.server.Listener)
+	b.server.Start()
 	b.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}

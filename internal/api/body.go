@@ -79,7 +79,7 @@ func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		if len(body) == cap(body) {
 			size := min(most, max(firstRead, 2*int64(cap(body))))
 			more := max(0, size-freeBody) - c.held
-			if !s.bodies.take(more, max(leastBudget, budgetBodies*s.MaxBodyBytes)) {
+			if !s.bodies.take(more, s.BodyMemory) {
 				return nil, s.shed(r, shedInFlight, "too many large bodies are being read")
 			}
 			c.held += more

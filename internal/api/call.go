@@ -34,7 +34,7 @@ func tokenName(r *http.Request) string { return callOf(r).token }
 func attemptOf(r *http.Request) *int32 { return callOf(r).attempt }
 
 // unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
-const unreadGrace = 5 * time.Second
+const unreadGrace = 2 * time.Second
 
 // serve answers a request by f: it writes the error that f returns, survives a panic, logs, and tells Observe.
 func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string, f func(http.ResponseWriter, *http.Request) error) {

@@ -39,7 +39,8 @@ func invalid(message string, details ...string) *problem {
 // errNoPath is the answer to a path that does not exist.
 var errNoPath = &problem{Status: http.StatusNotFound, Message: "no such path"}
 
-// statusClientGone is never seen by anybody: the client did not wait for the answer.
+// statusClientGone is seen by nobody who waits for the answer: net/http takes a connection that is closed on one side for
+// one that is closed.
 const statusClientGone = 499
 
 // codes says which status each error of the domain is.
@@ -80,15 +81,14 @@ func toProblem(err error) *problem {
 // fail answers with an error.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
-	if gone(r, err) {
-		w.WriteHeader(statusClientGone)
-		return
-	}
 	if errors.Is(err, store.ErrAway) {
 		s.noteShed(r, shedDatabase)
 	}
 	p := toProblem(err)
-	if p == nil {
+	switch {
+	case gone(r, err):
+		p = &problem{Status: statusClientGone, Message: "the client closed its side of the connection"}
+	case p == nil:
 		p = &problem{Status: http.StatusInternalServerError, Message: "internal error, request " + c.id}
 	}
 	switch p.Status {
@@ -100,8 +100,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case http.StatusForbidden:
 		s.AuthFailed(p.Status)
 	}
-	p.RequestID = c.id
-	body, err := encode(p)
+	answer := *p // some problems are shared
+	answer.RequestID = c.id
+	body, err := encode(&answer)
 	if err != nil { // no field of a problem can fail to be encoded
 		panic(err)
 	}

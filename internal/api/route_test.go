@@ -1,12 +1,10 @@
 package api_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -62,28 +60,6 @@ func TestRouting(t *testing.T) {
 	defer b.mu.Unlock()
 	require.Contains(t, b.observed, "unmatched GET 404")
 	require.Contains(t, b.observed, "/task/{task_id} BREW 405")
-}
-
-// raw sends bytes as they are and returns the status line.
-func (b *testBundle) raw(t *testing.T, request string) string {
-	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", b.server.Listener.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = conn.Write([]byte(request))
-	require.NoError(t, err)
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	require.NoError(t, err)
-	return strings.TrimSpace(line)
-}
-
-func TestOddRequestTargets(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	for _, target := range []string{"GET *", "CONNECT example.com:80", "GET http://other/task/x/../y", "GET /task/%00", "GET /a?%zz"} {
-		line := b.raw(t, target+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-		require.Regexp(t, "^HTTP/1.1 4(00|04) ", line, target)
-	}
 }
 
 func TestPathUUIDs(t *testing.T) {

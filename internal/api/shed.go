@@ -72,7 +72,8 @@ const (
 	// freeBody is how much of a body costs nothing, so that small requests, reports above all, never suffer from big ones.
 	// Only the number of requests in flight bounds these: 64 MiB with the default of 1000.
 	freeBody = 64 << 10
-	// leastBudget and budgetBodies are what all larger bodies may have in memory at once: this, or so many of the largest.
+	// leastBudget and budgetBodies are what all larger bodies may have in memory at once, while they are read and worked on:
+	// this, or so many of the largest.
 	leastBudget  = 256 << 20
 	budgetBodies = 4
 )
