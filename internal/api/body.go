@@ -22,7 +22,7 @@ const firstRead = 4 << 10
 func (s *server) readJSON(
 	w http.ResponseWriter, r *http.Request, arrayName string, integers ...string,
 ) (body []byte, faults []strictjson.Fault, err error) {
-	if !isJSON(r.Header.Get("Content-Type")) {
+	if types := r.Header["Content-Type"]; len(types) != 1 || !isJSON(types[0]) {
 		return nil, nil, &problem{Status: http.StatusUnsupportedMediaType,
 			Message: "the body must have a Content-Type of JSON, application/json for instance"}
 	}

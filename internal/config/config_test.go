@@ -1,10 +1,13 @@
 package config_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/taskrunner/taskrunner/internal/bearer"
 	"github.com/taskrunner/taskrunner/internal/config"
 )
 
@@ -25,6 +28,13 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, int64(67108864), c.MaxBodyBytes)
 	require.Equal(t, []int{50, 100}, []int{c.PaginationDefault, c.PaginationMax})
 	require.Empty(t, c.AuthHandleSecrets)
+	require.Empty(t, c.AuthTokens)
+	require.False(t, c.AuthPublicMetrics.On())
+	require.Equal(t, 1000, c.PoolMaxInFlight)
+	require.True(t, c.CircuitBreakerEnabled.On())
+	require.Equal(t, 5, c.CircuitBreakerFailureThreshold)
+	require.Equal(t, 10*time.Second, c.FailureWindow())
+	require.Equal(t, 5*time.Second, c.RecoveryTimeout())
 }
 
 func TestFlagsWinOverEnvironment(t *testing.T) {
@@ -82,8 +92,11 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"page":            {[]string{"--pagination-default=101"}, []string{"PAGINATION_DEFAULT (101) must not exceed PAGINATION_MAX (100)"}},
 		"no page":         {[]string{"--pagination-default=0", "--pagination-max=0"}, []string{"PAGINATION_DEFAULT must be from 1", "PAGINATION_MAX must be from 1"}},
 		"key life":        {[]string{"--retention-idempotency-secs=0"}, []string{"RETENTION_IDEMPOTENCY_SECS must be"}},
-		"format":          {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
-		"backoff":         {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
+		"in flight":       {[]string{"--pool-max-in-flight=-1"}, []string{"POOL_MAX_IN_FLIGHT must be"}},
+		"breaker": {[]string{"--circuit-breaker-failure-threshold=0", "--circuit-breaker-failure-window-secs=0", "--circuit-breaker-recovery-timeout-secs=0"},
+			[]string{"CIRCUIT_BREAKER_FAILURE_THRESHOLD must be", "CIRCUIT_BREAKER_FAILURE_WINDOW_SECS must be", "CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS must be"}},
+		"format":  {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
+		"backoff": {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			required(t)
@@ -94,6 +107,30 @@ func TestCheckNamesTheSetting(t *testing.T) {
 				require.ErrorContains(t, err, want)
 			}
 		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	required(t)
+	const hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+	t.Setenv("AUTH_TOKENS", "ci:write:"+hash+", ops:admin:"+strings.Repeat("0", 64)+" ,")
+	c, err := config.Parse()
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	tokens, err := c.Tokens()
+	require.NoError(t, err)
+	require.Len(t, tokens, 2)
+	require.Equal(t, "ci", tokens.Find("secret").Name)
+	require.Equal(t, bearer.Write, tokens.Find("secret").Scope)
+
+	for _, wrong := range []string{"hunter2", "ci:write:hunter2", "ci:hunter2:" + hash, "ci:write:" + hash + ",ci:read:" + strings.Repeat("0", 64)} {
+		t.Setenv("AUTH_TOKENS", wrong)
+		c, err := config.Parse()
+		require.NoError(t, err)
+		err = c.Check()
+		require.ErrorContains(t, err, "AUTH_TOKENS: entry ")
+		require.NotContains(t, err.Error(), "hunter2")
+		require.NotContains(t, err.Error(), hash)
 	}
 }
 
