@@ -73,6 +73,7 @@ func slow(t *testing.T, s api.Store, f func(t *testing.T, p pipes)) {
 		defer func() {
 			require.NoError(t, server.Close())
 			require.ErrorIs(t, <-ended, http.ErrServerClosed)
+			time.Sleep(time.Second) // net/http leaves clients half a second to read what was sent
 		}()
 		f(t, p)
 	})
