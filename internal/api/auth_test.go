@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -64,10 +65,12 @@ func TestScopesOfEveryEndpoint(t *testing.T) {
 	b := setup(t, withTokens(t))
 	rank := []string{"none", "read", "write", "admin"}
 	parameter := regexp.MustCompile(`\{.*\}`)
+	missing := maps.Clone(contractScopes)
 	for _, route := range api.Routes(api.Config{Metrics: http.NotFoundHandler()}) {
 		name := route[0] + " " + route[1]
 		scope, known := contractScopes[name]
 		require.True(t, known, "%s is not in the contract", name)
+		delete(missing, name)
 		id := uuid.New()
 		path := strings.Replace(parameter.ReplaceAllLiteralString(route[1], id.String()), "*", "index.html", 1)
 		query := "?" + strings.SplitN(b.handles.URL(id, 1), "?", 2)[1]
@@ -108,6 +111,9 @@ func TestScopesOfEveryEndpoint(t *testing.T) {
 			}
 			call(status(scope == "none" || slices.Contains(contractHandles, name), 401), path+query)
 		}
+	}
+	for name := range missing { // the page for people is still to come
+		require.Contains(t, []string{"GET /view", "GET /icon.png", "GET /favicon.ico"}, name)
 	}
 }
 

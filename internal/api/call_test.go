@@ -125,7 +125,7 @@ func TestNoSecretsInLogs(t *testing.T) {
 
 func TestSecurityHeaders(t *testing.T) {
 	t.Parallel()
-	b := setup(t, metricsOK)
+	b := setup(t)
 	for _, path := range []string{"/health", "/metrics", "/none", "/task/x", "/batch/" + uuid.NewString()} {
 		a := b.do(t, "GET", path, nil)
 		require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))

@@ -58,7 +58,7 @@ func TestTooManyRequests(t *testing.T) {
 	const most = 3
 	var n counted
 	gated := gatedStore{entered: make(chan struct{}), gate: make(chan struct{})}
-	b := setup(t, withTokens(t), n.hooks, metricsOK, func(c *api.Config) {
+	b := setup(t, withTokens(t), n.hooks, func(c *api.Config) {
 		gated.Store, c.Store, c.MaxInFlight = c.Store, nil, most
 		c.Store = gated
 	})
@@ -95,10 +95,6 @@ func TestTooManyRequests(t *testing.T) {
 	go func() { <-gated.entered }()
 	require.Equal(t, http.StatusNotFound, b.with(t, "GET", path, admin...).Status)
 	require.Eventually(t, func() bool { return n.inFlight.Load() == 0 }, patience, time.Millisecond)
-}
-
-func metricsOK(c *api.Config) {
-	c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
 }
 
 // countingStore counts how many calls of Task run at once.

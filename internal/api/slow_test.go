@@ -64,6 +64,7 @@ func slow(t *testing.T, s api.Store, f func(t *testing.T, p pipes)) {
 		log := slog.New(slog.DiscardHandler)
 		h, err := api.New(api.Config{
 			Store: s, Handles: signer, MaxBodyBytes: 64 << 20, PageSize: 1, MaxPageSize: 1, IdempotencyLife: time.Hour, Log: log,
+			Metrics: http.NotFoundHandler(),
 		})
 		require.NoError(t, err)
 		server := api.Server(h, log)
