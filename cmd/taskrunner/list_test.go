@@ -29,17 +29,17 @@ func TestList(t *testing.T) {
 
 	names := func(out string) (names []string) {
 		for line := range strings.Lines(out) {
-			fields := strings.Fields(line)
-			names = append(names, fields[len(fields)-1])
+			const begin, width = 36 + 2 + 8 + 2 + 7 + 2 + 8 + 2, 20
+			names = append(names, strings.TrimSpace(line[begin:begin+width]))
 		}
 		return names
 	}
 	out := s.good(t, "list", "--batch", batch)
 	require.Equal(t, []string{"NAME", `task-b\n`, `task-a\n`}, names(out))
-	require.Regexp(t, `(?m)^`+ids[1]+`  Failure   \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d\d:00 +([\d.]+ s)? +k           task-b\\n$`, out)
+	require.Regexp(t, `(?m)^`+ids[1]+`  Failure   +([\d.]+ s)? +task-b\\n {14}k {11}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d\d:\d\d$`, out)
 	require.Equal(t, []string{"NAME", `task-b\n`}, names(s.good(t, "list", "--status", "Failure")))
-	require.Equal(t, []string{"NAME", "007"}, names(s.good(t, "list", "--metadata", `{"i": 7}`)))
-	require.Equal(t, []string{"NAME", "007"}, names(s.good(t, "list", "--name", "k 007", "--kind", "ulk", "--with-timeout", "7")))
+	require.Equal(t, []string{"NAME", "task 007"}, names(s.good(t, "list", "--metadata", `{"i": 7}`)))
+	require.Equal(t, []string{"NAME", "task 007"}, names(s.good(t, "list", "--name", "k 007", "--kind", "ulk", "--with-timeout", "7")))
 	require.Empty(t, s.good(t, "list", "--kind", "none"))
 
 	// Pages join without a gap, by --all, by --limit and by cursor.
@@ -63,7 +63,7 @@ func TestList(t *testing.T) {
 	require.Equal(t, string(raw)+"\n", s.good(t, "list", "--json", "--batch", batch))
 
 	out = s.good(t, "list", "--batches")
-	require.Regexp(t, `^BATCH .*STATES\n`+batch+` .* 50 %       2  n\\x1b1 +1 Failure, 1 Running; k\n`+many+` .* +0 %     230  many +[^;]*; bulk\n$`, out)
+	require.Regexp(t, `^BATCH .*STATES\n`+batch+` +50 %       2  n\\x1b1 +20.* 1 Failure, 1 Running; k\n`+many+` +0 %     230  many +20[^;]*; bulk\n$`, out)
 	require.Contains(t, s.good(t, "list", "--batches", "--status", "Failure"), batch)
 	require.NotContains(t, s.good(t, "list", "--batches", "--status", "Failure"), many)
 	require.Empty(t, s.good(t, "list", "-b", "--created-after", "2100-01-02T00:00:00Z"))

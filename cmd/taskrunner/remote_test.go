@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,22 +38,22 @@ type service struct {
 }
 
 // startService runs one until the test ends. What the database holds then is checked.
-func startService(t *testing.T) *service {
+func startService(t *testing.T, flags ...string) *service {
 	t.Helper()
 	db := testdb.New(t)
 	t.Cleanup(func() { db.AssertInvariants(t) })
 	s := &service{db: db, hook: worker(t)}
-	s.start(t, "127.0.0.1:0")
+	s.start(t, "127.0.0.1:0", flags...)
 	return s
 }
 
 // start runs a replica on an address.
-func (s *service) start(t *testing.T, address string) {
+func (s *service) start(t *testing.T, address string, flags ...string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	s.url = "http://" + listener.Addr().String()
-	c, err := config.Parse("--database-url", s.db.Login(t, "taskrunner_service"), "--host-url", s.url, "--drain-timeout-secs=20")
+	c, err := config.Parse(append(flags, "--database-url", s.db.Login(t, "taskrunner_service"), "--host-url", s.url, "--drain-timeout-secs=20")...)
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -550,6 +551,24 @@ func TestToken(t *testing.T) {
 		require.Contains(t, r.err, says, url)
 		require.NotContains(t, r.err, secret)
 	}
+}
+
+// A service that wants tokens gets the one of the file, and says what that may not do.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	hash := func(secret string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(secret))) }
+	s := startService(t, "--auth-tokens", "r:read:"+hash("reading")+",w:write:"+hash("writing"))
+	reads, writes := file(t, "reads", "reading\n"), file(t, "writes", "writing")
+	graph := s.graph(t, "/hold")
+	r := s.call(t, "list")
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.err, "(HTTP 401); the token is taken from TASKRUNNER_TOKEN or --token-file\n")
+	require.Empty(t, s.good(t, "list", "--token-file", reads))
+	r = s.call(t, "submit", graph, "--token-file", reads)
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.err, "(HTTP 403)")
+	batch := strings.TrimSpace(s.good(t, "submit", graph, "--token-file", writes, "-q"))
+	require.Contains(t, s.good(t, "status", batch, "--token-file", reads), "1 task: ")
 }
 
 func TestSettingsOfTheClient(t *testing.T) {

@@ -109,6 +109,27 @@ func TestLineOfATask(t *testing.T) {
 	require.Contains(t, Line(cascade, nil, screen.Style{Width: 200, Colour: true}), "\x1b[33mCanceled\x1b[0m")
 }
 
+func TestLists(t *testing.T) {
+	t.Parallel()
+	s := screen.Style{Width: 200}
+	tasks := []task.Basic{
+		{ID: child, Name: "load", Kind: "etl", Status: task.Running, CreatedAt: noon, StartedAt: &noon, Success: 9, Failures: 1, ExpectedCount: ptr(int64(20))},
+		{ID: parent, Name: "a name of more than twenty columns", Kind: "k\x1b", Status: task.Canceled, CreatedAt: noon, Success: 7},
+	}
+	require.Equal(t, `TASK                                  STATUS       TOOK  PROGRESS  NAME                  KIND        CREATED
+00000000-0000-4000-8000-0000000000a2  Running     2.0 s     10/20  load                  etl         2026-01-02 12:00:00 +00:00
+00000000-0000-4000-8000-0000000000a1  Canceled                  7  a name of more than twenty columns  k\x1b       2026-01-02 12:00:00 +00:00`,
+		text(append([]string{TasksHeading(s)}, Tasks(tasks, noon.Add(2*time.Second), s)...)))
+	batches := []task.ListedBatch{
+		{BatchID: batch, BatchName: ptr("nightly"), TotalTasks: 3, FirstCreatedAt: noon, StatusCounts: task.StatusCounts{Success: 1, Failure: 1, Waiting: 1}, Kinds: []string{"a", "b\a"}},
+		{BatchID: parent, TotalTasks: 100_000, FirstCreatedAt: noon, StatusCounts: task.StatusCounts{Success: 100_000}},
+	}
+	require.Equal(t, `BATCH                                 ENDED   TASKS  NAME                  CREATED                     STATES
+00000000-0000-4000-8000-0000000000b1   66 %       3  nightly               2026-01-02 12:00:00 +00:00  1 Success, 1 Failure, 1 Waiting; a, b\x07
+00000000-0000-4000-8000-0000000000a1  100 %  100000                        2026-01-02 12:00:00 +00:00  100000 Success`,
+		text(append([]string{BatchesHeading(s)}, Batches(batches, s)...)))
+}
+
 // text joins lines, which must do nothing to a terminal.
 func text(lines []string) string { return strings.Join(lines, "\n") }
 
@@ -121,7 +142,7 @@ func TestNothingDrivesTheTerminal(t *testing.T) {
 	bad.Rules, bad.Metadata = json.RawMessage(`["`+evil+`"]`), json.RawMessage(`"`+evil+`"`)
 	bad.Actions = []task.Action{{Trigger: evil, Params: json.RawMessage(`{"url":"\u001b[31m","verb":"\u0007"}`)}, {Trigger: evil, Params: json.RawMessage(evil)}}
 	g := task.Graph{
-		Tasks: []task.Basic{{ID: parent, Name: evil, Status: evil}, {ID: child, Name: evil, Status: task.Waiting}, {ID: batch, Name: evil, Status: task.Failure}},
+		Tasks: []task.Basic{{ID: parent, Name: evil, Kind: evil, Status: evil}, {ID: child, Name: evil, Status: task.Waiting}, {ID: batch, Name: evil, Status: task.Failure}},
 		Links: []task.Link{{ParentID: parent, ChildID: child}},
 	}
 	details := map[uuid.UUID]task.Task{batch: {Status: task.Failure, FailureReason: ptr(evil)}}
@@ -131,6 +152,9 @@ func TestNothingDrivesTheTerminal(t *testing.T) {
 		lines = append(lines, Batch(task.Batch{BatchName: ptr(evil), BatchMetadata: json.RawMessage(evil)}, s)...)
 		lines = append(lines, Line(bad, map[uuid.UUID]string{}, s))
 		lines = append(lines, Table(Rows(g, details, noon), s)...)
+		lines = append(lines, TasksHeading(s), BatchesHeading(s))
+		lines = append(lines, Tasks(g.Tasks, noon, s)...)
+		lines = append(lines, Batches([]task.ListedBatch{{BatchName: ptr(evil), Kinds: []string{evil}}}, s)...)
 		for _, line := range lines {
 			require.Equal(t, line, screen.Clean(line))
 			require.LessOrEqual(t, screen.Width(line), width, "%q", line)

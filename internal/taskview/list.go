@@ -42,9 +42,15 @@ func heading(columns []column, s screen.Style) string {
 }
 
 var taskColumns = []column{
-	{"TASK", idWidth, false}, {"STATUS", statusWidth, false}, {"CREATED", momentWidth, false}, {"TOOK", tookWidth, true},
-	{"PROGRESS", len("PROGRESS"), true}, {"KIND", 10, false}, {"NAME", 0, false},
+	{"TASK", idWidth, false}, {"STATUS", statusWidth, false}, {"TOOK", tookWidth, true}, {"PROGRESS", len("PROGRESS"), true},
+	{"NAME", nameWidth, false}, {"KIND", kindWidth, false}, {"CREATED", 0, false},
 }
+
+// Names and kinds may be longer; then what follows moves on.
+const (
+	nameWidth = 20
+	kindWidth = 10
+)
 
 // TasksHeading is the line above those of Tasks.
 func TasksHeading(s screen.Style) string { return heading(taskColumns, s) }
@@ -53,8 +59,8 @@ func TasksHeading(s screen.Style) string { return heading(taskColumns, s) }
 func Tasks(list []task.Basic, now time.Time, s screen.Style) []string {
 	lines := make([]string, 0, len(list))
 	for _, t := range list {
-		row := cells(taskColumns, t.ID.String(), screen.Clean(string(t.Status)), moment(&t.CreatedAt),
-			Seconds(took(t.StartedAt, t.EndedAt, now)), counter(t), screen.Clean(t.Kind), screen.Clean(t.Name))
+		row := cells(taskColumns, t.ID.String(), screen.Clean(string(t.Status)), Seconds(took(t.StartedAt, t.EndedAt, now)), counter(t),
+			screen.Clean(t.Name), screen.Clean(t.Kind), moment(&t.CreatedAt))
 		row[1].Colour = colours[t.Status]
 		lines = append(lines, s.Line(row...))
 	}
@@ -73,8 +79,8 @@ func counter(t task.Basic) string {
 }
 
 var batchColumns = []column{
-	{"BATCH", idWidth, false}, {"CREATED", momentWidth, false}, {"ENDED", len("100 %"), true}, {"TASKS", len("100000"), true},
-	{"NAME", 20, false}, {"STATES", 0, false},
+	{"BATCH", idWidth, false}, {"ENDED", len("100 %"), true}, {"TASKS", len("100000"), true},
+	{"NAME", nameWidth, false}, {"CREATED", momentWidth, false}, {"STATES", 0, false},
 }
 
 // BatchesHeading is the line above those of Batches.
@@ -88,8 +94,8 @@ func Batches(list []task.ListedBatch, s screen.Style) []string {
 		if len(b.Kinds) > 0 {
 			states += "; " + screen.Clean(strings.Join(b.Kinds, ", "))
 		}
-		lines = append(lines, s.Line(cells(batchColumns, b.BatchID.String(), moment(&b.FirstCreatedAt), fmt.Sprintf("%d %%", Share(b.StatusCounts)),
-			fmt.Sprint(b.TotalTasks), cleanOr(b.BatchName), states)...))
+		lines = append(lines, s.Line(cells(batchColumns, b.BatchID.String(), fmt.Sprintf("%d %%", Share(b.StatusCounts)),
+			fmt.Sprint(b.TotalTasks), cleanOr(b.BatchName), moment(&b.FirstCreatedAt), states)...))
 	}
 	return lines
 }

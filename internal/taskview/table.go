@@ -53,27 +53,27 @@ func Table(list []Row, s screen.Style) []string {
 		lines := Table(shown, all)
 		return append(lines, s.Paint(s.Cut(fmt.Sprintf("  and %d more", len(list)-len(shown)), s.Width), screen.Dim))
 	}
-	nameWidth := 0
+	names := 0
 	for _, r := range list {
-		nameWidth = max(nameWidth, screen.Width(r.Name))
+		names = max(names, screen.Width(r.Name))
 	}
-	nameWidth = min(nameWidth, max(leastColumn, s.Width/3))
+	names = min(names, max(leastColumn, s.Width/3))
 	// mark name state bar count took note, two blanks apart but for the mark
-	fixed := 2 + 2 + nameWidth + 2 + stateWidth + 2 + countWidth + 2 + tookWidth
+	fixed := 2 + 2 + names + 2 + stateWidth + 2 + countWidth + 2 + tookWidth
 	room := s.Width - fixed - 2
 	bar := min(max(0, room), max(barLeast, min(barMost, room/4))) // the rest is for the note
 	lines := make([]string, 0, len(list))
 	for _, r := range list {
-		lines = append(lines, line(r, nameWidth, bar, s))
+		lines = append(lines, line(r, names, bar, s))
 	}
 	return lines
 }
 
 // line draws one row.
-func line(r Row, nameWidth, bar int, s screen.Style) string {
+func line(r Row, names, bar int, s screen.Style) string {
 	colour := colours[r.Status]
 	cells := []screen.Cell{
-		{Text: "  " + mark(r.Status, s) + " " + screen.Pad(s.Cut(r.Name, nameWidth), nameWidth)},
+		{Text: "  " + mark(r.Status, s) + " " + screen.Pad(s.Cut(r.Name, names), names)},
 		{Text: screen.Pad(r.State(), stateWidth), Colour: colour},
 	}
 	if bar > 0 {
