@@ -327,6 +327,25 @@ func TestSubmitNamesLines(t *testing.T) {
 	require.Contains(t, r.err, "no such file")
 }
 
+// Of every path that the service has for faults the line is found.
+func TestSubmitNamesEveryLine(t *testing.T) {
+	t.Parallel()
+	s := startService(t)
+	const path = "testdata/wrong.yaml"
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	r := s.call(t, "submit", path)
+	require.Equal(t, exitFailed, r.code)
+	asked := 0
+	for i, line := range strings.Split(string(text), "\n") {
+		if _, want, found := strings.Cut(line, "  # "); found {
+			asked++
+			require.Contains(t, r.err, fmt.Sprintf("\ntaskrunner: %s:%d: %s: ", path, i+1, want))
+		}
+	}
+	require.Equal(t, 28, asked)
+}
+
 func TestSubmitNothing(t *testing.T) {
 	t.Parallel()
 	s := startService(t)
