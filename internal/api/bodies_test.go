@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
@@ -124,6 +125,53 @@ func TestBodiesOfCreate(t *testing.T) {
 		})
 	}
 	b.db.AssertInvariants(t)
+}
+
+// Bodies about a task: what is refused changes nothing of it.
+func TestBodiesOfReports(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for method, file := range map[string]string{"PATCH": "patch_task.txt", "PUT": "put_task.txt"} {
+		path := "/task/" + b.running(t).String()
+		for _, c := range readBodies(t, file) {
+			t.Run(method+" "+c.name, func(t *testing.T) {
+				before := b.do(t, "GET", path, nil)
+				a := b.do(t, method, path, c.body)
+				if c.http == nil {
+					require.Equal(t, map[string]int{"PATCH": http.StatusOK, "PUT": http.StatusAccepted}[method], a.Status, a.Body)
+					return
+				}
+				f := a.failure(t, http.StatusBadRequest)
+				require.Equal(t, "Validation failed", f.Error)
+				require.Nil(t, f.BatchID)
+				require.Equal(t, c.http, f.Details)
+				require.Equal(t, before.Body, b.do(t, "GET", path, nil).Body, "nothing was written")
+				f = b.fails(t, http.StatusBadRequest, method, "/task/"+uuid.NewString(), c.body)
+				require.Equal(t, c.http, f.Details, "a bad body on an unknown id is a bad body")
+			})
+		}
+	}
+	b.db.AssertInvariants(t)
+}
+
+func TestBodiesOfBatchRules(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	batch := b.submit(t, entry("a"))[0].BatchID
+	for _, c := range readBodies(t, "batch_rules.txt") {
+		t.Run(c.name, func(t *testing.T) {
+			a := b.do(t, "PATCH", "/batch/"+batch.String()+"/rules", c.body)
+			if c.http == nil {
+				require.Equal(t, http.StatusOK, a.Status, a.Body)
+			} else {
+				f := a.failure(t, http.StatusBadRequest)
+				require.Equal(t, "Validation failed", f.Error)
+				require.Equal(t, c.http, shorten(f.Details, c.http), "by HTTP")
+			}
+			got := b.sqlFaults(t, "select taskrunner.set_batch_rules($1, $2::jsonb ->> 'kind', $2::jsonb -> 'rules')", batch.String(), c.body)
+			require.Equal(t, c.sql, shorten(got, c.sql), "by SQL")
+		})
+	}
 }
 
 // rows tells how much there is in the tables that a request could write.

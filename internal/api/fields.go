@@ -76,7 +76,7 @@ func (f *fields) integer(name string, low, high int64) *int64 {
 	}
 	n, err := strconv.ParseInt(number.String(), 10, 64)
 	if err != nil || n < low || n > high {
-		if high == math.MaxInt64 && err == nil {
+		if high == math.MaxInt64 && low > math.MinInt64 && (err == nil || raw[0] == '-') {
 			f.fault(name, fmt.Sprintf("must be at least %d", low))
 		} else {
 			f.fault(name, fmt.Sprintf("must be between %d and %d", low, high))
