@@ -41,7 +41,7 @@ func expand(text string) string {
 }
 
 // readBodies reads a file of testdata/bodies.
-func readBodies(t *testing.T, file string) []badBody {
+func readBodies(t testing.TB, file string) []badBody {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "bodies", file))
 	require.NoError(t, err)
@@ -84,12 +84,13 @@ func shorten(got, want []string) []string {
 
 // sqlFaults runs a statement in a transaction of its own and returns what its error lists, or its SQLSTATE; nil if it
 // succeeded. Nothing remains of it.
-func (b *testBundle) sqlFaults(t *testing.T, sql string, args ...any) []string {
+func (b *testBundle) sqlFaults(t testing.TB, sql string, args ...any) []string {
 	t.Helper()
-	tx, err := b.db.Pool.Begin(t.Context())
+	ctx := context.WithoutCancel(t.Context())
+	tx, err := b.db.Pool.Begin(ctx)
 	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), sql, append([]any{pgx.QueryExecModeSimpleProtocol}, args...)...)
+	defer func() { _ = tx.Rollback(ctx) }()
+	_, err = tx.Exec(ctx, sql, append([]any{pgx.QueryExecModeSimpleProtocol}, args...)...)
 	if err == nil {
 		return nil
 	}
