@@ -2162,8 +2162,8 @@ begin
   elsif p_status is not null then
     v_ids := taskrunner_private.tasks_by_status(
       p_status, p_name, p_kind, p_timeout, p_metadata, v_before, v_before_seq, v_walk, p_skip, p_limit);
-  else
-    -- Pages that are skipped are skipped in the index alone.
+  elsif v_all or v_walk is not null then
+    -- What is skipped is skipped in the index alone.
     v_ids := array(
       select t.id
       from (
@@ -2180,6 +2180,14 @@ begin
         offset 0) t
       order by walk.created_at desc, walk.seq desc
       offset case when v_all then 0 else p_skip end limit p_limit);
+  else
+    v_ids := array(
+      select t.id
+      from taskrunner.task t
+      where (t.created_at, t.seq) < (v_before, v_before_seq)
+        and taskrunner_private.task_fits(t, null, p_name, p_kind, p_timeout, p_metadata)
+      order by t.created_at desc, t.seq desc
+      offset p_skip limit p_limit);
   end if;
 
   if v_walk is not null and cardinality(v_ids) < p_limit then
@@ -2433,68 +2441,45 @@ CREATE OR REPLACE FUNCTION taskrunner_private.matching_batches(p_status taskrunn
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
- SET enable_hashjoin TO 'off'
- SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
-  v_first constant integer := 1000;                          -- batches that are tried first
-  v_rare constant integer := 100000;                         -- tasks that are not too many
-  v_newest constant bigint := 9223372036854775807;
-  v_interval boolean := isfinite(p_since) or isfinite(p_until);
+  v_batches bigint := (select s.last_value from taskrunner.batch_seq_seq s);
+  v_tasks bigint := (select s.last_value from taskrunner.task_seq_seq s);
+  v_all boolean := p_status is null and p_name is null and p_kind is null and not isfinite(p_since) and not isfinite(p_until);
+  v_walk bigint;                                             -- how many batches are tried at first
   v_found uuid[];
-  v_tasks uuid[];
 begin
   -- Whatever page is asked for, there are no more batches than numbers were given out.
-  if p_skip >= (select s.last_value from taskrunner.batch_seq_seq s) then
+  if p_skip >= v_batches then
     return '{}';
   end if;
-  if p_status is null and p_name is null and p_kind is null and not v_interval then
+  if v_all then
     return taskrunner_private.walk_batches(null, null, null, p_since, p_until, p_before, p_before_seq, null, p_skip, p_limit);
   end if;
 
+  v_found := taskrunner_private.rare_batches(
+    p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, 2000, 5000, p_skip, p_limit);
+  if v_found is not null then
+    return v_found;
+  end if;
+
+  -- As many as have about 30,000 tasks.
+  v_walk := greatest(30000 * v_batches / v_tasks, p_skip + p_limit);
   v_found := taskrunner_private.walk_batches(
-    p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, v_first, p_skip, p_limit);
+    p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, v_walk, p_skip, p_limit);
   if cardinality(v_found) >= p_limit or not exists (
     select from taskrunner.batch b where (b.created_at, b.seq) < (p_before, p_before_seq)
-    order by b.created_at desc, b.seq desc offset v_first limit 1)
+    order by b.created_at desc, b.seq desc offset v_walk limit 1)
   then
     return v_found;
   end if;
 
-  if v_interval and not exists (
-    select from taskrunner.task t where t.created_at between p_since and p_until
-    order by t.created_at, t.seq offset v_rare limit 1)
-  then
-    v_tasks := array(select t.id from taskrunner.task t where t.created_at between p_since and p_until);
-  elsif p_status is not null
-    and taskrunner_private.tasks_by_status(
-      p_status, null, p_kind, null, null, 'infinity', v_newest, null, v_rare, 1) = '{}'
-  then
-    v_tasks := taskrunner_private.tasks_by_status(
-      p_status, null, p_kind, null, null, 'infinity', v_newest, null, 0, v_rare);
-  else
-    return taskrunner_private.walk_batches(
-      p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, null, p_skip, p_limit);
-  end if;
-  return array(
-    select b.id
-    from (
-      select distinct t.batch_id
-      from unnest(v_tasks) as rare (id)
-      cross join lateral (
-        select t.batch_id
-        from taskrunner.task t
-        where t.id = rare.id and t.batch_id is not null and t.created_at between p_since and p_until
-          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
-        offset 0) t) found
-    cross join lateral (
-      select b.id, b.created_at, b.seq
-      from taskrunner.batch b
-      where b.id = found.batch_id and (b.created_at, b.seq) < (p_before, p_before_seq)
-      offset 0) b
-    order by b.created_at desc, b.seq desc
-    offset p_skip limit p_limit);
+  return coalesce(
+    taskrunner_private.rare_batches(
+      p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, 100000, 300000, p_skip, p_limit),
+    taskrunner_private.walk_batches(
+      p_status, p_name, p_kind, p_since, p_until, p_before, p_before_seq, null, p_skip, p_limit));
 end $function$
 ;
 
@@ -2711,6 +2696,60 @@ begin
   end if;
   raise exception 'task %: is %, it %', p_task_id, v_status, p_what
     using errcode = 'TR001', detail = v_status::text;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.rare_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_rare integer, p_near integer, p_skip bigint, p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_newest constant bigint := 9223372036854775807;
+  v_batches uuid[];
+begin
+  if (isfinite(p_since) or isfinite(p_until)) and not exists (
+    select from taskrunner.task t where t.created_at between p_since and p_until
+    order by t.created_at, t.seq offset p_near limit 1)
+  then
+    v_batches := array(
+      select distinct t.batch_id
+      from taskrunner.task t
+      where t.created_at between p_since and p_until and t.batch_id is not null
+        and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null));
+  elsif p_status is not null
+    and taskrunner_private.tasks_by_status(
+      p_status, null, p_kind, null, null, 'infinity', v_newest, null, p_rare, 1) = '{}'
+  then
+    v_batches := array(
+      select distinct t.batch_id
+      from unnest(taskrunner_private.tasks_by_status(
+        p_status, null, p_kind, null, null, 'infinity', v_newest, null, 0, p_rare)) as rare (id)
+      cross join lateral (
+        select t.batch_id
+        from taskrunner.task t
+        where t.id = rare.id and t.created_at between p_since and p_until and t.batch_id is not null
+          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
+        offset 0) t);
+  else
+    return null;
+  end if;
+  return array(
+    select b.id
+    from unnest(v_batches) as found (id)
+    cross join lateral (
+      select b.id, b.created_at, b.seq
+      from taskrunner.batch b
+      where b.id = found.id and (b.created_at, b.seq) < (p_before, p_before_seq)
+      offset 0) b
+    order by b.created_at desc, b.seq desc
+    offset p_skip limit p_limit);
 end $function$
 ;
 
@@ -4420,7 +4459,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.walk_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer)
+CREATE OR REPLACE FUNCTION taskrunner_private.walk_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_walk bigint, p_skip bigint, p_limit integer)
  RETURNS uuid[]
  LANGUAGE plpgsql
  STABLE

@@ -47,8 +47,8 @@ func (e *engine) loadHistory() {
 		insert into taskrunner_private.delivery (id, task_id, action_id, created_at, finished_at, number, task_attempt, tries, max_tries, trigger, condition, status)
 		select id, task_id, id, now(), now(), 1, 1, 1, 10, 'End', 'Success', 'Delivered' from taskrunner.action where id = task_id;
 
-		insert into taskrunner.task (id, last_updated, started_at, run_at, status, wait_finished, contacted, name, kind)
-		select %[3]s, now(), case when n %% 3 = 0 then now() end, case when n %% 3 = 1 then now() + interval '1 day' end,
+		insert into taskrunner.task (id, created_at, last_updated, started_at, run_at, status, wait_finished, contacted, name, kind)
+		select %[3]s, now() - interval '2 hours', now(), case when n %% 3 = 0 then now() end, case when n %% 3 = 1 then now() + interval '1 day' end,
 			(array['Running', 'Pending', 'Waiting'])[n %% 3 + 1]::taskrunner.status_kind, (n %% 3 = 2)::integer, n %% 3 = 0, 'idle', 'k'
 		from generate_series(%[1]d + 1, %[1]d + 3 * %[2]d) n;
 		insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind)
@@ -133,8 +133,10 @@ func (e *engine) makeRound(n int) *round {
 		";update taskrunner.task set run_at = now() + interval '1 hour' where " + like("scheduled") +
 		";update taskrunner_private.queued_task set run_at = now() - interval '1 second' where task_id in (select id from taskrunner.task where " + like("scheduled") + ")" +
 		";update taskrunner.task set status = 'Success' where " + like("ending") +
+		";update taskrunner.task set status = 'Failure' where id = '" + id(r.name("doomed0")) + "'" +
 		";update taskrunner.task set status = 'Claimed' where " + like("claimed") + " or " + like("stale") +
-		";update taskrunner.task set status = 'Paused' where " + like("held"))
+		";update taskrunner.task set status = 'Paused' where " + like("held") +
+		`;update taskrunner.task set metadata = '{"projectId": 7}' where ` + like("held"))
 	e.exec(`insert into taskrunner_private.replica (id, name, version, heartbeat_at) values ($1, 'dead', 'x', now() - interval '1 hour');
 		update taskrunner_private.active_task set replica_id = $1 where task_id in (select id from taskrunner.task where `+like("stale")+`)`, id(r.name("dead")))
 	return r
@@ -184,13 +186,63 @@ func (r *round) statements() []struct{ name, sql string } {
 	}
 }
 
+// statement is what is measured, and how much it may read of one table or index.
+type statement struct {
+	name, sql string
+	most      int
+}
+
+// lists are pages of GET /task and GET /batches. What is ready or active is sorted each time, and where a filter finds
+// little, so many rows are tried before an index is asked.
+func (r *round) lists() []statement {
+	const (
+		sorted = 3 * idle
+		tried  = 35_000
+	)
+	tasks := func(arguments string) string {
+		return "select count(*) from taskrunner_private.list_tasks(" + arguments + ", 51)"
+	}
+	batches := func(arguments string) string {
+		return "select count(*) from taskrunner_private.list_batches(" + arguments + ", 51)"
+	}
+	batch := "'" + id(r.name("batch")) + "'"
+	return []statement{
+		{"tasks", tasks("null, null, null, null, null, null, null, null, 0"), most},
+		{"tasks behind a cursor", tasks("null, null, null, null, null, null, now() - interval '1 second', 0, 0"), most},
+		{"tasks by part of their name", tasks("null, null, 'n', null, null, null, null, null, 0"), most},
+		{"waiting tasks", tasks("'Waiting', null, null, null, null, null, null, null, 0"), most},
+		{"waiting tasks behind a cursor", tasks("'Waiting', null, null, null, null, null, now() + interval '1 second', 0, 0"), most},
+		{"ended tasks", tasks("'Success', null, null, null, null, null, null, null, 0"), most},
+		{"ended tasks behind a cursor", tasks("'Success', null, null, null, null, null, now() - interval '1 second', 0, 0"), most},
+		{"ended tasks by part of their kind", tasks("'Success', null, null, 'k', 60, null, null, null, 0"), most},
+		{"failed tasks", tasks("'Failure', null, null, null, null, null, null, null, 0"), most},
+		{"pending tasks", tasks("'Pending', null, null, null, null, null, null, null, 0"), sorted},
+		{"paused tasks", tasks("'Paused', null, null, null, null, null, null, null, 0"), sorted},
+		{"running tasks", tasks("'Running', null, null, null, null, null, null, null, 0"), sorted},
+		{"tasks of a batch", tasks("null, " + batch + ", null, null, null, null, null, null, 0"), most},
+		{"running tasks of a batch", tasks("'Running', " + batch + ", null, null, null, null, null, null, 0"), most},
+		{"tasks by metadata that is rare", tasks(`null, null, null, null, null, '{"projectId": 7}', null, null, 0`), tried},
+		{"batches", batches("null, null, null, null, null, null, null, 0"), 60_000}, // all tasks of each are summed up
+		{"batches of an interval", batches("null, null, null, now() - interval '1 hour', null, null, null, 0"), 5 * most},
+		{"batches with failures", batches("'Failure', null, null, null, null, null, null, 0"), most},
+		{"batches with what is running", batches("'Running', 'claimed', null, null, null, null, null, 0"), 2 * sorted},
+	}
+}
+
 // measure runs the statements, each in a transaction of its own, and says which read too much.
 func (s *session) measure(r *round) []string {
 	s.e.t.Helper()
+	var all []statement
+	for _, one := range r.statements() {
+		if one.name == "sweep of timeouts" { // there are tasks in every status now
+			all = append(all, r.lists()...)
+		}
+		all = append(all, statement{one.name, one.sql, most})
+	}
 	var tooMuch []string
-	for _, statement := range r.statements() {
+	for _, statement := range all {
 		s.script("begin")
-		rows, read := s.reading(most, statement.sql)
+		rows, read := s.reading(statement.most, statement.sql)
 		s.script("commit")
 		require.NotEmpty(s.e.t, rows, statement.name)
 		require.NotEqual(s.e.t, "0", rows[0], "%s has nothing to do", statement.name)

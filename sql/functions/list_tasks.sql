@@ -39,8 +39,8 @@ begin
   elsif p_status is not null then
     v_ids := taskrunner_private.tasks_by_status(
       p_status, p_name, p_kind, p_timeout, p_metadata, v_before, v_before_seq, v_walk, p_skip, p_limit);
-  else
-    -- Pages that are skipped are skipped in the index alone.
+  elsif v_all or v_walk is not null then
+    -- What is skipped is skipped in the index alone.
     v_ids := array(
       select t.id
       from (
@@ -57,6 +57,14 @@ begin
         offset 0) t
       order by walk.created_at desc, walk.seq desc
       offset case when v_all then 0 else p_skip end limit p_limit);
+  else
+    v_ids := array(
+      select t.id
+      from taskrunner.task t
+      where (t.created_at, t.seq) < (v_before, v_before_seq)
+        and taskrunner_private.task_fits(t, null, p_name, p_kind, p_timeout, p_metadata)
+      order by t.created_at desc, t.seq desc
+      offset p_skip limit p_limit);
   end if;
 
   if v_walk is not null and cardinality(v_ids) < p_limit then

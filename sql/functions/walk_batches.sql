@@ -3,7 +3,7 @@
 -- Locks: none. Called by: matching_batches.
 create or replace function taskrunner_private.walk_batches(
   p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamptz, p_until timestamptz,
-  p_before timestamptz, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer
+  p_before timestamptz, p_before_seq bigint, p_walk bigint, p_skip bigint, p_limit integer
 ) returns uuid[]
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$

@@ -1,0 +1,50 @@
+-- As walk_batches, for what few tasks match: the batches of at most p_near tasks that were created within the interval, or
+-- of at most p_rare tasks in the status, which lie further apart. Null when there are more of both.
+-- Locks: none. Called by: matching_batches.
+create or replace function taskrunner_private.rare_batches(
+  p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamptz, p_until timestamptz,
+  p_before timestamptz, p_before_seq bigint, p_rare integer, p_near integer, p_skip bigint, p_limit integer
+) returns uuid[]
+language plpgsql stable set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_newest constant bigint := 9223372036854775807;
+  v_batches uuid[];
+begin
+  if (isfinite(p_since) or isfinite(p_until)) and not exists (
+    select from taskrunner.task t where t.created_at between p_since and p_until
+    order by t.created_at, t.seq offset p_near limit 1)
+  then
+    v_batches := array(
+      select distinct t.batch_id
+      from taskrunner.task t
+      where t.created_at between p_since and p_until and t.batch_id is not null
+        and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null));
+  elsif p_status is not null
+    and taskrunner_private.tasks_by_status(
+      p_status, null, p_kind, null, null, 'infinity', v_newest, null, p_rare, 1) = '{}'
+  then
+    v_batches := array(
+      select distinct t.batch_id
+      from unnest(taskrunner_private.tasks_by_status(
+        p_status, null, p_kind, null, null, 'infinity', v_newest, null, 0, p_rare)) as rare (id)
+      cross join lateral (
+        select t.batch_id
+        from taskrunner.task t
+        where t.id = rare.id and t.created_at between p_since and p_until and t.batch_id is not null
+          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
+        offset 0) t);
+  else
+    return null;
+  end if;
+  return array(
+    select b.id
+    from unnest(v_batches) as found (id)
+    cross join lateral (
+      select b.id, b.created_at, b.seq
+      from taskrunner.batch b
+      where b.id = found.id and (b.created_at, b.seq) < (p_before, p_before_seq)
+      offset 0) b
+    order by b.created_at desc, b.seq desc
+    offset p_skip limit p_limit);
+end $$;
