@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,7 +20,7 @@ func TestMapEngineErrors(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t)
 	for _, c := range []struct {
-		name, state, detail string
+		name, state, detail string // after the state, the constraint if it has one
 		want                task.Error
 	}{
 		{"TR001", "TR001", "Canceled", task.Error{Code: task.CodeState, Status: task.Canceled}},
@@ -35,9 +36,9 @@ func TestMapEngineErrors(t *testing.T) {
 		{"TR005", "TR005", "Running", task.Error{Code: task.CodeStale, Status: task.Running}},
 		{"TR006", "TR006", `["name: must be at most 255 characters", "kind: x"]`,
 			task.Error{Code: task.CodeInvalid, Details: []string{"name: must be at most 255 characters", "kind: x"}}},
-		{"TR006, too many", "TR006", `["tasks: must be at most 100000"]`,
+		{"TR006, too many", "TR006 request_size", `["tasks: must be at most 100000"]`,
 			task.Error{Code: task.CodeTooMany, Details: []string{"tasks: must be at most 100000"}}},
-		{"TR006, overflow", "TR006", `["new_success, new_failures: the counter would overflow"]`,
+		{"TR006, overflow", "TR006 counter_range", `["new_success, new_failures: the counter would overflow"]`,
 			task.Error{Code: task.CodeOverflow, Details: []string{"new_success, new_failures: the counter would overflow"}}},
 		{"TR007", "TR007", `["tasks[0].name: must not be blank"]`,
 			task.Error{Code: task.CodeInvalid, Details: []string{"tasks[0].name: must not be blank"}}},
@@ -82,8 +83,9 @@ func TestMapEngineErrors(t *testing.T) {
 
 func raise(t *testing.T, db *testdb.DB, state, detail string) error {
 	t.Helper()
-	_, err := db.Pool.Exec(t.Context(),
-		fmt.Sprintf("do $$ begin raise exception 'said so' using errcode = '%s', detail = '%s'; end $$", state, detail))
+	state, constraint, _ := strings.Cut(state, " ")
+	_, err := db.Pool.Exec(t.Context(), fmt.Sprintf(
+		"do $$ begin raise exception 'said so' using errcode = '%s', constraint = '%s', detail = '%s'; end $$", state, constraint, detail))
 	require.Error(t, err)
 	return err
 }
