@@ -2542,33 +2542,40 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
+declare
+  v_ids uuid[];
+  v_attempts integer[];
+  v_success bigint[];
+  v_failures bigint[];
+  v_locked boolean;
+  v_cause text;
 begin
-  perform taskrunner_private.lock_graph_shared(true);
-  perform taskrunner_private.lock_tasks(
-    array(select (item ->> 'task_id')::uuid from jsonb_array_elements(p_items) item), true);
+  select array_agg(i.task_id), array_agg(i.attempt), array_agg(coalesce(i.new_success, 0)), array_agg(coalesce(i.new_failures, 0))
+  into v_ids, v_attempts, v_success, v_failures
+  from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint);
+  v_locked := taskrunner_private.lock_graph_shared(true);
+  v_locked := taskrunner_private.lock_tasks(v_ids, true);
 
   return query
   select i.task_id, case
       when t.id is null then 'unknown'
       when i.attempt < t.attempt then 'stale'
       when i.attempt > t.attempt then 'ahead'
-      when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
-        or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
+      when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
       else 'done' end,
     t.status
-  from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint)
+  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
   left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
-  perform taskrunner_private.set_cause('progress');
+  v_cause := set_config('taskrunner.cause', 'progress', true);
   update taskrunner.task t
-  set success = t.success + coalesce(i.new_success, 0),
-    failures = t.failures + coalesce(i.new_failures, 0),
+  set success = t.success + i.new_success,
+    failures = t.failures + i.new_failures,
     last_updated = now()
-  from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint)
+  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
   where t.id = i.task_id and t.attempt = coalesce(i.attempt, t.attempt)
-    and coalesce(i.new_success, 0) <= 9223372036854775807 - t.success
-    and coalesce(i.new_failures, 0) <= 9223372036854775807 - t.failures;
-  perform taskrunner_private.set_cause('');
+    and i.new_success <= 9223372036854775807 - t.success and i.new_failures <= 9223372036854775807 - t.failures;
+  v_cause := set_config('taskrunner.cause', '', true);
 end $function$
 ;
 
@@ -3856,7 +3863,7 @@ declare
   v_cancel uuid[];
   v_unstarted uuid[];
 begin
-  if v_cause in ('claim', 'start', 'progress', 'rerank') then
+  if v_cause in ('claim', 'start', 'rerank') then
     return null;
   end if;
   select
@@ -3904,7 +3911,7 @@ declare
   v_failed uuid[];
   v_failing uuid[] := '{}';
 begin
-  if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
+  if v_cause in ('claim', 'start', 'propagate', 'rerank') then
     return null;
   end if;
   select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
@@ -4011,7 +4018,7 @@ declare
   v_due uuid[];
   v_ended uuid[];
 begin
-  if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'progress', 'rerank') then
+  if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'rerank') then
     return null;
   end if;
   select
@@ -4639,19 +4646,19 @@ CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH R
 
 CREATE TRIGGER task_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.task FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
-CREATE TRIGGER task_450_isolation AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_isolation();
+CREATE TRIGGER task_450_isolation AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_isolation();
 
-CREATE TRIGGER task_500_propagate AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_propagate();
+CREATE TRIGGER task_500_propagate AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_propagate();
 
 CREATE TRIGGER task_600_queue_delete AFTER DELETE ON taskrunner.task REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_queue_delete();
 
 CREATE TRIGGER task_600_queue_insert AFTER INSERT ON taskrunner.task REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_queue_insert();
 
-CREATE TRIGGER task_600_queue_update AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_queue_update();
+CREATE TRIGGER task_600_queue_update AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_queue_update();
 
-CREATE TRIGGER task_700_outbox AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_outbox();
+CREATE TRIGGER task_700_outbox AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_outbox();
 
-CREATE TRIGGER task_800_count AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_count();
+CREATE TRIGGER task_800_count AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_count();
 
 CREATE TRIGGER due_delivery_900_notify AFTER INSERT ON taskrunner_private.due_delivery REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.due_delivery_notify();
 

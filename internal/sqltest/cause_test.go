@@ -40,7 +40,7 @@ var forgeable = map[string][]string{
 		"update taskrunner.task set timeout = case when {F} then 5 end where id = '<running>'",
 		"update taskrunner.task set priority = case when {F} then 5 end where id = '<failed>'", // TR001
 		"select {F}, status from taskrunner.cancel_task('<running>')",
-		"select (taskrunner.cancel_task(id)).status from taskrunner.task where {F} and id in ('<pending>', '<running>')",
+		"select (taskrunner.cancel_task(id)).status from (select id from taskrunner.task where id in ('<pending>', '<running>') order by id offset 0) t where {F}",
 		"select {F}, (taskrunner.cancel_tasks(array['<waiting>', '<claimed>']::uuid[])).status",
 		"select {F}, (taskrunner.pause_task('<running>')).status",
 		"select {F}, (taskrunner.pause_task('<waiting>')).status",

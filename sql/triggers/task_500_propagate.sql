@@ -17,7 +17,7 @@ declare
   v_failed uuid[];
   v_failing uuid[] := '{}';
 begin
-  if v_cause in ('claim', 'start', 'progress', 'propagate', 'rerank') then
+  if v_cause in ('claim', 'start', 'propagate', 'rerank') then
     return null;
   end if;
   select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
@@ -48,4 +48,7 @@ end $$;
 
 create or replace trigger task_500_propagate after update on taskrunner.task
 referencing new table as new_rows old table as old_rows
-for each statement execute function taskrunner_private.task_propagate();
+for each statement when (
+  current_setting('taskrunner.cause', true) is distinct from 'progress' or not has_schema_privilege('taskrunner', 'CREATE')
+)
+execute function taskrunner_private.task_propagate();

@@ -14,7 +14,7 @@ declare
   v_due uuid[];
   v_ended uuid[];
 begin
-  if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'progress', 'rerank') then
+  if coalesce(current_setting('taskrunner.cause', true), '') in ('claim', 'start', 'rerank') then
     return null;
   end if;
   select
@@ -91,4 +91,7 @@ end $$;
 
 create or replace trigger task_600_queue_update after update on taskrunner.task
 referencing new table as new_rows old table as old_rows
-for each statement execute function taskrunner_private.task_queue_update();
+for each statement when (
+  current_setting('taskrunner.cause', true) is distinct from 'progress' or not has_schema_privilege('taskrunner', 'CREATE')
+)
+execute function taskrunner_private.task_queue_update();

@@ -14,7 +14,7 @@ declare
   v_cancel uuid[];
   v_unstarted uuid[];
 begin
-  if v_cause in ('claim', 'start', 'progress', 'rerank') then
+  if v_cause in ('claim', 'start', 'rerank') then
     return null;
   end if;
   select
@@ -46,4 +46,7 @@ end $$;
 
 create or replace trigger task_700_outbox after update on taskrunner.task
 referencing new table as new_rows old table as old_rows
-for each statement execute function taskrunner_private.task_outbox();
+for each statement when (
+  current_setting('taskrunner.cause', true) is distinct from 'progress' or not has_schema_privilege('taskrunner', 'CREATE')
+)
+execute function taskrunner_private.task_outbox();
