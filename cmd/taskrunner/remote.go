@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ func (e *exitError) Unwrap() error { return e.err }
 type remote struct {
 	Server    string        `name:"server" env:"TASKRUNNER_URL" group:"client" default:"${server}" placeholder:"URL" help:"The service to call; by default ${server}."`
 	TokenFile string        `name:"token-file" env:"TASKRUNNER_TOKEN_FILE" group:"client" placeholder:"FILE" help:"File that holds the bearer token. Without one it is taken from the variable TASKRUNNER_TOKEN."`
-	Timeout   time.Duration `name:"timeout" group:"client" default:"1m" help:"How long each request may take."`
+	Timeout   time.Duration `name:"timeout" group:"client" placeholder:"DURATION" help:"How long each request may take; by default 1m, and 15m for submit, because a large graph takes its time."`
 	JSON      bool          `name:"json" group:"client" help:"Write the answers of the service as they come, errors too."`
 }
 
@@ -69,6 +70,12 @@ const defaultServer = "http://127.0.0.1:8085"
 
 // tokenVariable holds the token. There is no flag for it, because others can see command lines.
 const tokenVariable = "TASKRUNNER_TOKEN"
+
+// requestTimeout and submitTimeout are the defaults of --timeout.
+const (
+	requestTimeout = time.Minute
+	submitTimeout  = 15 * time.Minute
+)
 
 // connect returns a client with these settings.
 func (r *remote) connect() (*client.Client, error) {
@@ -86,11 +93,11 @@ func (r *remote) connect() (*client.Client, error) {
 		}
 		token = string(text)
 	}
-	if r.Timeout <= 0 {
+	if r.Timeout < 0 {
 		return nil, fmt.Errorf("--timeout must be above 0, not %v", r.Timeout)
 	}
 	api, err := client.New(client.Config{
-		URL: r.Server, Token: strings.TrimSpace(token), Timeout: r.Timeout, Agent: "taskrunner-cli/" + version,
+		URL: r.Server, Token: strings.TrimSpace(token), Timeout: cmp.Or(r.Timeout, requestTimeout), Agent: "taskrunner-cli/" + version,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--server, --token-file: %w", err)
@@ -117,6 +124,8 @@ func (r *remote) told(s streams, err error, explain func([]string) []string) err
 			lines = append(lines, screen.Clean(detail))
 		}
 		return errors.New(strings.Join(lines, "\n"))
+	case errors.As(err, &away) && away.Timeout():
+		return errors.New(screen.Clean(err.Error()) + "; see --timeout")
 	case errors.As(err, &away):
 		return errors.New(screen.Clean(err.Error()) + "; is it running? see --server")
 	case err != nil:
@@ -127,8 +136,11 @@ func (r *remote) told(s streams, err error, explain func([]string) []string) err
 
 // hint says what helps against an error, where that is known.
 func hint(e *client.Error) string {
-	if e.Status == http.StatusUnauthorized {
+	switch {
+	case e.Status == http.StatusUnauthorized:
 		return "; the token is taken from " + tokenVariable + " or --token-file"
+	case e.Status == http.StatusServiceUnavailable && e.RetryAfter > 0:
+		return fmt.Sprintf("; it asks for another try in %v", e.RetryAfter)
 	}
 	return ""
 }

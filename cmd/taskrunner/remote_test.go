@@ -377,29 +377,31 @@ func TestWatch(t *testing.T) {
 	require.Equal(t, task.StatusCounts{Success: 1, Failure: 1}, b.StatusCounts)
 }
 
-// Of a batch too large to be fetched as a whole, the tasks that went wrong are named all the same.
+// Of a large batch only some of the tasks that went wrong are named, the causes first.
 func TestWatchOfALargeBatch(t *testing.T) {
 	t.Parallel()
+	const n = 300
 	s := startService(t)
 	var text strings.Builder
-	for i := range graphMost + 50 {
+	for i := range n {
 		fmt.Fprintf(&text, "- {id: t%d, name: t%d, kind: k, on_start: {kind: Webhook, params: {url: '%s/hold', verb: Post}}", i, i, s.hook)
-		if i > 0 {
-			text.WriteString(", dependencies: [{id: t0, requires_success: true}]")
+		if i < n-1 {
+			fmt.Fprintf(&text, ", dependencies: [{id: t%d, requires_success: true}]", n-1)
 		}
 		text.WriteString("}\n")
 	}
 	batch := strings.TrimSpace(s.good(t, "submit", "-q", file(t, "g.yaml", text.String())))
 	var tasks []task.Basic
-	_, err := s.get(t, "/task?name=t0&batch_id="+batch, &tasks)
+	_, err := s.get(t, fmt.Sprintf("/task?name=t%d&batch_id=%s", n-1, batch), &tasks)
 	require.NoError(t, err)
 	require.Len(t, tasks, 1)
 	s.good(t, "cancel", tasks[0].ID.String())
 	r := s.call(t, "watch", batch)
 	require.Equal(t, exitBatch, r.code)
-	require.Equal(t, reasonsMost, strings.Count(r.out, "  Failure   t"))
-	require.Contains(t, r.out, fmt.Sprintf("\nand %d more: taskrunner list ", graphMost+50-reasonsMost))
-	require.Contains(t, s.good(t, "status", batch), "10050 tasks: 10049 Failure, 1 Canceled")
+	require.Regexp(t, `(?m)^.* 100 %  299 Failure, 1 Canceled\n`+tasks[0].ID.String()+`  Canceled  t299$`, r.out)
+	require.Equal(t, reasonsMost-1, strings.Count(r.out, "  Required parent task t299 failed\n"))
+	require.Contains(t, r.out, fmt.Sprintf("\nand %d more: taskrunner list ", n-reasonsMost))
+	require.Contains(t, s.good(t, "status", batch), "300 tasks: 299 Failure, 1 Canceled")
 }
 
 // What is drawn on a terminal fits into it.
@@ -458,6 +460,21 @@ func TestWatchOutlivesTheService(t *testing.T) {
 	require.Equal(t, exitOK, <-code, stderr.String())
 	require.Contains(t, out.String(), "100 %  1 Success")
 	require.Contains(t, out.String(), "cannot reach "+s.url+": ")
+}
+
+// A service that does not answer in time is not asked again: what it does may take long, and would begin anew.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		calls++
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	r := command(t, server.URL, nil, "submit", file(t, "g.json", "[]"), "--timeout=500ms")
+	require.Equal(t, result{exitFailed, "", "taskrunner: cannot reach " + server.URL + ": no answer in time; see --timeout\n"}, r)
+	require.Equal(t, 1, calls)
 }
 
 func TestInterruptedWatch(t *testing.T) {
@@ -534,6 +551,14 @@ func TestSubmitIsRepeated(t *testing.T) {
 	var n int
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.task").Scan(&n))
 	require.Equal(t, 1, n)
+
+	// With a key of one's own another invocation creates nothing either.
+	path := s.graph(t, "/ok")
+	first := s.good(t, "submit", path, "--key", "mine", "-q")
+	require.Equal(t, first, s.good(t, "submit", path, "--key", "mine", "-q"))
+	r = s.call(t, "submit", s.graph(t, "/bad"), "--key", "mine", "-q")
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.err, "(HTTP 422)")
 }
 
 // The token is sent as it is in the variable or the file, and shown nowhere.
@@ -599,7 +624,7 @@ func TestSettingsOfTheClient(t *testing.T) {
 		says string
 	}{
 		{[]string{"cancel"}, exitUsage, "expected \"<task> ...\""},
-		{[]string{"cancel", id, "--timeout=0s"}, exitFailed, "--timeout must be above 0"},
+		{[]string{"cancel", id, "--timeout=-1s"}, exitFailed, "--timeout must be above 0"},
 		{[]string{"cancel", id, "--timeout=soon"}, exitUsage, "--timeout"},
 		{[]string{"cancel", id, "--token-file=/nowhere"}, exitFailed, "--token-file: open /nowhere"},
 		{[]string{"fail", id}, exitUsage, "missing flags: --reason=TEXT"},

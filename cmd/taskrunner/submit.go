@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type submitCmd struct {
 	Format graphfile.Format `name:"format" enum:"auto,json,yaml" default:"auto" help:"json, yaml, or auto: by the name of the file, else by its first character."`
 	Watch  bool             `name:"watch" short:"w" help:"Follow the batch until all of it has ended, as watch does."`
 	Quiet  bool             `name:"quiet" short:"q" help:"Write nothing but the id of the batch."`
+	Key    string           `name:"key" placeholder:"TEXT" help:"Idempotency-Key of the request: invocations with the same key and the same graph create one batch. By default each has its own."`
 	Print  bool             `name:"print" help:"Write what would be sent, and send nothing."`
 }
 
@@ -31,7 +33,7 @@ type submitCmd struct {
 func (*submitCmd) Help() string {
 	return `JSON is sent as it is; YAML is turned into JSON. What the service finds wrong is written with the line of the file.
 
-A request whose answer is lost is repeated; the batch is created once, because every invocation has an Idempotency-Key of its own. With 204 nothing was created: there was nothing in the graph, or all of it exists already.`
+A request whose answer is lost, or that is answered with 503, is repeated; the batch is created once, because all tries carry the same Idempotency-Key. With 204 nothing was created: there was nothing in the graph, or all of it exists already.`
 }
 
 // Run creates it.
@@ -44,12 +46,13 @@ func (c *submitCmd) Run(ctx context.Context, s streams) error {
 		s.println(string(graph.JSON))
 		return nil
 	}
+	c.Timeout = cmp.Or(c.Timeout, submitTimeout)
 	api, err := c.connect()
 	if err != nil {
 		return err
 	}
 	defer api.Close()
-	created, err := submit(ctx, s, api, graph.JSON)
+	created, err := submit(ctx, s, api, graph.JSON, cmp.Or(c.Key, uuid.NewString()))
 	switch {
 	case ctx.Err() != nil:
 		return interrupted()
@@ -109,8 +112,7 @@ const (
 )
 
 // submit posts a graph, repeatedly if need be. All tries carry one key, so that the graph is created once.
-func submit(ctx context.Context, s streams, api *client.Client, body []byte) (client.Answer[client.Created], error) {
-	key := uuid.NewString()
+func submit(ctx context.Context, s streams, api *client.Client, body []byte, key string) (client.Answer[client.Created], error) {
 	pause := submitPause
 	for try := 1; ; try++ {
 		created, err := api.Submit(ctx, body, key)
@@ -135,7 +137,7 @@ func repeat(err error, pause time.Duration, reached bool) (wait time.Duration, a
 	var refused *client.Error
 	switch {
 	case errors.As(err, &away):
-		return pause, reached || away.Sent()
+		return pause, (reached || away.Sent()) && !away.Timeout()
 	case errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable:
 		return min(max(pause, refused.RetryAfter), submitMostWait), true
 	}

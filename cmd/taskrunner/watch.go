@@ -239,21 +239,20 @@ func (w *watcher) finish(ctx context.Context) error {
 	return &exitError{exitBatch, fmt.Errorf("the batch went wrong: %s", taskview.Counts(task.StatusCounts{Failure: c.Failure, Canceled: c.Canceled}))}
 }
 
-// graphMost is the size up to which all of a batch is fetched to name the parents of tasks that failed with them.
-const graphMost = 10_000
-
 // tellBad lists tasks that went wrong, with their reasons, where no table shows them.
 func (w *watcher) tellBad(ctx context.Context, bad int64) {
-	list, names, err := w.bad(ctx)
+	g, err := w.api.Graph(ctx, w.id)
 	if err != nil {
 		w.screen.Println("which tasks went wrong cannot be told: " + screen.Clean(err.Error()))
 		return
 	}
-	st := style(w.screen)
+	st, names := style(w.screen), taskview.Names(g.Value)
+	list := taskview.WentWrong(g.Value)
+	list = list[:min(len(list), reasonsMost)]
 	for _, t := range list {
 		full, err := w.api.Task(ctx, t.ID)
 		if err != nil {
-			w.screen.Println("which tasks went wrong cannot be told: " + screen.Clean(err.Error()))
+			w.screen.Println("why tasks went wrong cannot be told: " + screen.Clean(err.Error()))
 			return
 		}
 		w.screen.Println(taskview.Line(full.Value, names, st))
@@ -261,31 +260,4 @@ func (w *watcher) tellBad(ctx context.Context, bad int64) {
 	if more := bad - int64(len(list)); more > 0 {
 		w.screen.Printf("and %d more: taskrunner list --all --batch %s --status Failure (or Canceled)", more, w.id)
 	}
-}
-
-// bad returns the first tasks that went wrong, and the names of tasks, as far as they are known.
-func (w *watcher) bad(ctx context.Context) (list []task.Basic, names map[uuid.UUID]string, err error) {
-	if w.batch.TotalTasks <= graphMost {
-		g, err := w.api.Graph(ctx, w.id)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, t := range g.Value.Tasks {
-			if t.Status == task.Failure || t.Status == task.Canceled {
-				list = append(list, t)
-			}
-		}
-		return list[:min(len(list), reasonsMost)], taskview.Names(g.Value), nil
-	}
-	for _, status := range []task.Status{task.Failure, task.Canceled} {
-		if len(list) == reasonsMost {
-			break
-		}
-		page, err := w.api.Tasks(ctx, client.Query{BatchID: w.id.String(), Status: string(status), Size: reasonsMost - len(list)})
-		if err != nil {
-			return nil, nil, err
-		}
-		list = append(list, page.Rows...)
-	}
-	return list, taskview.Names(task.Graph{Tasks: list}), nil
 }

@@ -117,6 +117,12 @@ func (e *Unreachable) Sent() bool {
 	return !errors.As(e.Err, &network) || network.Op != "dial"
 }
 
+// Timeout reports that the answer did not come in time.
+func (e *Unreachable) Timeout() bool {
+	var network net.Error
+	return errors.As(e.Err, &network) && network.Timeout()
+}
+
 // cause is what is wrong, without the URL, which net/http quotes with the path.
 func (e *Unreachable) cause() string {
 	err := e.Err

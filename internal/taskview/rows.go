@@ -107,6 +107,29 @@ func Tally(list []Row) string {
 	return strings.Join(parts, ", ")
 }
 
+// WentWrong lists tasks that ended in Failure or Canceled, those first that did not because of others in the graph.
+func WentWrong(g task.Graph) []task.Basic {
+	bad := map[uuid.UUID]bool{}
+	for _, t := range g.Tasks {
+		bad[t.ID] = t.Status == task.Failure || t.Status == task.Canceled
+	}
+	with := map[uuid.UUID]bool{}
+	for _, l := range g.Links {
+		with[l.ChildID] = with[l.ChildID] || l.RequiresSuccess && bad[l.ParentID]
+	}
+	var first, rest []task.Basic
+	for _, t := range g.Tasks {
+		switch {
+		case !bad[t.ID]:
+		case with[t.ID]:
+			rest = append(rest, t)
+		default:
+			first = append(first, t)
+		}
+	}
+	return append(first, rest...)
+}
+
 // byUse sorts rows so that those one wants to see come first: what moves, what failed, what waits, what is done.
 func byUse(list []Row) []Row {
 	use := func(r Row) int {

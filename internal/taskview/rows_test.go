@@ -59,3 +59,26 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "1 Success, 1 Failure, 1 Running, 1 Claimed, 1 Pending, 1 Waiting", Tally(sample))
 }
+
+func TestWentWrong(t *testing.T) {
+	t.Parallel()
+	ids := make([]uuid.UUID, 6)
+	for i := range ids {
+		ids[i] = uuid.New()
+	}
+	g := task.Graph{
+		Tasks: []task.Basic{
+			{ID: ids[0], Status: task.Success}, {ID: ids[1], Status: task.Failure}, {ID: ids[2], Status: task.Failure},
+			{ID: ids[3], Status: task.Canceled}, {ID: ids[4], Status: task.Failure}, {ID: ids[5], Status: task.Running},
+		},
+		Links: []task.Link{
+			{ParentID: ids[0], ChildID: ids[1], RequiresSuccess: true}, {ParentID: ids[3], ChildID: ids[2], RequiresSuccess: true},
+			{ParentID: ids[2], ChildID: ids[4]}, {ParentID: ids[0], ChildID: ids[2], RequiresSuccess: true},
+		},
+	}
+	var got []uuid.UUID
+	for _, bad := range WentWrong(g) {
+		got = append(got, bad.ID)
+	}
+	require.Equal(t, []uuid.UUID{ids[1], ids[3], ids[4], ids[2]}, got)
+}
