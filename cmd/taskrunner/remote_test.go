@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -465,16 +466,16 @@ func TestWatchOutlivesTheService(t *testing.T) {
 // A service that does not answer in time is not asked again: what it does may take long, and would begin anew.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	calls := 0
+	var calls atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		calls++
+		calls.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	}))
 	defer server.Close()
 	r := command(t, server.URL, nil, "submit", file(t, "g.json", "[]"), "--timeout=500ms")
 	require.Equal(t, result{exitFailed, "", "taskrunner: cannot reach " + server.URL + ": no answer in time; see --timeout\n"}, r)
-	require.Equal(t, 1, calls)
+	require.EqualValues(t, 1, calls.Load())
 }
 
 func TestInterruptedWatch(t *testing.T) {

@@ -46,9 +46,10 @@ func (s *serverSpec) run(ctx context.Context, ready func(address string) error) 
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
+	counts := metrics.New()
 	handler, err := api.New(api.Config{
 		Store: store, Handles: handles, MaxBodyBytes: 64 << 20, PageSize: 50, MaxPageSize: 1000, IdempotencyLife: time.Hour,
-		Log: log, Observe: metrics.New().Request,
+		Log: log, Observe: counts.Request, Metrics: counts.Handler(),
 	})
 	if err != nil {
 		return err
