@@ -154,14 +154,14 @@ const BatchLinks = `-- name: BatchLinks :many
 select l.parent_id, l.child_id, l.requires_success, coalesce(c.batch_id = $1, false)::boolean as inside,
   p.seq as parent_seq, c.seq as child_seq
 from taskrunner.task p
-join taskrunner.link l on l.parent_id = p.id
-join taskrunner.task c on c.id = l.child_id
+cross join lateral (select l.parent_id, l.child_id, l.requires_success from taskrunner.link l where l.parent_id = p.id offset 0) l
+cross join lateral (select c.batch_id, c.seq from taskrunner.task c where c.id = l.child_id offset 0) c
 where p.batch_id = $1
 union all
 select l.parent_id, l.child_id, l.requires_success, false, p.seq, c.seq
 from taskrunner.task c
-join taskrunner.link l on l.child_id = c.id
-join taskrunner.task p on p.id = l.parent_id
+cross join lateral (select l.parent_id, l.child_id, l.requires_success from taskrunner.link l where l.child_id = c.id offset 0) l
+cross join lateral (select p.batch_id, p.seq from taskrunner.task p where p.id = l.parent_id offset 0) p
 where c.batch_id = $1 and p.batch_id is distinct from $1
 order by parent_seq, child_seq
 `
@@ -175,7 +175,8 @@ type BatchLinksRow struct {
 	ChildSeq        int64
 }
 
-// Links with at least one end in the batch; inside tells those with both.
+// Links with at least one end in the batch; inside tells those with both. "offset 0" makes look-ups of the joins: for a
+// small batch all links would be read otherwise.
 func (q *Queries) BatchLinks(ctx context.Context, db DBTX, batchID *uuid.UUID) ([]BatchLinksRow, error) {
 	rows, err := db.Query(ctx, BatchLinks, batchID)
 	if err != nil {

@@ -2,6 +2,8 @@ package sqltest
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,11 +224,27 @@ func (r *round) lists() []statement {
 		{"tasks of a batch", tasks("null, " + batch + ", null, null, null, null, null, null, 0"), most},
 		{"running tasks of a batch", tasks("'Running', " + batch + ", null, null, null, null, null, null, 0"), most},
 		{"tasks by metadata that is rare", tasks(`null, null, null, null, null, '{"projectId": 7}', null, null, 0`), tried},
+		{"a task", "execute FullTask('" + id(r.name("parent0")) + "')", most},
+		{"a batch", "execute Batch(" + batch + ")", most},
+		{"links of a batch", "execute BatchLinks(" + batch + ")", most},
+		{"graph of a batch", "execute BasicTasks(" + batch + ")", most},
 		{"batches", batches("null, null, null, null, null, null, null, 0"), 60_000}, // all tasks of each are summed up
 		{"batches of an interval", batches("null, null, null, now() - interval '1 hour', null, null, null, 0"), 5 * most},
 		{"batches with failures", batches("'Failure', null, null, null, null, null, null, 0"), most},
 		{"batches with what is running", batches("'Running', 'claimed', null, null, null, null, null, 0"), 2 * sorted},
 	}
+}
+
+// sqlcQuery gives the text of a query of one parameter in the folder queries.
+func sqlcQuery(t *testing.T, file, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile("../../queries/" + file + ".sql")
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(raw), "-- name: "+name+" :")
+	require.True(t, found, name)
+	_, query, _ := strings.Cut(text, "\n")
+	query, _, _ = strings.Cut(query, ";\n")
+	return regexp.MustCompile(`sqlc\.arg\(\w+\)`).ReplaceAllString(query, "$$1")
 }
 
 // measure runs the statements, each in a transaction of its own, and says which read too much.
@@ -266,6 +284,9 @@ func TestPlans(t *testing.T) {
 	measured := func(name string) *session {
 		s := e.session(name)
 		s.run("set max_parallel_workers_per_gather = 0")
+		for _, query := range []string{"FullTask", "Batch", "BatchLinks", "BasicTasks"} {
+			s.script("prepare " + query + "(uuid) as " + sqlcQuery(t, "inspect", query))
+		}
 		return s
 	}
 	early := measured("plans made while the tables were empty")

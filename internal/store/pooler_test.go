@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -67,6 +68,17 @@ func TestThroughAPooler(t *testing.T) {
 		batch, err := b.Batch(t.Context(), *tasks[0].BatchID)
 		require.NoError(t, err)
 		require.Equal(t, task.StatusCounts{Success: 1, Failure: 1, Canceled: 1}, batch.StatusCounts)
+		list, next, err := b.ListTasks(t.Context(), task.Filter{Status: ptr(task.Success), Kind: "etl", Timeout: ptr(int32(60)),
+			Metadata: json.RawMessage(`{}`), BatchID: tasks[0].BatchID}, task.Page{Size: 1})
+		require.NoError(t, err)
+		require.Equal(t, []uuid.UUID{tasks[0].ID}, []uuid.UUID{list[0].ID})
+		require.Nil(t, next)
+		_, next, err = b.ListTasks(t.Context(), task.Filter{}, task.Page{Size: 1, After: &task.Position{CreatedAt: time.Now(), Seq: 1}})
+		require.NoError(t, err)
+		require.NotNil(t, next)
+		batches, _, err := b.ListBatches(t.Context(), task.BatchFilter{Name: "a", CreatedAfter: &batch.CreatedAt}, task.Page{Size: 9})
+		require.NoError(t, err)
+		require.Equal(t, tasks[0].BatchID, &batches[0].BatchID)
 		_, err = b.Submit(t.Context(), uuid.New(), []byte(`[1]`))
 		requireCode(t, task.CodeInvalid, err)
 		for _, sweep := range []func() (int, error){
