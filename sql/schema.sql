@@ -4615,7 +4615,10 @@ create view taskrunner.delivery with (security_barrier=true) as
     d.last_status_code,
     d.last_error
    FROM ((((taskrunner_private.delivery d
-     JOIN taskrunner.action_masked a ON ((a.id = d.action_id)))
+     CROSS JOIN LATERAL ( SELECT m.params
+           FROM taskrunner.action_masked m
+          WHERE (m.id = d.action_id)
+         OFFSET 0) a)
      LEFT JOIN taskrunner_private.due_delivery q ON ((q.delivery_id = d.id)))
      LEFT JOIN taskrunner_private.queued_task s ON (((d.trigger = 'Start'::taskrunner.trigger_kind) AND (s.task_id = d.task_id))))
      LEFT JOIN taskrunner_private.active_task c ON (((d.trigger = 'Start'::taskrunner.trigger_kind) AND (c.task_id = d.task_id))));

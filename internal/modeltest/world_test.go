@@ -102,7 +102,7 @@ func (w *world) reset(t tester) {
 	for _, table := range []string{
 		"taskrunner.batch", "taskrunner.task", "taskrunner.link", "taskrunner.action", "taskrunner_private.queued_task",
 		"taskrunner_private.active_task", "taskrunner_private.ended_task", "taskrunner_private.delivery",
-		"taskrunner_private.delivery_try", "taskrunner_private.due_delivery", "taskrunner_private.replica",
+		"taskrunner_private.delivery_try", "taskrunner_private.due_delivery", "taskrunner_private.troubled_delivery", "taskrunner_private.replica",
 	} {
 		sql += "delete from " + table + ";"
 	}

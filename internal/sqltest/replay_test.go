@@ -302,3 +302,21 @@ func TestReplayNotifies(t *testing.T) {
 		require.Equal(t, "deliver", n.Payload)
 	}
 }
+
+// One delivery is shown, or a page of them, without reading all actions.
+func TestDeliveriesAreLookedUp(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.ended("t", "x")
+	for _, sql := range []string{
+		"select * from taskrunner.delivery where id = '" + id("x") + "'",
+		"select * from taskrunner.delivery where task_id = '" + id("t") + "'",
+		"select d.* from unnest(array['" + id("x") + "']::uuid[]) page (id) cross join lateral (select * from taskrunner.delivery v where v.id = page.id offset 0) d",
+	} {
+		s := e.session("planner")
+		s.script("set enable_seqscan = off")
+		plan := strings.Join(s.run("explain (costs off) "+sql), "\n")
+		require.Contains(t, plan, "Index Scan using action_pkey on action", plan)
+		require.Regexp(t, `Index Cond: \(id = d\.action_id\)|Index Cond: \(id = d_1\.action_id\)`, plan, sql)
+	}
+}
