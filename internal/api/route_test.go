@@ -23,7 +23,7 @@ func TestRouting(t *testing.T) {
 	id := uuid.NewString()
 	for _, path := range []string{
 		"/", "/nothing", "/task/", "/health/", "/task/" + id + "/", "/task//" + id, "//task", "/task/../task", "/./task",
-		"/task/" + id + "/delivery", "/delivery", "/delivery/" + id, "/deliveries/" + id, "/batch", "/batch/", "/dag", "/Task", "/task%2F" + id, "/task/%2e%2e/health", "/task/%2F",
+		"/task/" + id + "/delivery", "/delivery", "/delivery/" + id, "/deliveries/" + id, "/batch", "/batch/", "/swagger-ui", "/dag", "/Task", "/task%2F" + id, "/task/%2e%2e/health", "/task/%2F",
 		"/task/pause/" + id + "/", "/task/pause/" + id + "/x", "/task%2Fpause/" + id,
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
