@@ -865,7 +865,7 @@ begin
     select 1, false, 'rules: is required' where v_rules = 'null'
     union all
     select 1 + row_number() over (), true, 'rules' || e.path || ': ' || e.message
-    from taskrunner_private.rules_errors(v_rules, null) e
+    from (select * from taskrunner_private.rules_errors(v_rules, null) limit 10001) e
   ) f
   where f.fault is not null;
   if v_total = 0 and v_rules <> '[]' then
@@ -1524,7 +1524,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.first_faults(p_faults text[], p_to
  RETURNS text[]
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN ((p_faults)[1:100] || CASE WHEN (p_total > 100) THEN ARRAY[format('and %s more'::text, (p_total - 100))] ELSE '{}'::text[] END)
+RETURN ((p_faults)[1:100] || CASE WHEN (p_total > 10000) THEN ARRAY['and more than 9900 more'::text] WHEN (p_total > 100) THEN ARRAY[format('and %s more'::text, (p_total - 100))] ELSE '{}'::text[] END)
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.given_reason(p_status taskrunner.status_kind, p_reason text)
@@ -1621,6 +1621,7 @@ begin
         when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end)
     ) b (place, path, message)
     where b.message is not null and jsonb_typeof(p_body) = 'object'
+    limit 10001
   ), known as materialized (
     select substring(k ->> 'path' from '^tasks\[([0-9]+)\]')::integer as i, n::integer, k ->> 'path' as path,
       k ->> 'message' as message
@@ -1982,7 +1983,8 @@ begin
   select g.i, 1, 0, '.id', 'repeats ' || taskrunner_private.quoted(l.id) || ' of tasks[' || l.first_i || ']', 'TR007'
   from local l
   join good g on g.task ->> 'id' = l.id
-  where l.n > 1 and g.i > l.first_i and jsonb_typeof(g.task -> 'id') = 'string';
+  where l.n > 1 and g.i > l.first_i and jsonb_typeof(g.task -> 'id') = 'string'
+  limit 10001;
 end $function$
 ;
 
@@ -3408,11 +3410,14 @@ begin
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
     where jsonb_typeof(d) = 'object' and jsonb_typeof(d -> 'id') = 'string'
   )
-  select array_agg(p.n order by p.n, d.n), array_agg(d.n order by p.n, d.n), array_agg(d.required order by p.n, d.n)
+  select array_agg(l.parent), array_agg(l.child), array_agg(l.required)
   into parents, children, required
-  from dependency d
-  join parent p on p.id = d.parent
-  where p.n <> d.n;
+  from (
+    select p.n as parent, d.n as child, d.required
+    from dependency d
+    join parent p on p.id = d.parent
+    where p.n <> d.n
+    order by p.n, d.n) l;
 end $function$
 ;
 

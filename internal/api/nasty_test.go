@@ -149,7 +149,7 @@ func TestLargeValues(t *testing.T) {
 	many := "[" + strings.Repeat(`{"id":"a"},`, 5000) + `{"id":"a"}]`
 	f = b.fails(t, http.StatusBadRequest, "POST", "/task", many)
 	require.Len(t, f.Details, 101)
-	require.Equal(t, "and 19903 more", f.Details[100])
+	require.Equal(t, "and more than 9900 more", f.Details[100])
 	b.ok(t, http.StatusOK, "PATCH", "/task/"+tasks[0].ID.String(), `{"failure_reason": "`+strings.Repeat("y", maxBody/2)+`"}`, nil)
 	require.NoError(t, uuid.Validate(f.BatchID.String()))
 }

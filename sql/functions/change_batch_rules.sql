@@ -26,7 +26,7 @@ begin
     select 1, false, 'rules: is required' where v_rules = 'null'
     union all
     select 1 + row_number() over (), true, 'rules' || e.path || ': ' || e.message
-    from taskrunner_private.rules_errors(v_rules, null) e
+    from (select * from taskrunner_private.rules_errors(v_rules, null) limit 10001) e
   ) f
   where f.fault is not null;
   if v_total = 0 and v_rules <> '[]' then

@@ -1,6 +1,7 @@
 -- Everything that is wrong with a graph to be created (contract 9.1), cycles aside, entries in order, then the request as
--- a whole: the first 100 faults, and in each row how many there are and their SQLSTATEs. The caller has made sure that
--- p_tasks is an array of at most 100,000 elements.
+-- a whole: the first 100 faults, and in each row how many there are and their SQLSTATEs. After 10,001 nothing is looked for
+-- any more, so that a request in which everything is wrong takes no longer than a good one; these are not the first ones
+-- then. The caller has made sure that p_tasks is an array of at most 100,000 elements.
 -- p_known: faults of the text that jsonb cannot show, [{"path": "tasks[0].name", "message": "…"}]. What else is wrong at
 -- these paths is left out.
 -- Locks: none. Called by: valid_graph.
@@ -87,6 +88,7 @@ begin
         when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end)
     ) b (place, path, message)
     where b.message is not null and jsonb_typeof(p_body) = 'object'
+    limit 10001
   ), known as materialized (
     select substring(k ->> 'path' from '^tasks\[([0-9]+)\]')::integer as i, n::integer, k ->> 'path' as path,
       k ->> 'message' as message

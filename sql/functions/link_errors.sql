@@ -1,5 +1,5 @@
 -- All that is wrong with the local ids and the dependencies of a request, cycles aside; entries that are no objects are left
--- out. i is the entry, place, at and path order its faults (graph_errors).
+-- out; at most 10,001 faults. i is the entry, place, at and path order its faults (graph_errors).
 -- Nested loops are off so that local ids are looked up by hash however many there are; existing tasks are looked up by a
 -- subquery, which that does not touch.
 -- Locks: none. Called by: graph_errors.
@@ -65,5 +65,6 @@ begin
   select g.i, 1, 0, '.id', 'repeats ' || taskrunner_private.quoted(l.id) || ' of tasks[' || l.first_i || ']', 'TR007'
   from local l
   join good g on g.task ->> 'id' = l.id
-  where l.n > 1 and g.i > l.first_i and jsonb_typeof(g.task -> 'id') = 'string';
+  where l.n > 1 and g.i > l.first_i and jsonb_typeof(g.task -> 'id') = 'string'
+  limit 10001;
 end $$;

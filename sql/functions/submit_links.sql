@@ -19,9 +19,12 @@ begin
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
     where jsonb_typeof(d) = 'object' and jsonb_typeof(d -> 'id') = 'string'
   )
-  select array_agg(p.n order by p.n, d.n), array_agg(d.n order by p.n, d.n), array_agg(d.required order by p.n, d.n)
+  select array_agg(l.parent), array_agg(l.child), array_agg(l.required)
   into parents, children, required
-  from dependency d
-  join parent p on p.id = d.parent
-  where p.n <> d.n;
+  from (
+    select p.n as parent, d.n as child, d.required
+    from dependency d
+    join parent p on p.id = d.parent
+    where p.n <> d.n
+    order by p.n, d.n) l;
 end $$;
