@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/taskrunner/taskrunner/internal/devpg"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -178,4 +181,45 @@ func TestLostServerLosesNothingAcknowledged(t *testing.T) {
 	close(r.stop)
 	r.work.Wait()
 	r.check(t, &service.replica)
+}
+
+// kill -9 of one of PostgreSQL's own processes: it ends all others and recovers from its log.
+func TestCrashedServerLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	server, err := devpg.Start(t.Context(), devpg.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop(context.WithoutCancel(t.Context()))) })
+	dsn := server.DSN("postgres")
+	service := startReplicaAs(t, dsn)
+	ids := service.running(t, 40)
+	r := &reporters{tasks: ids, ledgers: make([]ledger, len(ids)), stop: make(chan struct{})}
+	for range 32 {
+		r.work.Go(func() { r.report(t, func() string { return service.url }) })
+	}
+	for range 3 {
+		had := r.answers.Load()
+		require.Eventually(t, func() bool { return r.answers.Load() > had+100 }, 2*patience, time.Millisecond)
+		var pid int
+		require.NoError(t, ask(t, dsn, &pid, "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1"))
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	close(r.stop)
+	r.work.Wait()
+	require.Eventually(t, func() bool { return do(t, http.MethodGet, service.url+"/health", nil, nil) == http.StatusOK }, patience, 50*time.Millisecond)
+	r.check(t, service)
+	service.stop()
+	var broken int
+	require.NoError(t, ask(t, dsn, &broken, "select count(*) from taskrunner.check_invariants()"))
+	require.Zero(t, broken)
+}
+
+// ask reads one value by a connection of its own.
+func ask(t *testing.T, dsn string, value any, sql string) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	return conn.QueryRow(t.Context(), sql).Scan(value)
 }
