@@ -71,6 +71,8 @@ func (c Config) startServer(ctx context.Context, spec serverSpec) (*child, error
 	if err != nil {
 		return nil, err
 	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
 	ch, lines, err := startChild(cmd, stdin)
 	if err != nil {
 		return nil, err
@@ -80,7 +82,8 @@ func (c Config) startServer(ctx context.Context, spec serverSpec) (*child, error
 	}
 	var address string
 	if err := json.NewDecoder(lines).Decode(&address); err != nil {
-		return nil, errors.Join(fmt.Errorf("the server for comparison did not start: %w", err), ch.stop())
+		err = errors.Join(err, ch.stop()) // stderr is complete then
+		return nil, fmt.Errorf("the server for comparison did not start: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
 	ch.url = "http://" + address
 	return ch, nil

@@ -46,10 +46,11 @@ func (s *serverSpec) run(ctx context.Context, ready func(address string) error) 
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
-	counts := metrics.New()
-	handler, err := api.New(api.Config{
-		Store: store, Handles: handles, MaxBodyBytes: 64 << 20, PageSize: 50, MaxPageSize: 1000, IdempotencyLife: time.Hour,
-		Log: log, Observe: counts.Request, Metrics: counts.Handler(),
+	m := metrics.New()
+	handler, err := api.New(api.Config{ // as internal/app makes it with the default settings
+		Store: store, Handles: handles, MaxBodyBytes: 64 << 20, MaxInFlight: 1000, PageSize: 50, MaxPageSize: 1000,
+		IdempotencyLife: time.Hour, Log: log, Metrics: m.Handler(), Observe: m.Request, InFlight: m.InFlight, Shed: m.Shed,
+		AuthFailed: m.AuthFailed, DatabaseAway: func() bool { return false },
 	})
 	if err != nil {
 		return err
