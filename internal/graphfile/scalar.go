@@ -37,7 +37,7 @@ const longestNumber = 1000
 // tagged refuses a list or a mapping that a tag makes something else.
 func (c *converter) tagged(n *yaml.Node, want string) error {
 	if n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != want {
-		return c.fail(n, "JSON has no %s", n.ShortTag())
+		return c.fail(n, "JSON has no type %q", n.ShortTag())
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func (c *converter) resolve(n *yaml.Node) (literal string, isText bool, err erro
 	case tag == intTag, tag == floatTag, tag == boolTag, tag == nullTag:
 		return "", false, c.fail(n, "%q is no %s", n.Value, tag)
 	}
-	return "", false, c.fail(n, "JSON has no %s", tag)
+	return "", false, c.fail(n, "JSON has no type %q", tag)
 }
 
 // kindOf names the type of a literal.

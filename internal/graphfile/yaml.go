@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -18,6 +19,9 @@ const (
 
 // readYAML turns the one document of a file into JSON.
 func readYAML(name string, text []byte) (*File, error) {
+	if err := readable(name, text); err != nil {
+		return nil, err
+	}
 	loader, err := yaml.NewLoader(bytes.NewReader(text), yaml.WithUniqueKeys(false))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -37,6 +41,26 @@ func readYAML(name string, text []byte) (*File, error) {
 		return nil, err
 	}
 	return &File{Name: name, JSON: c.out.Bytes(), marks: c.marks}, nil
+}
+
+// readable refuses characters that readers of YAML do not agree about. YAML 1.1 takes some for line breaks that YAML 1.2,
+// as JSON, takes for what they are; the parser is of the former kind.
+func readable(name string, text []byte) error {
+	line := 1
+	for i := 0; i < len(text); {
+		char, size := utf8.DecodeRune(text[i:])
+		switch {
+		case char == '\n':
+			line++
+		case char == utf8.RuneError && size == 1:
+			return &Error{Name: name, Line: line, Message: "not UTF-8"}
+		case char == 0x85, char == 0x2028, char == 0x2029:
+			return &Error{Name: name, Line: line, Message: fmt.Sprintf(
+				`the character U+%04X is a line break to some; write it as "\u%04[1]x", in double quotes`, char)}
+		}
+		i += size
+	}
+	return nil
 }
 
 // yamlError gives an error of the parser the form of ours.
