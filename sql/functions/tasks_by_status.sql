@@ -1,7 +1,7 @@
 -- The tasks in one status behind (p_before, p_before_seq), newest first, that pass the filters which are not null. The
 -- status of a task is in no index; the tables that say where a task stands are gone through in order, and their tasks
 -- looked up until the page is full. With p_walk only that many are tried.
--- Locks: none. Called by: list_tasks, matching_batches.
+-- Locks: none. Called by: list_tasks.
 create or replace function taskrunner_private.tasks_by_status(
   p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb,
   p_before timestamptz, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer
