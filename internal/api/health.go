@@ -52,8 +52,9 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request, _ uuid.UUID) erro
 	return reply(w, http.StatusOK, answer{Status: "ready"})
 }
 
+// probe asks the database, whether or not the client waits: a connection that is closed on its side is no illness of ours.
 func (s *server) probe(r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), probeTimeout)
 	defer cancel()
 	return s.Store.Ping(ctx)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // connection is a connection on which a test sends what it likes.
 type connection struct {
@@ -70,15 +70,15 @@ func (c connection) ends(t *testing.T) {
 
 const chunkedPatch = "PATCH /task/%s HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-// What no client library sends. Each gets an error in the one shape, and none is the server's fault.
-func TestRawRequests(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	id := uuid.NewString()
-	for name, c := range map[string]struct {
-		request string
-		status  int
-	}{
+// rawRequest is what no client library sends, and the status of the answer.
+type rawRequest struct {
+	request string
+	status  int
+}
+
+// rawRequests are about a task that does not exist.
+func rawRequests(id string) map[string]rawRequest {
+	return map[string]rawRequest{
 		// Answers of net/http.
 		"not HTTP":                  {"hello\r\n\r\n", 400},
 		"TLS":                       {"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n", 400},
@@ -107,6 +107,7 @@ func TestRawRequests(t *testing.T) {
 		"large header":              {"GET /health HTTP/1.1\r\nHost: h\r\nA: " + strings.Repeat("x", 300<<10) + "\r\n\r\n", 431},
 		"long target":               {"GET /health?" + strings.Repeat("x", 300<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n", 431},
 		"expectation":               {"PUT /task/" + id + " HTTP/1.1\r\nHost: h\r\nExpect: a miracle\r\nContent-Length: 2\r\n\r\n{}", 417},
+		"expectation in HTTP/1.0":   {"GET /health HTTP/1.0\r\nExpect: a miracle\r\n\r\n", 417},
 		// Answers of ours.
 		"HTTP/2 preface":              {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404},
 		"OPTIONS *":                   {"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 404},
@@ -136,7 +137,14 @@ func TestRawRequests(t *testing.T) {
 		"chunked and length":          {strings.Replace(fmt.Sprintf(chunkedPatch, id), "Host: h", "Host: h\r\nContent-Length: 99", 1) + "2\r\n{}\r\n0\r\n\r\n", 404},
 		"chunked":                     {fmt.Sprintf(chunkedPatch, id) + "1;ext=1\r\n{\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n", 404},
 		"body ends early":             {"PUT /task/" + id + " HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{}", 400},
-	} {
+	}
+}
+
+// Each of them gets an error in the one shape, and none is the server's fault.
+func TestRawRequests(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for name, c := range rawRequests(uuid.NewString()) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conn := b.connect(t)
