@@ -21,7 +21,7 @@ func WriteTable(w io.Writer, results []Result) error {
 // WriteMeasures prints the lines of an HTTP scenario for people.
 func WriteMeasures(w io.Writer, measures []Measure) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tvalue\t\ttarget\t\tp50 ms\tp99 ms\tCPU us\tothers took\t")
+	fmt.Fprintln(t, "\tvalue\t\ttarget\t\tp50 ms\tp99 ms\tCPU us\tby CPU\tothers took\t")
 	for _, m := range measures {
 		met := map[bool]string{true: "met", false: "MISSED"}[m.Met]
 		if m.Target == "" {
@@ -39,11 +39,14 @@ func WriteMeasures(w io.Writer, measures []Measure) error {
 		if m.Value < 100 {
 			value = fmt.Sprintf("%.3g", m.Value)
 		}
-		cpu := ""
+		cpu, byCPU := "", ""
 		if m.CPU > 0 {
 			cpu = fmt.Sprintf("%.0f", m.CPU)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s%s\t%s\t\n", m.Name, value, m.Unit, m.Target, met, latency, cpu, others)
+		if m.ByCPU > 0 {
+			byCPU = fmt.Sprintf("%.3g", m.ByCPU)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s%s\t%s\t%s\t\n", m.Name, value, m.Unit, m.Target, met, latency, cpu, byCPU, others)
 	}
 	return t.Flush()
 }
