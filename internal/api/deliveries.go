@@ -79,7 +79,7 @@ func (s *server) replayDeliveries(w http.ResponseWriter, r *http.Request, _ uuid
 	}
 	bounded := false
 	for _, name := range replayBounds {
-		_, given := f.members[name]
+		_, given := f.member(name)
 		bounded = bounded || given
 	}
 	if !bounded {

@@ -20,10 +20,9 @@ import (
 // they are written, of members with the same name the last one counts, null equals absence, and unknown members are
 // ignored (contract, section 1.3).
 type fields struct {
-	body    []byte
-	members map[string]json.RawMessage
-	faults  []string
-	known   map[string]bool // members that strictjson found a fault in
+	body   []byte
+	faults []string
+	known  map[string]bool // members that strictjson found a fault in
 }
 
 // readFields reads a body that must be an object. integers are places of integers in values that are passed on as they are.
@@ -37,15 +36,16 @@ func (s *server) readFields(w http.ResponseWriter, r *http.Request, integers ...
 		f.faults = append(f.faults, fault.String())
 		f.known[fault.Path] = true
 	}
-	if json.Unmarshal(body, &f.members) != nil || f.members == nil {
+	if !strictjson.IsObject(body) {
 		return nil, invalid(validation, append(f.faults, "must be an object")...)
 	}
-	for name, value := range f.members {
-		if string(value) == "null" {
-			delete(f.members, name)
-		}
-	}
 	return f, nil
+}
+
+// member returns the text of a member, and whether there is one that is not null.
+func (f *fields) member(name string) (json.RawMessage, bool) {
+	raw := strictjson.Member(f.body, name)
+	return raw, raw != nil && string(raw) != "null"
 }
 
 // fault notes what is wrong with a member.
@@ -65,7 +65,7 @@ func (f *fields) err() error {
 
 // integer reads an integer between low and high.
 func (f *fields) integer(name string, low, high int64) *int64 {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}
@@ -98,7 +98,7 @@ func isInteger(number json.Number) bool {
 
 // text reads a string of any length.
 func (f *fields) text(name string) *string {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (f *fields) text(name string) *string {
 
 // status reads a task status.
 func (f *fields) status(name string) *task.Status {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (f *fields) status(name string) *task.Status {
 
 // result reads a status that ends a task by report.
 func (f *fields) result(name string) *task.Status {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}
@@ -154,7 +154,7 @@ func (f *fields) uuid(name string) *uuid.UUID {
 
 // word reads a string that must be one of a few.
 func (f *fields) word(name string, words ...string) *string {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}
@@ -190,7 +190,7 @@ const maxMetadata = 65_536
 
 // metadata reads any JSON of at most maxMetadata bytes.
 func (f *fields) metadata(name string) json.RawMessage {
-	raw, ok := f.members[name]
+	raw, ok := f.member(name)
 	if !ok {
 		return nil
 	}

@@ -23,7 +23,7 @@ func (s *server) reportTask(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	}
 	report := task.Report{TaskID: id, Attempt: attemptOf(r), Status: f.result("status")}
 	report.FailureReason = f.text("failure_reason")
-	if _, given := f.members["failure_reason"]; !given && report.Status != nil && *report.Status == task.Failure {
+	if _, given := f.member("failure_reason"); !given && report.Status != nil && *report.Status == task.Failure {
 		f.fault("failure_reason", "is required with status Failure")
 	}
 	report.NewSuccess = f.integer("new_success", 0, math.MaxInt64)

@@ -192,6 +192,42 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
+func TestMember(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{}`: ``, ` { } `: ``, `[{"a": 1}]`: ``, `"a"`: ``, `7`: ``, `null`: ``, `{"A": 1}`: ``, `{"b": {"a": 1}, "c": ["a", {"a": 2}]}`: ``,
+		`{"a":1}`:                              `1`,
+		` { "a" : 1 } `:                        `1`,
+		`{"a": null, "b": "}"}`:                `null`,
+		`{"b": "\"a\":1", "a" : "x\\\"y" }`:    `"x\\\"y"`,
+		`{"\u0061": [1, {"a": "]"}] , "b": 1}`: `[1, {"a": "]"}]`,
+		`{"a": 1, "a": -2.5e3,"b":0}`:          `-2.5e3`,
+		`{"": 1, "a": {}}`:                     `{}`,
+	} {
+		require.Equal(t, want, string(strictjson.Member([]byte(text), "a")), text)
+		require.Equal(t, strings.HasPrefix(strings.TrimSpace(text), "{"), strictjson.IsObject([]byte(text)), text)
+	}
+}
+
+// membersAreFound requires of text that is JSON that Member finds what encoding/json finds.
+func membersAreFound(t *testing.T, raw []byte) {
+	t.Helper()
+	var members map[string]json.RawMessage
+	isObject := json.Unmarshal(raw, &members) == nil && members != nil
+	if isObject != strictjson.IsObject(raw) {
+		t.Fatalf("%q: object %t", raw, isObject)
+	}
+	if !isObject {
+		members = map[string]json.RawMessage{}
+	}
+	members["no such member"] = nil
+	for name, value := range members {
+		if got := strictjson.Member(raw, name); string(got) != string(value) {
+			t.Fatalf("%q: %q is %q, not %q", raw, name, got, value)
+		}
+	}
+}
+
 // mendedIsFit requires that text which is JSON, with or without faults, has none when it is mended.
 func mendedIsFit(t *testing.T, raw []byte, checked strictjson.Result) {
 	t.Helper()
@@ -207,4 +243,5 @@ func mendedIsFit(t *testing.T, raw []byte, checked strictjson.Result) {
 	if err != nil || got.Faults != nil || !json.Valid(mended) {
 		t.Fatalf("%v, %v, %q", err, got.Faults, mended)
 	}
+	membersAreFound(t, mended)
 }
