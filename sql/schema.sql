@@ -2342,6 +2342,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.lock_tasks(p_ids uuid[], p_wait bo
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2351,7 +2353,8 @@ declare
 begin
   if p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
     perform from (
-      select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update
+      select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+      order by t.rank for no key update of t
     ) locked;
     return true;
   elsif p_wait then
@@ -2359,16 +2362,18 @@ begin
     perform set_config('lock_timeout',
       greatest(1, 1000 * extract(epoch from v_end - clock_timestamp()))::integer::text, true)
     from (
-      select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update
+      select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+      order by t.rank for no key update of t
     ) locked;
     perform set_config('lock_timeout', v_timeout, true);
     return true;
   end if;
 
   select count(*) into v_locked from (
-    select from taskrunner.task t where t.id = any(p_ids) order by t.rank for no key update skip locked
+    select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+    order by t.rank for no key update of t skip locked
   ) locked;
-  return v_locked = (select count(*) from taskrunner.task t where t.id = any(p_ids));
+  return v_locked = (select count(*) from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id);
 end $function$
 ;
 

@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -465,4 +466,21 @@ func TestLockTimeoutOfAStep(t *testing.T) {
 	caller.run("select * from taskrunner_private.progress_tasks($1)", items)
 	require.Equal(t, []string{"2s"}, caller.run("show lock_timeout"))
 	require.Equal(t, "20", e.line("select sum(success) from taskrunner.task"))
+}
+
+// A stop waits for many tasks that others change meanwhile. PostgreSQL evaluates the query that locks them again for each:
+// were its cost that of the whole array, this would take many minutes.
+func TestStopWhileEveryTaskChanges(t *testing.T) {
+	t.Parallel()
+	const tasks = 20_000
+	e := setup(t)
+	batch := id("many")
+	e.exec("insert into taskrunner.batch (id) values ('" + batch + "')")
+	e.exec("insert into taskrunner.task (batch_id, name, kind) select $1, 'n' || n, 'k' from generate_series(1, $2) n", batch, tasks)
+	first, second := e.pair()
+	first.script("begin; update taskrunner.task set last_updated = now()")
+	second.run("set statement_timeout = '2min'")
+	waits := second.begins("select canceled_pending from taskrunner.stop_batch('" + batch + "')")
+	first.run(commit)
+	require.Equal(t, []string{strconv.Itoa(tasks)}, e.requireEnds(waits))
 }
