@@ -256,3 +256,25 @@ func TestIdempotencyKeySurvivesLostConnections(t *testing.T) {
 	require.Equal(t, 3000, b.created)
 	b.db.AssertInvariants(t)
 }
+
+// Keys of one token say nothing to another.
+func TestIdempotencyKeysBelongToTokens(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withTokens(t))
+	send := func(token, body string) answer {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", b.server.URL+"/task", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "k")
+		r.Header.Set("Authorization", "Bearer "+secrets[token])
+		return b.send(t, r)
+	}
+	body := text(t, []object{entry("a")})
+	first, other := send("write", body), send("admin", text(t, []object{entry("b")}))
+	require.Equal(t, http.StatusCreated, first.Status, first.Body)
+	require.Equal(t, http.StatusCreated, other.Status, other.Body)
+	requireReplay(t, first, send("write", body))
+	send("admin", body).failure(t, http.StatusUnprocessableEntity)
+	send("read", body).failure(t, http.StatusForbidden)
+	require.Equal(t, 2, count(t, b, "taskrunner.batch"))
+}

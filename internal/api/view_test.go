@@ -2,6 +2,8 @@ package api_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"image/png"
 	"net/http"
@@ -24,6 +26,10 @@ func (b *testBundle) page(t *testing.T, status int, query string) string {
 	require.Contains(t, policy, "default-src 'none'")
 	require.NotContains(t, policy, "unsafe")
 	require.NotContains(t, policy, "script")
+	_, rest, _ := strings.Cut(a.Body, "<style>")
+	style, _, _ := strings.Cut(rest, "</style>")
+	hash := sha256.Sum256([]byte(style))
+	require.Contains(t, policy, "style-src 'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'", "else browsers ignore it")
 	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
 	require.NotContains(t, strings.ToLower(a.Body), "<script")
 	head := b.do(t, "HEAD", "/view"+query, nil)
