@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/testdb"
@@ -62,6 +63,9 @@ func (e *engine) loadHistory() {
 		where id in (select id from taskrunner.action where id = task_id order by id limit %[2]d);
 		insert into taskrunner_private.due_delivery (delivery_id, next_try_at) select id, now() + interval '1 day'
 		from taskrunner_private.delivery where status = 'Pending' and id = task_id;
+		update taskrunner_private.delivery set status = 'Failed'
+		where id in (select id from taskrunner.action where id = task_id order by id desc limit %[2]d);
+		insert into taskrunner_private.troubled_delivery select created_at, id from taskrunner_private.delivery where status = 'Failed' and id = task_id;
 		commit`, history, idle, n("n"), n("n / 1000"), n("n + 1")))
 }
 
@@ -183,6 +187,8 @@ func (r *round) statements() []struct{ name, sql string } {
 		{"link that changes ranks", insertLinks(r.name("other4")+">"+r.name("other3")) + " returning 1"},
 		{"action", insertAction(r.name("other1"), "Cancel", "x") + " returning 1"},
 		{"submit", strings.ReplaceAll(exampleSubmit, ";", "")},
+		{"replay", "select taskrunner_private.replay_delivery(id) is not null from taskrunner_private.delivery where task_id = '" + one("ending1") + "'"},
+		{"replay of many", "select 1 + looked_at from taskrunner_private.replay_deliveries('Failed', null, null, null, 'nowhere', null, null, null, null, 100)"},
 		{"stop", "select canceled_pending from taskrunner.stop_batch('" + one("batch") + "')"},
 		{"delete", "delete from taskrunner.task where id = '" + one("ending0") + "' returning 1"},
 	}
@@ -207,6 +213,9 @@ func (r *round) lists() []statement {
 	batches := func(arguments string) string {
 		return "select count(*) from taskrunner_private.list_batches(" + arguments + ", 51)"
 	}
+	deliveries := func(arguments string) string {
+		return "select 1 + cardinality(taskrunner_private.list_deliveries(" + arguments + ", 51))"
+	}
 	batch := "'" + id(r.name("batch")) + "'"
 	return []statement{
 		{"tasks", tasks("null, null, null, null, null, null, null, null, 0"), most},
@@ -224,6 +233,12 @@ func (r *round) lists() []statement {
 		{"tasks of a batch", tasks("null, " + batch + ", null, null, null, null, null, null, 0"), most},
 		{"running tasks of a batch", tasks("'Running', " + batch + ", null, null, null, null, null, null, 0"), most},
 		{"tasks by metadata that is rare", tasks(`null, null, null, null, null, '{"projectId": 7}', null, null, 0`), tried},
+		{"deliveries", deliveries("null, null, null, null, null, null, null, null, null, 0"), most},
+		{"deliveries behind a cursor", deliveries("null, 'End', null, null, null, null, null, now() - interval '1 second', '" + uuid.Nil.String() + "', 0"), most},
+		{"failed deliveries", deliveries("'Failed', 'End', null, null, null, null, null, null, null, 0"), most},
+		{"pending deliveries", deliveries("'Pending', null, null, null, null, null, null, null, null, 0"), 2 * sorted},
+		{"deliveries of a task", deliveries("null, null, '" + id(r.name("ending0")) + "', null, null, null, null, null, null, 0"), most},
+		{"deliveries of a batch", deliveries("null, null, null, " + batch + ", null, null, null, null, null, 0"), most},
 		{"a task", "execute FullTask('" + id(r.name("parent0")) + "')", most},
 		{"a batch", "execute Batch(" + batch + ")", most},
 		{"links of a batch", "execute BatchLinks(" + batch + ")", most},

@@ -9,7 +9,8 @@ create or replace function taskrunner_private.replay_deliveries(
   p_status taskrunner.delivery_status, p_trigger taskrunner.trigger_kind, p_task_id uuid, p_batch_id uuid, p_host text,
   p_from timestamptz, p_to timestamptz, p_after_at timestamptz, p_after_id uuid, p_limit integer
 ) returns table (looked_at integer, replayed integer, last_at timestamptz, last_id uuid, until timestamptz)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_sort = off set jit = off as $$
 declare
   v_until timestamptz := coalesce(p_to, now());
   v_from timestamptz := greatest(p_from,

@@ -2,8 +2,7 @@
 -- cancel actions of what was contacted and is canceled, and of every timed-out attempt. An end or a pause also closes
 -- a Start delivery that waits for its next try.
 -- Why a full join: task_500_propagate.sql.
--- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery,
--- troubled_delivery.
+-- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -32,14 +31,7 @@ begin
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
   end if;
   if v_unstarted is not null then
-    with closed as (
-      update taskrunner_private.delivery d
-      set status = 'Canceled', finished_at = now()
-      where d.task_id = any(v_unstarted) and d.trigger = 'Start' and d.status = 'Pending'
-      returning d.created_at, d.id
-    )
-    delete from taskrunner_private.troubled_delivery f using closed
-    where f.created_at = closed.created_at and f.delivery_id = closed.id;
+    perform taskrunner_private.close_starts(v_unstarted);
   end if;
   return null;
 end $$;
