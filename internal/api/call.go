@@ -42,9 +42,7 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string,
 	c := &call{id: requestid.Of(r.Header)}
 	w := &response{ResponseWriter: rw}
 	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
-	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(began.Add(unreadGrace)) // fails only in tests without a connection
-	}
+	doNotWaitForBody(w, r)
 	w.Header().Set(requestid.Header, c.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store") // endpoints whose answers may be kept say so
@@ -66,7 +64,15 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string,
 	}()
 	if err := f(w, r); err != nil {
 		c.err = err
+		doNotWaitForBody(w, r)
 		s.fail(w, r, err)
+	}
+}
+
+// doNotWaitForBody bounds the time for a body that nobody reads, or reads on. readBody sets limits of its own.
+func doNotWaitForBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadGrace)) // fails only without a connection, in tests
 	}
 }
 

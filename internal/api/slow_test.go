@@ -57,15 +57,19 @@ func (largeTask) Task(context.Context, uuid.UUID) (task.Task, error) {
 }
 
 // slow runs f with a server in a bubble of its own time.
-func slow(t *testing.T, s api.Store, f func(t *testing.T, p pipes)) {
+func slow(t *testing.T, s api.Store, f func(t *testing.T, p pipes), change ...func(*api.Config)) {
 	synctest.Test(t, func(t *testing.T) {
 		signer, err := handle.New("http://h", [][]byte{[]byte("key")})
 		require.NoError(t, err)
 		log := slog.New(slog.DiscardHandler)
-		h, err := api.New(api.Config{
+		c := api.Config{
 			Store: s, Handles: signer, MaxBodyBytes: 64 << 20, PageSize: 1, MaxPageSize: 1, IdempotencyLife: time.Hour, Log: log,
 			Metrics: http.NotFoundHandler(),
-		})
+		}
+		for _, f := range change {
+			f(&c)
+		}
+		h, err := api.New(c)
 		require.NoError(t, err)
 		server := api.Server(h, log)
 		p := pipes{make(chan net.Conn), make(chan struct{})}
@@ -190,4 +194,19 @@ func TestSlowHeaders(t *testing.T) {
 		require.InDelta(t, 2, time.Since(began).Seconds(), 1)
 		conn.Close()
 	})
+}
+
+// A body that is refused in its middle is not waited for either.
+func TestSlowRefusedBodies(t *testing.T) {
+	t.Parallel()
+	slow(t, noStore{}, func(t *testing.T, p pipes) {
+		conn := p.connect()
+		began := time.Now()
+		go func() {
+			_, _ = io.WriteString(conn, putHead+"Content-Length: 350000\r\n\r\n"+strings.Repeat(" ", 300<<10))
+		}()
+		readAnswer(t, conn).failure(t, http.StatusServiceUnavailable)
+		require.InDelta(t, 2, time.Since(began).Seconds(), 1)
+		conn.Close()
+	}, func(c *api.Config) { c.BodyMemory = 100 << 10 })
 }
