@@ -1762,7 +1762,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_action(p_action jsonb)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
+RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_terminal(p_status taskrunner.status_kind)
@@ -1784,6 +1784,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_waiting(p_status taskrunner.sta
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN ((p_status = 'Waiting'::taskrunner.status_kind) OR ((p_status = 'Paused'::taskrunner.status_kind) AND COALESCE((p_paused_from = 'Waiting'::taskrunner.status_kind), false)))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.is_web_url(p_url text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((p_url ~* '^https?://([^/?#\\[:space:]\x01-\x20\x7f]*@)?[^][/?#\\@:<>^|[:space:]\x01-\x20\x7f]+(:0*([0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) OR (p_url ~* '^https?://([^/?#\\[:space:]\x01-\x20\x7f]*@)?\[([0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}|([0-9a-f]{1,4}:){6}((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(?!\])|(?=\]))){4}|(?!:*([0-9a-f]+:+){7}[0-9a-f])([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?::([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?|(?!:*([0-9a-f]+:+){6})([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?::([0-9a-f]{1,4}:)*((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(?!\])|(?=\]))){4})\](:0*([0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.json_bytes(p_value jsonb)
@@ -4570,8 +4577,7 @@ AS $function$
       when coalesce(p_params -> 'url', 'null') = 'null' then 'url is required'
       when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
       when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
-      when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'
-        then 'url must be an absolute http or https URL' end,
+      when not taskrunner_private.is_web_url(p_params ->> 'url') then 'url must be an absolute http or https URL' end,
     case
       when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
       when p_params -> 'verb' not in ('"Get"', '"Post"', '"Delete"', '"Put"', '"Patch"')
@@ -4678,7 +4684,7 @@ create view taskrunner.delivery with (security_barrier=true) as
 
 CREATE TRIGGER action_100_guard_change BEFORE DELETE OR UPDATE ON taskrunner.action FOR EACH ROW EXECUTE FUNCTION taskrunner_private.action_guard_change();
 
-CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000)) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
+CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000)) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
 
 CREATE TRIGGER action_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.action FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 

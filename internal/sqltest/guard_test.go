@@ -122,6 +122,18 @@ func TestInsertGuards(t *testing.T) {
 		{"TR007", "params", action(`{"url": "http://", "verb": "Get"}`)},
 		{"TR007", "params", action(`{"url": "http://x/ y", "verb": "Get"}`)},
 		{"TR007", "params", action(`{"url": "http://x/\ny", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x:65536/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x:99999/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x:8x/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://:80/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://u@/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://[::1%25eth0]/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://[::1]:65536/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://[x]/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://::1/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x\\y/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x\u0001/", "verb": "Get"}`)},
+		{"TR007", "params", action(`{"url": "http://x/\u0001", "verb": "Get"}`)},
 		{"TR007", "params", action(`{"url": "http://x/", "verb": "get"}`)},
 		{"TR007", "params", action(`{"url": "http://x/", "verb": "Head"}`)},
 		{"TR007", "params", action(`{"url": "http://x/", "verb": ["Get"]}`)},
@@ -175,6 +187,7 @@ func TestInsertGuards(t *testing.T) {
 		task("retry_multiplier", "100"), task("retry_max_delay_secs", "5"), task("dead_end_barrier", "true"),
 		task("batch_id", "'"+id("b")+"'"), batch("name", long(255)), batch("name", "null"), batch("dead_end_cancel", "false"),
 		batch("metadata", json64(131_070)), action(header("Content-Type", "text/plain")), action(`{"url": "HTTP://x", "verb": "Put", "headers": null, "body": [1], "more": 1}`),
+		action(`{"url": "http://x:65535/", "verb": "Get"}`), action(`{"url": "https://u:p@[::1]:8080/", "verb": "Get"}`),
 	} {
 		e.exec("begin; " + sql + "; rollback")
 	}

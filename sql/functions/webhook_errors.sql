@@ -12,8 +12,7 @@ language sql immutable parallel safe as $$
       when coalesce(p_params -> 'url', 'null') = 'null' then 'url is required'
       when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
       when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
-      when p_params ->> 'url' !~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'
-        then 'url must be an absolute http or https URL' end,
+      when not taskrunner_private.is_web_url(p_params ->> 'url') then 'url must be an absolute http or https URL' end,
     case
       when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
       when p_params -> 'verb' not in ('"Get"', '"Post"', '"Delete"', '"Put"', '"Patch"')

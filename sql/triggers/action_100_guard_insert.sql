@@ -19,7 +19,7 @@ create or replace trigger action_100_guard_insert before insert on taskrunner.ac
 for each row when (
   (new.attempt is null
     and jsonb_typeof(new.params -> 'url') = 'string'
-    and new.params ->> 'url' ~* '^https?://[^/?#[:space:]]+[^[:space:]]*$'
+    and new.params ->> 'url' ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'
     and octet_length(new.params ->> 'url') <= 8192
     and jsonb_typeof(new.params -> 'verb') = 'string'
     and new.params ->> 'verb' in ('Get', 'Post', 'Delete', 'Put', 'Patch')
