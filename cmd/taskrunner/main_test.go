@@ -118,6 +118,32 @@ func TestRefusedByTheDatabase(t *testing.T) {
 	}
 }
 
+// A URL without its scheme leads no command to a database that nobody has named, and is not repeated.
+func TestMalformedDatabaseURL(t *testing.T) {
+	const good, wrong = "postgres://127.0.0.1:9/d", "replica:hunter2@127.0.0.1:9/two?sslmode=disable"
+	for name, c := range map[string]struct{ command, url, listen, says string }{
+		"serve":            {"serve", wrong, "", "taskrunner: DATABASE_URL is not"},
+		"serve, direct":    {"serve", good, wrong, "taskrunner: LISTEN_DATABASE_URL is not"},
+		"migrate":          {"migrate", wrong, good, "taskrunner: DATABASE_URL is not"},
+		"migrate, direct":  {"migrate", good, wrong, "taskrunner: LISTEN_DATABASE_URL is not"},
+		"check":            {"check", wrong, "", "taskrunner: DATABASE_URL is not"},
+		"dev":              {"dev", wrong, "", "DATABASE_URL is not"},
+		"dev, direct":      {"dev", good, wrong, "LISTEN_DATABASE_URL is not"},
+		"bench":            {"bench", wrong, "", "taskrunner: DATABASE_URL must have the form"},
+		"bench, no scheme": {"bench", "host=127.0.0.1 password=hunter2", "", "taskrunner: DATABASE_URL must have the form"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("DATABASE_URL", c.url)
+			t.Setenv("LISTEN_DATABASE_URL", c.listen)
+			t.Setenv("HOST_URL", "http://127.0.0.1:9")
+			var stderr bytes.Buffer
+			require.Equal(t, exitFailed, run([]string{c.command}, streams{err: &stderr}))
+			require.Contains(t, stderr.String(), c.says)
+			require.NotContains(t, stderr.String(), "hunter2")
+		})
+	}
+}
+
 func TestReportOfAMigration(t *testing.T) {
 	t.Parallel()
 	r := migrate.Result{Outcome: migrate.Applied, Revision: 7}

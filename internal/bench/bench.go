@@ -106,9 +106,12 @@ func (r *run) all(ctx context.Context, report func(Result)) (err error) {
 	return nil
 }
 
+// cleanupTimeout is long: to drop a database, a server with much else to do writes all of that to disk first.
+const cleanupTimeout = 5 * time.Minute
+
 // cleanup drops the databases. The connection may have ended with the server, or with the context.
 func (r *run) cleanup(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
 	defer func() { _ = r.admin.Close(ctx) }()
 	if r.admin.IsClosed() {
@@ -241,7 +244,7 @@ func (r *run) with(ctx context.Context, database string, n int, f func(*pgxpool.
 
 func withDatabase(dsn, database string) (string, error) {
 	u, err := url.Parse(dsn)
-	if err != nil || u.Scheme == "" {
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || u.Opaque != "" {
 		return "", fmt.Errorf("DATABASE_URL must have the form postgres://…")
 	}
 	u.Path = "/" + database

@@ -73,6 +73,9 @@ func TestCheck(t *testing.T) {
 		"--workers must be from 1":        func(c *Config) { c.Workers = -1 },
 		"--workers must be from 1 to":     func(c *Config) { c.Workers = maxWorkers + 1 },
 		"DATABASE_URL must have the form": func(c *Config) { c.URL = "host=127.0.0.1" },
+		"DATABASE_URL must have the form postgres://": func(c *Config) {
+			c.URL = "replica:secret@127.0.0.1:5432/two?sslmode=disable" // Go takes it for a URL, pgx for a keyword and a value
+		},
 	} {
 		c := good
 		change(&c)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -43,12 +45,34 @@ func (d *Database) Check() error {
 		if dsn == "" {
 			continue
 		}
-		if _, err := pgx.ParseConfig(dsn); err != nil {
+		if !isDSN(dsn) {
 			// The parser's message repeats the text, with the password when it could not find it.
-			errs = append(errs, fmt.Errorf("%s is not a connection URL or string of PostgreSQL", name))
+			errs = append(errs, fmt.Errorf("%s is not a connection URL (postgres://…) or string (keyword=value …) of PostgreSQL", name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// serverKeywords are those of a connection string that are handed on to the server.
+var serverKeywords = []string{"application_name", "client_encoding", "options", "search_path", "statement_timeout", "timezone"}
+
+// isDSN reports whether a text is a URL, or pairs of known keywords and values. The parser takes every text with an equals
+// sign for such a pair, and a keyword that it does not know for a parameter of the server. So a URL without its scheme
+// would lead to the server of this machine, which nobody has named.
+func isDSN(text string) bool {
+	c, err := pgx.ParseConfig(text)
+	if err != nil {
+		return false
+	}
+	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
+		return true
+	}
+	for keyword := range c.RuntimeParams {
+		if !slices.Contains(serverKeywords, keyword) {
+			return false
+		}
+	}
+	return true
 }
 
 // Check returns what is wrong with the settings of the log.

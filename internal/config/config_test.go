@@ -134,6 +134,38 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// A text that would be read as something else than it was meant to be is refused, and not repeated.
+func TestDatabaseURL(t *testing.T) {
+	required(t)
+	for _, good := range []string{
+		"postgres://", "postgres://u:p@h:1/d?sslmode=disable&work_mem=1MB", "postgresql://h1,h2/d", "host=h port=1 user=u password=p dbname=d sslmode=disable",
+		"host = h application_name = 'a b' options='-c jit=off' search_path=x", "dbname=d default_query_exec_mode=exec",
+	} {
+		for _, setting := range []string{"DATABASE_URL", "LISTEN_DATABASE_URL"} {
+			t.Run(good+" of "+setting, func(t *testing.T) {
+				t.Setenv(setting, good)
+				c, err := config.Parse()
+				require.NoError(t, err)
+				require.NoError(t, c.Database.Check())
+			})
+		}
+	}
+	for _, wrong := range []string{
+		"replica:hunter2@127.0.0.1:34941/two?sslmode=disable", "//u:hunter2@h/d?sslmode=disable", "postgres:u:hunter2@h/d?a=b",
+		" postgres://u:hunter2@h/d?sslmode=disable", "Postgres://u:hunter2@h/d?sslmode=disable", "mysql://u:hunter2@h/d?a=b",
+		"hots=h password=hunter2", "host=h password=hunter2 ssl_mode=disable", "hunter2", "hunter2@h/d", "=hunter2",
+	} {
+		for _, setting := range []string{"DATABASE_URL", "LISTEN_DATABASE_URL"} {
+			t.Run(wrong+" of "+setting, func(t *testing.T) {
+				t.Setenv(setting, wrong)
+				c, err := config.Parse()
+				require.NoError(t, err)
+				require.EqualError(t, c.Database.Check(), setting+" is not a connection URL (postgres://…) or string (keyword=value …) of PostgreSQL")
+			})
+		}
+	}
+}
+
 func TestSecretsAreNotRepeated(t *testing.T) {
 	required(t)
 	const secret = "hunter2"
