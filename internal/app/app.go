@@ -166,9 +166,23 @@ func (r *replica) saveSettings(ctx context.Context) error {
 		return fmt.Errorf("save settings: %w", err)
 	}
 	if before != settings {
-		r.log.Info("settings in the database changed", "before", before, "now", settings)
+		r.log.Info("settings in the database changed", changes(before, settings)...)
 	}
 	return nil
+}
+
+// changes are the attributes of a log line: of each setting that differs, what it was and what it is.
+func changes(before, now store.Settings) []any {
+	var attrs []any
+	note := func(name string, before, now any) {
+		if before != now {
+			attrs = append(attrs, slog.Group(name, "before", before, "now", now))
+		}
+	}
+	note("DEAD_END_CANCEL_ENABLED", before.DeadEndCancel, now.DeadEndCancel)
+	note("WEBHOOK_MAX_ATTEMPTS", before.WebhookMaxAttempts, now.WebhookMaxAttempts)
+	note("WEBHOOK_START_MAX_ATTEMPTS", before.StartMaxAttempts, now.StartMaxAttempts)
+	return attrs
 }
 
 // noteTransitions counts status changes, and wakes the own start loop for tasks that became Pending: the notification
