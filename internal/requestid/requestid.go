@@ -15,7 +15,8 @@ const Header = "X-Request-Id"
 
 const maxLength = 128
 
-// Of returns the id of a request: what the client calls it, if that is short and printable, else a new one.
+// Of returns the id of a request: what the client calls it, if that is at most 128 visible ASCII
+// characters, else a new one.
 func Of(h http.Header) string {
 	if given := h[Header]; len(given) == 1 && good(given[0]) {
 		return given[0]
