@@ -58,7 +58,7 @@ func (o *output) String() string {
 // await returns when the text has been written.
 func (o *output) await(t *testing.T, text string) {
 	t.Helper()
-	const patience = time.Minute
+	const patience = 5 * time.Minute
 	deadline := time.After(patience)
 	for {
 		o.mu.Lock()
@@ -113,7 +113,7 @@ func (r *devRun) end(t *testing.T) {
 	select {
 	case err := <-r.done:
 		require.NoError(t, err)
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatalf("the command does not end. The output:\n%s", r.out)
 	}
 }
@@ -209,7 +209,7 @@ func TestDevSuggestionsWork(t *testing.T) {
 	require.Eventually(t, func() bool {
 		// The row is Running as soon as the service has recorded the answer, a moment after the receiver gave it.
 		return db.Pool.QueryRow(t.Context(), demo.CancelSQL).Scan(&name, &status, &reason) == nil
-	}, time.Minute, 20*time.Millisecond)
+	}, 5*time.Minute, 20*time.Millisecond)
 	require.Equal(t, []string{"nap", "Canceled", "Canceled"}, []string{name, status, reason})
 	run.out.await(t, "nap                on_cancel answered 204")
 	run.out.await(t, "after-nap          on_failure answered 204")

@@ -186,7 +186,7 @@ func (s *service) await(t *testing.T, id string, status task.Status) {
 		var got task.Task
 		_, err := s.get(t, "/task/"+id, &got)
 		return err == nil && got.Status == status
-	}, time.Minute, 10*time.Millisecond)
+	}, 5*time.Minute, 10*time.Millisecond)
 }
 
 func TestRemoteCommands(t *testing.T) {
@@ -473,7 +473,7 @@ func TestTimeout(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	r := command(t, server.URL, nil, "submit", file(t, "g.json", "[]"), "--timeout=500ms")
+	r := command(t, server.URL, nil, "submit", file(t, "g.json", "[]"), "--timeout=3s")
 	require.Equal(t, result{exitFailed, "", "taskrunner: cannot reach " + server.URL + ": no answer in time; see --timeout\n"}, r)
 	require.EqualValues(t, 1, calls.Load())
 }
