@@ -102,6 +102,10 @@ func send(client *http.Client, method, url, body string) int {
 // there that nobody sent.
 func (r *reporters) check(t *testing.T, service *replica) {
 	t.Helper()
+	// For some seconds after a loss it refuses requests without asking the database.
+	require.Eventually(t, func() bool {
+		return do(t, http.MethodGet, service.url+"/task/"+r.tasks[0].String(), nil, nil) == http.StatusOK
+	}, patience, 50*time.Millisecond)
 	lost := int64(0)
 	for i, id := range r.tasks {
 		l := &r.ledgers[i]
@@ -205,7 +209,6 @@ func TestCrashedServerLosesNothingAcknowledged(t *testing.T) {
 	}
 	close(r.stop)
 	r.work.Wait()
-	require.Eventually(t, func() bool { return do(t, http.MethodGet, service.url+"/health", nil, nil) == http.StatusOK }, patience, 50*time.Millisecond)
 	r.check(t, service)
 	service.stop()
 	var broken int
