@@ -28,6 +28,7 @@ func TestComplete(t *testing.T) {
 		{"zsh", []string{"submit", "--watch", "g"}, ":files"},
 		{"zsh", []string{"submit", "--format", ""}, "auto json yaml"},
 		{"zsh", []string{"submit", "--format", "y"}, "yaml"},
+		{"zsh", []string{"list", "--status", "P"}, "Pending Paused"},
 		{"zsh", []string{"submit", "--format=y"}, "--format=yaml"},
 		{"bash", []string{"submit", "--format", "=", "y"}, "yaml"},
 		{"bash", []string{"submit", "--format", "="}, "auto json yaml"},

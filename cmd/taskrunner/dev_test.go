@@ -194,6 +194,20 @@ func TestDevSuggestionsWork(t *testing.T) {
 	text := run.out.String()
 	service, receiver := run.value(t, "service"), run.value(t, "receiver")
 
+	// What is there to look at is there.
+	_, look, _ := strings.Cut(text, "Look at it")
+	look, _, _ = strings.Cut(look, "Try next")
+	require.Contains(t, look, service+"/view?batch=")
+	require.Contains(t, look, service+"/swagger-ui/\n")
+	for line := range strings.Lines(look) {
+		if url := strings.TrimSpace(line); strings.HasPrefix(url, service) {
+			resp, err := http.Get(url)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode, url)
+		}
+	}
+
 	// The graph of one's own: from -d ' to the next '.
 	_, rest, found := strings.Cut(text, "curl -s "+service+"/task -H 'Content-Type: application/json' -d '")
 	require.True(t, found)

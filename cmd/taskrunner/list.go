@@ -20,7 +20,7 @@ type listCmd struct {
 	remote
 	Batches bool `name:"batches" short:"b" help:"List batches: those with a task that all filters fit."`
 
-	Status        string     `name:"status" enum:",Waiting,Pending,Claimed,Running,Success,Failure,Paused,Canceled" default:"" placeholder:"STATUS" group:"filter" help:"Tasks in this state: Waiting, Pending, Claimed, Running, Success, Failure, Paused or Canceled."`
+	Status        *string    `name:"status" enum:"Waiting,Pending,Claimed,Running,Success,Failure,Paused,Canceled" placeholder:"STATUS" group:"filter" help:"Tasks in this state: Waiting, Pending, Claimed, Running, Success, Failure, Paused or Canceled."`
 	Name          string     `name:"name" placeholder:"TEXT" group:"filter" help:"Tasks with this in their name."`
 	Kind          string     `name:"kind" placeholder:"TEXT" group:"filter" help:"Tasks with this in their kind."`
 	Batch         *uuid.UUID `name:"batch" placeholder:"ID" group:"filter" help:"Tasks of this batch."`
@@ -64,8 +64,11 @@ func (c *listCmd) Run(ctx context.Context, s streams) error {
 // query is what is asked for, the page aside.
 func (c *listCmd) query() (client.Query, error) {
 	q := client.Query{
-		Status: c.Status, Name: c.Name, Kind: c.Kind, Metadata: c.Metadata, Cursor: c.Cursor,
+		Name: c.Name, Kind: c.Kind, Metadata: c.Metadata, Cursor: c.Cursor,
 		CreatedAfter: c.CreatedAfter, CreatedBefore: c.CreatedBefore,
+	}
+	if c.Status != nil {
+		q.Status = *c.Status
 	}
 	if c.Batch != nil {
 		q.BatchID = c.Batch.String()

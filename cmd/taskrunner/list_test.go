@@ -80,7 +80,9 @@ func TestListRefusals(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"--status", "failure"}, exitUsage, "--status must be one of"},
+		{[]string{"--status", "failure"}, exitUsage, `--status must be one of "Waiting","Pending",`},
+		{[]string{"--status", ""}, exitUsage, `"Canceled" but got ""`},
+		{[]string{"--batch", "abc"}, exitUsage, `--batch: "abc" is no id`},
 		{[]string{"--batches", "--metadata", "{}"}, exitUsage, "are for lists of tasks"},
 		{[]string{"--created-after", "2026-01-02T00:00:00Z"}, exitUsage, "are for lists of batches"},
 		{[]string{"--limit", "0"}, exitUsage, "--limit must be above 0"},

@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/google/uuid"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
 	"github.com/taskrunner/taskrunner/internal/config"
@@ -106,7 +108,25 @@ func newParser(c *cli) (*kong.Kong, error) {
 		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ","), "server": defaultServer},
 		config.Groups(),
 		config.Environment(),
+		kong.TypeMapper(reflect.TypeFor[uuid.UUID](), idMapper{}),
 	}, config.Mappers()...)...)
+}
+
+// idMapper reads ids.
+type idMapper struct{}
+
+// Decode implements [kong.Mapper].
+func (idMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("id", &text); err != nil {
+		return err
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%q is no id", text)
+	}
+	target.Set(reflect.ValueOf(id))
+	return nil
 }
 
 // parseExit tells a setting that cannot be read from a command line that cannot be understood. Kong has an exit code of

@@ -79,7 +79,7 @@ const (
 
 // connect returns a client with these settings.
 func (r *remote) connect() (*client.Client, error) {
-	token := os.Getenv(tokenVariable)
+	token, source := os.Getenv(tokenVariable), tokenVariable
 	if r.TokenFile != "" {
 		const most = 1 << 16
 		f, err := os.Open(r.TokenFile)
@@ -91,7 +91,7 @@ func (r *remote) connect() (*client.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
-		token = string(text)
+		token, source = string(text), "--token-file"
 	}
 	if r.Timeout < 0 {
 		return nil, fmt.Errorf("--timeout must be above 0, not %v", r.Timeout)
@@ -99,8 +99,11 @@ func (r *remote) connect() (*client.Client, error) {
 	api, err := client.New(client.Config{
 		URL: r.Server, Token: strings.TrimSpace(token), Timeout: cmp.Or(r.Timeout, requestTimeout), Agent: "taskrunner-cli/" + version,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("--server, --token-file: %w", err)
+	switch {
+	case errors.Is(err, client.ErrToken):
+		return nil, fmt.Errorf("%s: %w", source, err)
+	case err != nil:
+		return nil, fmt.Errorf("--server: %w", err)
 	}
 	return api, nil
 }

@@ -264,13 +264,16 @@ func TestUnknownIDs(t *testing.T) {
 	const nobody = "00000000-0000-4000-8000-0000000000b1"
 	r := s.call(t, "status", nobody)
 	require.Equal(t, result{exitFailed, "", "taskrunner: no task and no batch has this id (HTTP 404)\n"}, r)
+	r = s.call(t, "status", nobody, "--json")
+	require.Equal(t, "taskrunner: no task and no batch has this id (HTTP 404)\n", r.err)
+	require.Regexp(t, `^{"error":"no task and no batch has this id","request_id":"[^"]+","status":404}\n$`, r.out)
 	for _, name := range []string{"cancel", "pause", "resume", "succeed", "stop", "watch"} {
 		r := s.call(t, name, nobody)
 		require.Equal(t, exitFailed, r.code, name)
 		require.Contains(t, r.err, "(HTTP 404)", name)
 		r = s.call(t, name, "nobody")
 		require.Equal(t, exitUsage, r.code, name)
-		require.Contains(t, r.err, "invalid UUID", name)
+		require.Contains(t, r.err, `"nobody" is no id`, name)
 	}
 }
 
@@ -351,6 +354,8 @@ func TestSubmitNothing(t *testing.T) {
 	t.Parallel()
 	s := startService(t)
 	r := command(t, s.url, strings.NewReader("tasks: []"), "submit", "-", "--watch")
+	require.Equal(t, result{exitOK, "", "taskrunner: nothing was created\n"}, r)
+	r = command(t, s.url, strings.NewReader("[]"), "submit", "-", "--quiet")
 	require.Equal(t, result{exitOK, "", "taskrunner: nothing was created\n"}, r)
 	r = command(t, "http://127.0.0.1:1", strings.NewReader("tasks: [{a: 0x10}]"), "submit", "-", "--print")
 	require.Equal(t, result{exitOK, `{"tasks":[{"a":16}]}` + "\n", ""}, r)
@@ -512,6 +517,45 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// Another program's server is told from a service by whatever it answers, and no command takes it for a success.
+func TestOtherServers(t *testing.T) {
+	t.Parallel()
+	const id = "00000000-0000-4000-8000-000000000001"
+	graph := file(t, "g.json", "[]")
+	for name, answer := range map[string]http.HandlerFunc{
+		"empty": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"object": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"status": "ok"}`))
+		},
+		"null": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte("null"))
+		},
+	} {
+		server := httptest.NewServer(answer)
+		t.Cleanup(server.Close)
+		for _, args := range [][]string{
+			{"status", id}, {"status", id, "--json"}, {"watch", id}, {"list"}, {"list", "--json"}, {"list", "--batches"}, {"cancel", id},
+			{"pause", id}, {"resume", id}, {"succeed", id}, {"fail", id, "--reason=x"}, {"stop", id}, {"submit", graph}, {"submit", "-q", graph},
+		} {
+			r := command(t, server.URL, nil, args...)
+			require.Equal(t, exitFailed, r.code, "%s %v", name, args)
+			require.Empty(t, r.out, "%s %v", name, args)
+			require.Contains(t, r.err, server.URL+" is no Task Runner", "%s %v", name, args)
+		}
+	}
+}
+
+// A page about a missing page is no word about a task.
+func TestNotFoundOfOthers(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	r := command(t, server.URL, nil, "status", "00000000-0000-4000-8000-000000000001")
+	require.Equal(t, result{exitFailed, "", "taskrunner: " + server.URL + " answered 404 Not Found, and not as Task Runner does (HTTP 404)\n"}, r)
+}
+
 // A submission whose answer was lost, or that found the service busy, is repeated with the same key.
 func TestSubmitIsRepeated(t *testing.T) {
 	t.Parallel()
@@ -538,7 +582,9 @@ func TestSubmitIsRepeated(t *testing.T) {
 		if len(keys) == 1 {
 			panic(http.ErrAbortHandler) // it was served, and the answer is lost
 		}
-		w.Header().Set("X-Batch-ID", resp.Header.Get("X-Batch-ID"))
+		for _, name := range []string{"X-Batch-ID", "Content-Type"} {
+			w.Header().Set(name, resp.Header.Get(name))
+		}
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
 	}))
@@ -584,7 +630,9 @@ func TestToken(t *testing.T) {
 	t.Setenv("TASKRUNNER_TOKEN", secret+"\nX-Evil: 1")
 	r := command(t, server.URL, nil, "cancel", id)
 	require.Equal(t, exitFailed, r.code)
-	require.NotContains(t, r.err, secret)
+	require.Equal(t, "taskrunner: TASKRUNNER_TOKEN: the token holds a blank, a line break or a character beyond ASCII\n", r.err)
+	r = command(t, server.URL, nil, "cancel", id, "--token-file", file(t, "token", "two words"))
+	require.Equal(t, "taskrunner: --token-file: the token holds a blank, a line break or a character beyond ASCII\n", r.err)
 	require.Len(t, got, 3)
 	t.Setenv("TASKRUNNER_TOKEN", "")
 	for url, says := range map[string]string{
@@ -594,6 +642,7 @@ func TestToken(t *testing.T) {
 		r := command(t, url, nil, "cancel", id)
 		require.Equal(t, exitFailed, r.code, url)
 		require.Contains(t, r.err, says, url)
+		require.Contains(t, r.err, "taskrunner: --server: ", url)
 		require.NotContains(t, r.err, secret)
 	}
 }

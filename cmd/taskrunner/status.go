@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -91,7 +92,13 @@ func notFound(err error) error {
 	}
 	var refused *client.Error
 	if errors.As(err, &refused) {
-		refused.Message = "no task and no batch has this id"
+		const message = "no task and no batch has this id"
+		refused.Message = message
+		var answer map[string]any
+		if json.Unmarshal(refused.Raw, &answer) == nil { // with --json it is what is written
+			answer["error"] = message
+			refused.Raw, _ = json.Marshal(answer)
+		}
 	}
 	return err
 }

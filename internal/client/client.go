@@ -1,6 +1,6 @@
 // Package client calls the HTTP API (contract, section 4) for people and for our own programs. Every method makes one
 // request and gives the answer decoded and as it came. What the service answers against a request is an [*Error]; a
-// service that does not answer is an [*Unreachable].
+// service that does not answer is an [*Unreachable]; one that answers what Task Runner never does is a [*Foreign].
 package client
 
 import (
@@ -37,6 +37,9 @@ type Client struct {
 	http  *http.Client
 }
 
+// ErrToken is the error of a token that no header can hold. All other errors of New are about the URL.
+var ErrToken = errors.New("the token holds a blank, a line break or a character beyond ASCII")
+
 // New checks the settings; it calls nobody.
 func New(c Config) (*Client, error) {
 	u, err := url.Parse(c.URL)
@@ -50,7 +53,7 @@ func New(c Config) (*Client, error) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the URL of the service must have no query and no fragment")
 	case strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return nil, errors.New("the token holds a blank, a line break or a character beyond ASCII")
+		return nil, ErrToken
 	}
 	return &Client{
 		base: strings.TrimRight(u.String(), "/"), token: c.Token, agent: c.Agent,
@@ -84,6 +87,7 @@ type Error struct {
 
 	Raw        []byte        `json:"-"` // the body as it came
 	RetryAfter time.Duration `json:"-"` // 0: not said
+	foreign    bool          // Task Runner did not write it
 }
 
 // Error says it in one line; the details are left to whoever shows them.
@@ -97,8 +101,22 @@ func (e *Error) Error() string {
 // NotFound reports an error of an unknown task, batch or delivery.
 func NotFound(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
+	return errors.As(err, &e) && e.Status == http.StatusNotFound && !e.foreign
 }
+
+// Foreign is the error of an answer that claims success and is not what the operation answers.
+type Foreign struct {
+	URL     string // of the service
+	Request string // method and path
+	Err     error  // what is wrong with the answer
+}
+
+func (e *Foreign) Error() string {
+	return fmt.Sprintf("%s is no Task Runner, or one that is not understood: the answer to %s %v", e.URL, e.Request, e.Err)
+}
+
+// Unwrap gives what is wrong.
+func (e *Foreign) Unwrap() error { return e.Err }
 
 // Unreachable is the error of a request without an answer. Whether it was served is not known.
 type Unreachable struct {
@@ -151,8 +169,21 @@ type request struct {
 	header http.Header
 }
 
-// call makes a request, and decodes the answer into into, unless that is nil or there is nothing in the answer.
-func (c *Client) call(ctx context.Context, r request, into any) (raw []byte, header http.Header, err error) {
+// foreign is the error of an answer that is not the one to this request.
+func (c *Client) foreign(r request, err error) error {
+	return &Foreign{URL: c.base, Request: r.method + " /" + strings.Join(r.path, "/"), Err: err}
+}
+
+// reply is an answer of 2xx as it came.
+type reply struct {
+	status int
+	line   string // the status with its text
+	header http.Header
+	raw    []byte
+}
+
+// call makes a request.
+func (c *Client) call(ctx context.Context, r request) (*reply, error) {
 	address := c.base
 	for _, segment := range r.path {
 		address += "/" + url.PathEscape(segment)
@@ -166,7 +197,7 @@ func (c *Client) call(ctx context.Context, r request, into any) (raw []byte, hea
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %s: %w", r.method, strings.Join(r.path, "/"), err)
+		return nil, fmt.Errorf("%s %s: %w", r.method, strings.Join(r.path, "/"), err)
 	}
 	for name, values := range r.header {
 		req.Header[name] = values
@@ -183,41 +214,54 @@ func (c *Client) call(ctx context.Context, r request, into any) (raw []byte, hea
 	resp, err := c.http.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
+			return nil, ctx.Err()
 		}
-		return nil, nil, &Unreachable{URL: c.base, Err: err}
+		return nil, &Unreachable{URL: c.base, Err: err}
 	}
 	defer resp.Body.Close()
 	limit := int64(maxAnswer)
 	if resp.StatusCode/100 != 2 {
 		limit = maxError
 	}
-	raw, err = io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case ctx.Err() != nil:
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	case err != nil:
-		return nil, nil, &Unreachable{URL: c.base, Err: err}
+		return nil, &Unreachable{URL: c.base, Err: err}
 	case int64(len(raw)) > limit:
-		return nil, nil, fmt.Errorf("%s answered with more than %d MiB", c.base, limit>>20)
+		return nil, fmt.Errorf("%s answered with more than %d MiB", c.base, limit>>20)
 	case resp.StatusCode/100 != 2:
-		return raw, resp.Header, c.refusal(resp, raw)
-	case into == nil || len(raw) == 0:
-		return raw, resp.Header, nil
+		return nil, c.refusal(resp, raw)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return nil, nil, fmt.Errorf("%s is no Task Runner, or one that is not understood: the answer to %s %s: %w",
-			c.base, r.method, req.URL.Path, err)
+	return &reply{status: resp.StatusCode, line: resp.Status, header: resp.Header, raw: raw}, nil
+}
+
+// isJSON reports whether an answer says that it is JSON.
+func isJSON(h http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && mediaType == "application/json"
+}
+
+// decode makes a T of an answer: it must have the status that goes with it, be JSON, and hold what check asks for.
+func decode[T any](a *reply, status int, check func(T) error) (value T, err error) {
+	if a.status != status {
+		return value, fmt.Errorf("has the status %s, not %d", a.line, status)
 	}
-	return raw, resp.Header, nil
+	if !isJSON(a.header) {
+		return value, fmt.Errorf("has the Content-Type %q, not application/json", a.header.Get("Content-Type"))
+	}
+	if err := json.Unmarshal(a.raw, &value); err != nil {
+		return value, fmt.Errorf("cannot be read: %w", err)
+	}
+	return value, check(value)
 }
 
 // refusal makes an error of an answer other than 2xx.
 func (c *Client) refusal(resp *http.Response, raw []byte) error {
 	e := &Error{}
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if mediaType != "application/json" || json.Unmarshal(raw, e) != nil || e.Message == "" {
-		e = &Error{Message: fmt.Sprintf("%s answered %s, and not as Task Runner does", c.base, resp.Status)}
+	if !isJSON(resp.Header) || json.Unmarshal(raw, e) != nil || e.Message == "" {
+		e = &Error{foreign: true, Message: fmt.Sprintf("%s answered %s, and not as Task Runner does", c.base, resp.Status)}
 		if location := resp.Header.Get("Location"); location != "" && resp.StatusCode/100 == 3 {
 			e.Message = fmt.Sprintf("%s redirects to %s; redirects are not followed", c.base, location)
 		}
@@ -238,10 +282,15 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// ask makes a request whose answer is a T.
-func ask[T any](ctx context.Context, c *Client, r request) (Answer[T], error) {
-	var a Answer[T]
-	var err error
-	a.Raw, a.Header, err = c.call(ctx, r, &a.Value)
-	return a, err
+// ask makes a request whose answer is 200 and a T that check has nothing against.
+func ask[T any](ctx context.Context, c *Client, r request, check func(T) error) (Answer[T], error) {
+	got, err := c.call(ctx, r)
+	if err != nil {
+		return Answer[T]{}, err
+	}
+	value, err := decode(got, http.StatusOK, check)
+	if err != nil {
+		return Answer[T]{}, c.foreign(r, err)
+	}
+	return Answer[T]{Value: value, Raw: got.raw, Header: got.header}, nil
 }

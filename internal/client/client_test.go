@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,41 +31,84 @@ func serve(t *testing.T, c client.Config, answer http.HandlerFunc) *client.Clien
 	return api
 }
 
+// now and the answers below are as short as they may be.
+const (
+	now    = `"2026-01-02T03:04:05Z"`
+	aTask  = `{"id": "00000000-0000-4000-8000-000000000001", "name": "n", "status": "Running", "created_at": ` + now + `}`
+	aBatch = `{"batch_id": "00000000-0000-4000-8000-000000000001", "created_at": ` + now + `, "total_tasks": 1, "status_counts": {"running": 1}}`
+	aGraph = `{"tasks": [` + aTask + `], "links": [], "external_links": []}`
+	aStop  = `{"batch_id": "00000000-0000-4000-8000-000000000001"}`
+	listed = `{"batch_id": "00000000-0000-4000-8000-000000000001", "first_created_at": ` + now + `, "total_tasks": 1, "status_counts": {"running": 1}}`
+)
+
+// operation is one call: the request that the contract has for it, and the shortest answer.
+type operation struct {
+	request string
+	status  int
+	answer  string
+	call    func(context.Context, *client.Client) error
+}
+
+var operations = []operation{
+	{"POST /task", 201, "[" + aTask + "]", func(ctx context.Context, c *client.Client) error {
+		_, err := c.Submit(ctx, []byte("[]"), "key")
+		return err
+	}},
+	{"GET /task/" + id.String(), 200, aTask, func(ctx context.Context, c *client.Client) error { _, err := c.Task(ctx, id); return err }},
+	{"DELETE /task/" + id.String(), 200, aTask, func(ctx context.Context, c *client.Client) error { _, err := c.Cancel(ctx, id); return err }},
+	{"PATCH /task/pause/" + id.String(), 200, aTask, func(ctx context.Context, c *client.Client) error { _, err := c.Pause(ctx, id); return err }},
+	{"PATCH /task/resume/" + id.String(), 200, aTask, func(ctx context.Context, c *client.Client) error { _, err := c.Resume(ctx, id); return err }},
+	{"PATCH /task/" + id.String(), 200, aTask, func(ctx context.Context, c *client.Client) error {
+		_, err := c.Report(ctx, id, client.Report{Status: task.Success})
+		return err
+	}},
+	{"GET /batch/" + id.String(), 200, aBatch, func(ctx context.Context, c *client.Client) error { _, err := c.Batch(ctx, id); return err }},
+	{"GET /dag/" + id.String(), 200, aGraph, func(ctx context.Context, c *client.Client) error { _, err := c.Graph(ctx, id); return err }},
+	{"DELETE /batch/" + id.String(), 200, aStop, func(ctx context.Context, c *client.Client) error { _, err := c.Stop(ctx, id); return err }},
+	{"GET /task", 200, "[" + aTask + "]", func(ctx context.Context, c *client.Client) error {
+		_, err := c.Tasks(ctx, client.Query{})
+		return err
+	}},
+	{"GET /batches", 200, "[" + listed + "]", func(ctx context.Context, c *client.Client) error {
+		_, err := c.Batches(ctx, client.Query{})
+		return err
+	}},
+}
+
 // Every call is the request that the contract has for it, below the path of the service's URL.
 func TestRequests(t *testing.T) {
 	t.Parallel()
-	var got *http.Request
-	api := serve(t, client.Config{URL: "/base/", Token: "secret", Agent: "test"}, func(w http.ResponseWriter, r *http.Request) {
-		got = r
+	for _, o := range operations {
+		var got *http.Request
+		api := serve(t, client.Config{URL: "/base/", Token: "secret", Agent: "test"}, func(w http.ResponseWriter, r *http.Request) {
+			got = r
+			w.Header().Set("X-Batch-ID", id.String())
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			w.WriteHeader(o.status)
+			_, _ = w.Write([]byte(o.answer))
+		})
+		require.NoError(t, o.call(t.Context(), api), o.request)
+		method, path, _ := strings.Cut(o.request, " ")
+		require.Equal(t, method+" /base"+path, got.Method+" "+got.URL.Path)
+		require.Equal(t, "Bearer secret", got.Header.Get("Authorization"))
+		require.Equal(t, "test", got.Header.Get("User-Agent"))
+		if method == http.MethodPost {
+			require.Equal(t, "key", got.Header.Get("Idempotency-Key"))
+			require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+		}
+	}
+}
+
+// Where nothing was created there is a batch id, and no body.
+func TestNothingCreated(t *testing.T) {
+	t.Parallel()
+	api := serve(t, client.Config{}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Batch-ID", id.String())
 		w.WriteHeader(http.StatusNoContent)
 	})
-	for request, call := range map[string]func() error{
-		"POST /base/task": func() error {
-			a, err := api.Submit(t.Context(), []byte("[]"), "key")
-			require.Equal(t, client.Created{BatchID: id}, a.Value)
-			require.Equal(t, "key", got.Header.Get("Idempotency-Key"))
-			require.Equal(t, "application/json", got.Header.Get("Content-Type"))
-			return err
-		},
-		"GET /base/task/":          func() error { _, err := api.Task(t.Context(), id); return err },
-		"DELETE /base/task/":       func() error { _, err := api.Cancel(t.Context(), id); return err },
-		"PATCH /base/task/pause/":  func() error { _, err := api.Pause(t.Context(), id); return err },
-		"PATCH /base/task/resume/": func() error { _, err := api.Resume(t.Context(), id); return err },
-		"PATCH /base/task/":        func() error { _, err := api.Report(t.Context(), id, client.Report{Status: task.Success}); return err },
-		"GET /base/batch/":         func() error { _, err := api.Batch(t.Context(), id); return err },
-		"GET /base/dag/":           func() error { _, err := api.Graph(t.Context(), id); return err },
-		"DELETE /base/batch/":      func() error { _, err := api.Stop(t.Context(), id); return err },
-	} {
-		require.NoError(t, call())
-		want := request
-		if want[len(want)-1] == '/' {
-			want += id.String()
-		}
-		require.Equal(t, want, got.Method+" "+got.URL.Path)
-		require.Equal(t, "Bearer secret", got.Header.Get("Authorization"))
-		require.Equal(t, "test", got.Header.Get("User-Agent"))
-	}
+	a, err := api.Submit(t.Context(), []byte("[]"), "")
+	require.NoError(t, err)
+	require.Equal(t, client.Created{BatchID: id}, a.Value)
 }
 
 func TestRefusals(t *testing.T) {
@@ -80,6 +124,7 @@ func TestRefusals(t *testing.T) {
 		"details":    {400, "application/json; charset=utf-8", `{"error": "Validation failed", "details": ["a: b"]}`, "", "Validation failed (HTTP 400)", []string{"a: b"}},
 		"a page":     {502, "text/html", "<html>\x1b[2J", "", "answered 502 Bad Gateway, and not as Task Runner does (HTTP 502)", nil},
 		"broken":     {500, "application/json", `{"error": `, "", "and not as Task Runner does (HTTP 500)", nil},
+		"unknown":    {404, "application/json", `{"error": "unknown task", "status": 404}`, "", "unknown task (HTTP 404)", nil},
 		"no text":    {404, "application/json", `{"message": "x"}`, "", "and not as Task Runner does (HTTP 404)", nil},
 		"moved":      {301, "text/html", "", "https://evil.example/", "redirects to https://evil.example/; redirects are not followed (HTTP 301)", nil},
 	} {
@@ -99,20 +144,52 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, c.details, refused.Details, name)
 		require.Equal(t, c.body, string(refused.Raw), name)
 		require.Equal(t, 7*time.Second, refused.RetryAfter, name)
-		require.Equal(t, c.status == 404, client.NotFound(err), name)
+		require.Equal(t, name == "unknown", client.NotFound(err), name)
 	}
 }
 
+// What is not the answer to the request is an error of its own, whatever it is.
 func TestAnswersOfOthers(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"<html>", `[]`, `{"id": 1}`} {
-		api := serve(t, client.Config{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
-		_, err := api.Task(t.Context(), id)
-		require.ErrorContains(t, err, "is no Task Runner, or one that is not understood", body)
+	other := strings.NewReplacer("000000000001", "000000000002", "Running", "Walking", `"running": 1`, `"running": 2`)
+	for _, o := range operations {
+		for name, c := range map[string]struct {
+			status     int
+			kind, body string
+			batch      string
+		}{
+			"no body":        {http.StatusNoContent, "", "", ""},
+			"another status": {http.StatusAccepted, "application/json", o.answer, id.String()},
+			"another kind":   {o.status, "text/html", o.answer, id.String()},
+			"no kind":        {o.status, "", o.answer, id.String()},
+			"a page":         {o.status, "application/json", "<html>", id.String()},
+			"empty":          {o.status, "application/json", "", id.String()},
+			"cut":            {o.status, "application/json", o.answer[:len(o.answer)-1], id.String()},
+			"more":           {o.status, "application/json", o.answer + "1", id.String()},
+			"null":           {o.status, "application/json", "null", id.String()},
+			"object":         {o.status, "application/json", "{}", id.String()},
+			"row":            {o.status, "application/json", "[{}]", id.String()},
+			"about another":  {o.status, "application/json", other.Replace(o.answer), id.String()},
+		} {
+			api := serve(t, client.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = []string{c.kind}
+				if c.batch != "" {
+					w.Header().Set("X-Batch-ID", c.batch)
+				}
+				w.WriteHeader(c.status)
+				if c.body != "" {
+					_, _ = w.Write([]byte(c.body))
+				}
+			})
+			err := o.call(t.Context(), api)
+			var foreign *client.Foreign
+			require.ErrorAs(t, err, &foreign, "%s: %s", o.request, name)
+			require.ErrorContains(t, err, api.URL()+" is no Task Runner, or one that is not understood: the answer to "+o.request+" ")
+		}
 	}
-	api := serve(t, client.Config{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("[]")) })
+	api := serve(t, client.Config{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	_, err := api.Submit(t.Context(), []byte("[]"), "")
-	require.ErrorContains(t, err, "without a batch id")
+	require.ErrorContains(t, err, "has no batch id")
 }
 
 func TestNoAnswer(t *testing.T) {

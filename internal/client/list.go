@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -46,28 +47,37 @@ type Page[T any] struct {
 
 // Tasks is GET /task.
 func (c *Client) Tasks(ctx context.Context, q Query) (Page[task.Basic], error) {
-	return list[task.Basic](ctx, c, "task", q)
+	return list(ctx, c, "task", q, basicFault)
 }
 
 // Batches is GET /batches.
 func (c *Client) Batches(ctx context.Context, q Query) (Page[task.ListedBatch], error) {
-	return list[task.ListedBatch](ctx, c, "batches", q)
+	return list(ctx, c, "batches", q, listedFault)
 }
 
-// list asks for a page.
-func list[T any](ctx context.Context, c *Client, path string, q Query) (Page[T], error) {
-	a, err := ask[[]json.RawMessage](ctx, c, request{method: http.MethodGet, path: []string{path}, query: q.values()})
+// list asks for a page, in whose rows fault must find nothing wrong.
+func list[T any](ctx context.Context, c *Client, path string, q Query, fault func(T) error) (Page[T], error) {
+	r := request{method: http.MethodGet, path: []string{path}, query: q.values()}
+	a, err := ask(ctx, c, r, func(rows []json.RawMessage) error {
+		if rows == nil {
+			return errNoArray
+		}
+		return nil
+	})
 	if err != nil {
 		return Page[T]{}, err
 	}
 	p := Page[T]{Raw: a.Value, Next: a.Header.Get("X-Next-Cursor"), Rows: make([]T, len(a.Value))}
 	for i, raw := range a.Value {
 		if err := json.Unmarshal(raw, &p.Rows[i]); err != nil {
-			return Page[T]{}, fmt.Errorf("%s is no Task Runner, or one that is not understood: the answer to GET /%s: %w", c.base, path, err)
+			return Page[T]{}, c.foreign(r, fmt.Errorf("cannot be read: %w", err))
+		}
+		if err := fault(p.Rows[i]); err != nil {
+			return Page[T]{}, c.foreign(r, err)
 		}
 	}
 	if p.Next != "" && (p.Next == q.Cursor || len(p.Rows) == 0) {
-		return Page[T]{}, fmt.Errorf("%s is no Task Runner: a page of GET /%s does not lead on", c.base, path)
+		return Page[T]{}, c.foreign(r, errors.New("does not lead on"))
 	}
 	return p, nil
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -24,20 +25,38 @@ func (c *Client) Submit(ctx context.Context, body []byte, key string) (Answer[Cr
 	if key != "" {
 		header.Set("Idempotency-Key", key)
 	}
-	a, err := ask[[]task.Basic](ctx, c, request{method: http.MethodPost, path: []string{"task"}, body: body, header: header})
+	r := request{method: http.MethodPost, path: []string{"task"}, body: body, header: header}
+	got, err := c.call(ctx, r)
 	if err != nil {
-		return Answer[Created]{Raw: a.Raw, Header: a.Header}, err
+		return Answer[Created]{}, err
 	}
-	id, err := uuid.Parse(a.Header.Get("X-Batch-ID"))
+	created, err := readCreated(got)
 	if err != nil {
-		return Answer[Created]{}, fmt.Errorf("%s is no Task Runner: POST /task was answered without a batch id", c.base)
+		return Answer[Created]{}, c.foreign(r, err)
 	}
-	return Answer[Created]{Value: Created{BatchID: id, Tasks: a.Value}, Raw: a.Raw, Header: a.Header}, nil
+	return Answer[Created]{Value: created, Raw: got.raw, Header: got.header}, nil
+}
+
+// readCreated reads the answer of POST /task: tasks, or 204 where nothing was created.
+func readCreated(a *reply) (created Created, err error) {
+	if created.BatchID, err = uuid.Parse(a.header.Get("X-Batch-ID")); err != nil {
+		return created, errors.New("has no batch id")
+	}
+	if a.status == http.StatusNoContent {
+		return created, nil
+	}
+	created.Tasks, err = decode(a, http.StatusCreated, rowsFault)
+	return created, err
+}
+
+// askTask makes a request that is answered with the task.
+func askTask(ctx context.Context, c *Client, id uuid.UUID, r request) (Answer[task.Task], error) {
+	return ask(ctx, c, r, func(t task.Task) error { return taskFault(t, id) })
 }
 
 // Task is GET /task/{task_id}.
 func (c *Client) Task(ctx context.Context, id uuid.UUID) (Answer[task.Task], error) {
-	return ask[task.Task](ctx, c, request{method: http.MethodGet, path: []string{"task", id.String()}})
+	return askTask(ctx, c, id, request{method: http.MethodGet, path: []string{"task", id.String()}})
 }
 
 // Report is the result of a task.
@@ -52,20 +71,20 @@ func (c *Client) Report(ctx context.Context, id uuid.UUID, r Report) (Answer[tas
 	if err != nil {
 		return Answer[task.Task]{}, fmt.Errorf("report: %w", err)
 	}
-	return ask[task.Task](ctx, c, request{method: http.MethodPatch, path: []string{"task", id.String()}, body: body})
+	return askTask(ctx, c, id, request{method: http.MethodPatch, path: []string{"task", id.String()}, body: body})
 }
 
 // Cancel is DELETE /task/{task_id}.
 func (c *Client) Cancel(ctx context.Context, id uuid.UUID) (Answer[task.Task], error) {
-	return ask[task.Task](ctx, c, request{method: http.MethodDelete, path: []string{"task", id.String()}})
+	return askTask(ctx, c, id, request{method: http.MethodDelete, path: []string{"task", id.String()}})
 }
 
 // Pause is PATCH /task/pause/{task_id}.
 func (c *Client) Pause(ctx context.Context, id uuid.UUID) (Answer[task.Task], error) {
-	return ask[task.Task](ctx, c, request{method: http.MethodPatch, path: []string{"task", "pause", id.String()}})
+	return askTask(ctx, c, id, request{method: http.MethodPatch, path: []string{"task", "pause", id.String()}})
 }
 
 // Resume is PATCH /task/resume/{task_id}.
 func (c *Client) Resume(ctx context.Context, id uuid.UUID) (Answer[task.Task], error) {
-	return ask[task.Task](ctx, c, request{method: http.MethodPatch, path: []string{"task", "resume", id.String()}})
+	return askTask(ctx, c, id, request{method: http.MethodPatch, path: []string{"task", "resume", id.String()}})
 }

@@ -59,6 +59,8 @@ func (g Guide) Lines(s *screen.Screen) []string {
 		"",
 		s.Strong("Look at it"),
 		"  " + g.Command + " status " + g.Batch.String(),
+		"  " + g.Service + "/view?batch=" + g.Batch.String(),
+		"  " + g.Service + "/swagger-ui/",
 		"  " + g.Service + "/batch/" + g.Batch.String(),
 		"  " + g.Service + "/dag/" + g.Batch.String(),
 		"  " + g.Service + "/task/" + g.Task.String(),
