@@ -15,7 +15,7 @@ type completionCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*completionCmd) Help() string {
-	return `To have it in every session:
+	return `The program has to be in the PATH under its name: install bin/taskrunner /usr/local/bin/. To have it in every session:
 
   bash:  echo 'source <(taskrunner completion bash)' >> ~/.bashrc
   zsh:   echo 'source <(taskrunner completion zsh)' >> ~/.zshrc   (behind compinit)

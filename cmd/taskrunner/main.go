@@ -109,10 +109,11 @@ func newParser(c *cli) (*kong.Kong, error) {
 		config.Groups(),
 		config.Environment(),
 		kong.TypeMapper(reflect.TypeFor[uuid.UUID](), idMapper{}),
+		kong.TypeMapper(reflect.TypeFor[*uuid.UUID](), idMapper{}),
 	}, config.Mappers()...)...)
 }
 
-// idMapper reads ids.
+// idMapper reads ids, and those that may be absent.
 type idMapper struct{}
 
 // Decode implements [kong.Mapper].
@@ -125,7 +126,11 @@ func (idMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 	if err != nil {
 		return fmt.Errorf("%q is no id", text)
 	}
-	target.Set(reflect.ValueOf(id))
+	if target.Kind() == reflect.Pointer {
+		target.Set(reflect.ValueOf(&id))
+	} else {
+		target.Set(reflect.ValueOf(id))
+	}
 	return nil
 }
 

@@ -238,7 +238,9 @@ func TestJSONAnswers(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(s.good(t, "submit", s.graph(t, "/hold", "/hold"), "--json")), &tasks))
 	require.Len(t, tasks, 2)
 	id, batch := tasks[0].ID.String(), tasks[0].BatchID.String()
-	s.await(t, id, task.Running)
+	for _, created := range tasks {
+		s.await(t, created.ID.String(), task.Running)
+	}
 	for _, c := range []struct{ id, path string }{{id, "/task/" + id}, {batch, "/batch/" + batch}} {
 		raw, err := s.get(t, c.path, new(any))
 		require.NoError(t, err)
