@@ -749,7 +749,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.admission_errors(p_task jsonb)
  IMMUTABLE PARALLEL SAFE
 AS $function$
   select 1, '.rules', row_number() over (), f.path, f.message, 'TR004'
-  from taskrunner_private.rules_errors(p_task -> 'rules', coalesce(p_task -> 'metadata', 'null')) f
+  from (select coalesce(p_task -> 'metadata', 'null') as metadata offset 0) m  -- taken out once, not for each field
+  cross join lateral taskrunner_private.rules_errors(p_task -> 'rules', m.metadata) f
   union all
   select 2, '.dedupe_strategy', row_number() over (), f.path, f.message, taskrunner_private.fault_code(f.message)
   from taskrunner_private.dedupe_errors(p_task -> 'dedupe_strategy') f
@@ -1459,6 +1460,7 @@ declare
   v_step integer[] := array_fill(0, array[p_n]);
   v_cycle integer[];
   v_node integer;
+  v_above integer;
   v_steps integer := 0;
 begin
   for i in 1 .. coalesce(cardinality(p_order), 0) loop
@@ -1475,12 +1477,15 @@ begin
     v_step[v_node] := v_steps;
     v_node := v_parent[v_node];
   end loop;
+  -- Upwards first: adding at the front would copy the array each time.
   v_cycle := array[v_node];
+  v_above := v_node;
   loop
-    v_cycle := v_parent[v_cycle[1]] || v_cycle;
-    exit when v_cycle[1] = v_node;
+    v_above := v_parent[v_above];
+    v_cycle := v_cycle || v_above;
+    exit when v_above = v_node;
   end loop;
-  return v_cycle;
+  return array(select c.node from unnest(v_cycle) with ordinality as c (node, n) order by c.n desc);
 end $function$
 ;
 
@@ -1654,7 +1659,7 @@ begin
     from fault f
     where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k)
   )
-  select coalesce(nullif(t.path, '') || ': ', '') || t.message, (select count(*) from told),
+  select coalesce(nullif(t.path, ''), 'body') || ': ' || t.message, (select count(*) from told),
     (select array_agg(distinct told.code) from told)
   from told t
   order by t.i nulls last, t.place, t.at, t.path collate "C", t.message collate "C"
@@ -4486,7 +4491,7 @@ declare
 begin
   tasks := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
   v_shape := case
-    when jsonb_typeof(p_body) not in ('array', 'object') then 'must be an array of tasks or an object with tasks'
+    when jsonb_typeof(p_body) not in ('array', 'object') then 'body: must be an array of tasks or an object with tasks'
     when coalesce(jsonb_typeof(tasks), 'null') <> 'array' then 'tasks: must be an array of tasks' end;
   if v_shape is not null then
     tasks := '[]';
@@ -4624,7 +4629,7 @@ create view taskrunner.action_masked with (security_barrier=true) as
             ELSE '{}'::jsonb
         END) ||
         CASE
-            WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> 'url'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&](?:[^=&#]*(?:token|secret|key)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
+            WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> 'url'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
             ELSE '{}'::jsonb
         END) AS params
    FROM taskrunner.action a;

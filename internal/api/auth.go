@@ -83,7 +83,7 @@ func (s *server) readHandle(r *http.Request, id uuid.UUID) (h handleQuery) {
 	}
 	for _, name := range []string{"attempt", "token"} {
 		if len(query[name]) > 1 {
-			h.fault = invalid("the query string is wrong", name+": must occur only once")
+			h.fault = invalid(validation, name+": must occur only once")
 			return h
 		}
 	}
@@ -107,7 +107,7 @@ func parseAttempt(query url.Values) (*int32, error) {
 		}
 	}
 	if text == "" {
-		return nil, invalid("the query string is wrong", "attempt: must be a number")
+		return nil, invalid(validation, "attempt: must be a number")
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {

@@ -42,8 +42,8 @@ func TestBatchRulesInvalid(t *testing.T) {
 	good := `{"type": "Concurency", "max_concurency": 2, "matcher": {"status": "Running", "kind": "etl", "fields": ["projectId"]}}`
 	batch := b.submit(t, entry("a"))[0].BatchID.String()
 	for body, details := range map[string][]string{
-		`[]`:                               {"must be an object"},
-		`null`:                             {"must be an object"},
+		`[]`:                               {"body: must be an object"},
+		`null`:                             {"body: must be an object"},
 		`{}`:                               {"kind: is required", "rules: is required"},
 		`{"kind": null, "rules": null}`:    {"kind: is required", "rules: is required"},
 		`{"kind": " \t", "rules": []}`:     {"kind: must not be blank"},

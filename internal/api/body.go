@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,9 @@ func (s *server) readJSON(
 	body, err = s.readBody(w, r)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.Header.Get(idempotencyHeader) != "" {
+		callOf(r).sent = sha256.Sum256(body) // Mend may change it
 	}
 	result, err := strictjson.Mend(body, arrayName, s.MaxBodyBytes, integers...)
 	var syntax *strictjson.SyntaxError

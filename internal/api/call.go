@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,13 +15,14 @@ import (
 
 // call is what becomes known of a request while it is served. It belongs to the goroutine that serves it.
 type call struct {
-	id      string // of the request
-	token   string // name of the bearer token that permitted it
-	attempt *int32 // for which it speaks
-	held    int64  // bytes of the body's memory that are taken from the common budget
-	shed    bool   // it was refused because there is too much to do
-	err     error  // why it was refused
-	stack   []byte // where it panicked
+	id      string            // of the request
+	token   string            // name of the bearer token that permitted it
+	attempt *int32            // for which it speaks
+	sent    [sha256.Size]byte // SHA-256 of the body as it was sent, if there is an Idempotency-Key
+	held    int64             // bytes of the body's memory that are taken from the common budget
+	shed    bool              // it was refused because there is too much to do
+	err     error             // why it was refused
+	stack   []byte            // where it panicked
 }
 
 type callKey struct{}

@@ -109,7 +109,7 @@ func (c *contract) fail(t *testing.T, b *testBundle, path string, body any) {
 		case "delivery_id":
 			send(http.StatusConflict, c.path("delivery_id", b.delivery(t, "Start")), body)
 		case "batch":
-			send(http.StatusNotFound, path+"?batch="+uuid.NewString(), body)
+			send(http.StatusBadRequest, path+"?batch=1&batch=2", body)
 		case "attempt":
 			send(http.StatusConflict, path+"?attempt=0", body)
 			send(http.StatusUnauthorized, path+"?attempt=1&token=x", body)

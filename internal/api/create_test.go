@@ -120,9 +120,9 @@ func TestCreateInvalid(t *testing.T) {
 		`{"Tasks": []}`:   {"tasks: must be an array of tasks"},
 		`{"tasks": null}`: {"tasks: must be an array of tasks"},
 		`{"tasks": {}}`:   {"tasks: must be an array of tasks"},
-		`null`:            {"must be an array of tasks or an object with tasks"},
-		`7`:               {"must be an array of tasks or an object with tasks"},
-		`"x"`:             {"must be an array of tasks or an object with tasks"},
+		`null`:            {"body: must be an array of tasks or an object with tasks"},
+		`7`:               {"body: must be an array of tasks or an object with tasks"},
+		`"x"`:             {"body: must be an array of tasks or an object with tasks"},
 		`[null]`:          {"tasks[0]: must be an object"},
 		`[[]]`:            {"tasks[0]: must be an object"},
 		`[{"id": "a", "name": "n", "kind": "k", "timeout": 60.0, "priority": 1001, "on_start": ` + good + `}, {"id": "a", "name": " ", "kind": "k", "on_start": ` + good + `}]`: {

@@ -378,8 +378,8 @@ func TestReplayDeliveries(t *testing.T) {
 		`{"status": "Failed"}`: {bound},
 		`{"trigger": "End", "from": null, "task_id": null}`: {bound},
 		`{"Host": "a"}`: {bound},
-		`[]`:            {"must be an object"},
-		`"all"`:         {"must be an object"},
+		`[]`:            {"body: must be an object"},
+		`"all"`:         {"body: must be an object"},
 		`{"host": ""}`:  {"host: must not be empty"},
 		`{"host": 1, "from": 2, "to": "now", "batch_id": "x", "task_id": [], "trigger": "end", "status": "Pending"}`: {
 			"from: must be a string", "to: must be a timestamp of RFC 3339", "host: must be a string", "batch_id: must be a UUID",

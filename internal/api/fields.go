@@ -37,7 +37,7 @@ func (s *server) readFields(w http.ResponseWriter, r *http.Request, integers ...
 		f.known[fault.Path] = true
 	}
 	if !strictjson.IsObject(body) {
-		return nil, invalid(validation, append(f.faults, "must be an object")...)
+		return nil, invalid(validation, append(f.faults, "body: must be an object")...)
 	}
 	return f, nil
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
 	"net/http"
 
 	"github.com/taskrunner/taskrunner/internal/task"
@@ -17,8 +16,8 @@ const (
 )
 
 // idempotencyKey reads the key of a request, nil if it has none. Two lines of the header are refused: nobody could tell
-// which one counts.
-func (s *server) idempotencyKey(r *http.Request, body []byte) (*task.IdempotencyKey, error) {
+// which one counts. The body has been read.
+func (s *server) idempotencyKey(r *http.Request) (*task.IdempotencyKey, error) {
 	lines := r.Header.Values(idempotencyHeader)
 	switch {
 	case len(lines) == 0:
@@ -29,7 +28,7 @@ func (s *server) idempotencyKey(r *http.Request, body []byte) (*task.Idempotency
 		return nil, invalid(validation, idempotencyHeader+": must be 1 to 255 printable ASCII characters")
 	}
 	return &task.IdempotencyKey{
-		TokenName: tokenName(r), Key: lines[0], BodyHash: sha256.Sum256(body), Life: s.IdempotencyLife,
+		TokenName: tokenName(r), Key: lines[0], BodyHash: callOf(r).sent, Life: s.IdempotencyLife,
 	}, nil
 }
 

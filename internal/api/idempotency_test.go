@@ -152,6 +152,17 @@ func TestIdempotencyKeyOfAFailureIsFree(t *testing.T) {
 	require.Equal(t, 2, count(t, b, "taskrunner_private.idempotency_key"))
 }
 
+// The same body is the same bytes, also where one value hides another that is not looked at.
+func TestIdempotencyKeyOfHiddenValues(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	body := func(hidden string) string {
+		return strings.Replace(text(t, []object{entry("a")}), `"id":"a"`, `"id":"a","timeout":`+hidden+`,"timeout":50`, 1)
+	}
+	require.Equal(t, http.StatusCreated, b.keyed(t, "POST", "/task", body("1e2"), "k").Status)
+	b.keyed(t, "POST", "/task", body("9e9"), "k").failure(t, http.StatusUnprocessableEntity)
+}
+
 // An expired key is free at once, by the database's clock, whether or not anybody removed it.
 func TestIdempotencyKeyExpires(t *testing.T) {
 	t.Parallel()

@@ -349,6 +349,7 @@ func TestListQueriesAreStrict(t *testing.T) {
 			"created_after=":           {"created_after: must be a timestamp of RFC 3339"},
 			"created_after=yesterday&created_before=2026-01-01":                     {"created_after: must be a timestamp of RFC 3339", "created_before: must be a timestamp of RFC 3339"},
 			"created_before=2026-01-01T00:00:00+01:00":                              {"created_before: must be a timestamp of RFC 3339; a plus sign is written %2B in a query"},
+			"created_after=2020-01-01T00:00:00%2B24:00":                             {"created_after: must be a timestamp of RFC 3339"},
 			"created_after=infinity":                                                {"created_after: must be a timestamp of RFC 3339"},
 			"created_after=2026-01-01T00:00:00Z&created_after=2026-01-01T00:00:00Z": {"created_after: must occur only once"},
 		},

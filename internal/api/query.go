@@ -149,7 +149,7 @@ func floorMicrosecond(t *time.Time) *time.Time {
 }
 
 // timestamp is the form of RFC 3339; package time takes a little more.
-var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // parseTimestamp reads a timestamp of RFC 3339.
 func parseTimestamp(text string) (time.Time, bool) {

@@ -106,9 +106,9 @@ func TestPatchInvalid(t *testing.T) {
 	id := b.running(t)
 	large := strings.Repeat("x", 65_536)
 	for body, details := range map[string][]string{
-		`[]`:   {"must be an object"},
-		`null`: {"must be an object"},
-		`3`:    {"must be an object"},
+		`[]`:   {"body: must be an object"},
+		`null`: {"body: must be an object"},
+		`3`:    {"body: must be an object"},
 		`{"status": "Running", "failure_reason": 1, "new_success": -1, "new_failures": 1.0, "expected_count": "1", "priority": 1001, "metadata": "` + large + `"}`: {
 			"status: must be Success or Failure", "failure_reason: must be a string", "new_success: must be at least 0",
 			"new_failures: must be an integer", "expected_count: must be an integer", "priority: must be between -1000 and 1000",
@@ -162,7 +162,7 @@ func TestPut(t *testing.T) {
 		`{"new_success": 1.5, "status": "x", "failure_reason": 1, "expected_count": 1.5, "priority": 3000000000}`: {
 			"status: must be a task status", "failure_reason: must be a string", "new_success: must be an integer",
 			"expected_count: must be an integer", "priority: must be between -2147483648 and 2147483647"},
-		`[1]`: {"must be an object"},
+		`[1]`: {"body: must be an object"},
 	} {
 		require.Equal(t, details, b.fails(t, http.StatusBadRequest, "PUT", path, body).Details, body)
 	}

@@ -117,7 +117,7 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 	var id uuid.UUID
 	if at.parameter != "" {
 		if id, ok = parseUUID(segment); !ok {
-			return invalid("the path holds no UUID", at.parameter+": must be a UUID")
+			return invalid(validation, at.parameter+": must be a UUID")
 		}
 	}
 	var about *uuid.UUID

@@ -33,7 +33,7 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
-	key, err := s.idempotencyKey(r, body)
+	key, err := s.idempotencyKey(r)
 	if err != nil {
 		return ofBatch(err, batchID)
 	}

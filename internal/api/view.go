@@ -19,23 +19,30 @@ const (
 )
 
 // showView is GET /view: a page about a batch. It needs no token, and a browser has none to send: with tokens configured
-// it shows no data, nor whether there is any, but how to ask for it.
+// it shows no data, nor whether there is any, but how to ask for it. It is a page also where there is no such batch, and
+// says so.
 func (s *server) showView(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
-	bad := ui.View{Title: "Which batch?", Message: "The parameter batch must be one UUID."}
 	q, err := readQuery(r)
 	if err != nil {
-		return replyView(w, http.StatusBadRequest, bad)
+		return err
 	}
-	id := q.uuid("batch")
+	batch, given := q.value("batch")
+	if err := q.err(); err != nil {
+		return err
+	}
+	var id *uuid.UUID
+	if parsed, ok := parseUUID(batch); ok {
+		id = &parsed
+	}
 	switch {
-	case q.err() != nil:
-		return replyView(w, http.StatusBadRequest, bad)
+	case given && id == nil:
+		return replyView(w, ui.View{Title: "Which batch?", Message: "The parameter batch must be a UUID."})
 	case len(s.Tokens) > 0:
 		v := ui.View{Title: "A token is needed", Locked: true, Example: "…"}
 		if id != nil {
 			v.Example = id.String()
 		}
-		return replyView(w, http.StatusOK, v)
+		return replyView(w, v)
 	case id == nil:
 		return s.viewBatches(w, r)
 	}
@@ -47,13 +54,13 @@ func (s *server) viewBatches(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return replyView(w, http.StatusOK, ui.View{Title: "Which batch?", Batches: batches})
+	return replyView(w, ui.View{Title: "Which batch?", Batches: batches})
 }
 
 func (s *server) viewBatch(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
 	batch, err := s.Store.Batch(r.Context(), id)
 	if p := toProblem(err); p != nil && p.Status == http.StatusNotFound {
-		return replyView(w, http.StatusNotFound, ui.View{Title: "Which batch?", Message: fmt.Sprintf("There is no batch %s.", id)})
+		return replyView(w, ui.View{Title: "Which batch?", Message: fmt.Sprintf("There is no batch %s.", id)})
 	} else if err != nil {
 		return err
 	}
@@ -72,10 +79,10 @@ func (s *server) viewBatch(w http.ResponseWriter, r *http.Request, id uuid.UUID)
 	if c := batch.StatusCounts; c.Success+c.Failure+c.Canceled < batch.TotalTasks {
 		v.Refresh = viewRefresh
 	}
-	return replyView(w, http.StatusOK, v)
+	return replyView(w, v)
 }
 
-func replyView(w http.ResponseWriter, status int, v ui.View) error {
+func replyView(w http.ResponseWriter, v ui.View) error {
 	body, err := v.HTML()
 	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
@@ -87,7 +94,7 @@ func replyView(w http.ResponseWriter, status int, v ui.View) error {
 	h.Set("Content-Security-Policy", ui.Policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	w.WriteHeader(status)
+	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body) // that the client did not take it is nobody's concern
 	return nil
 }

@@ -402,3 +402,26 @@ func TestTimeout(t *testing.T) {
 	require.Equal(t, "t", e.line("select due_at > now() + interval '50 seconds' and due_at < now() + interval '61 seconds' from taskrunner_private.active_task where task_id = $1", id("resumed")))
 	e.requireStates("paused: Paused 0/0 from Running", "resumed: Running 0/0", "lives: Running 0/0")
 }
+
+// What a URL shows: no password, however its user is named, and no value of a parameter whose name may say secret.
+func TestURLsAreMasked(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for url, want := range map[string]string{
+		"http://u:p@h/x":                   "http://u:***@h/x",
+		"http://bob@corp.example:p@h:80/x": "http://bob@corp.example:***@h:80/x",
+		"http://u:p:q@r@h/":                "http://u:***@h/",
+		"http://h:80/x@y":                  "http://h:80/x@y",
+		"http://user@h:80/x":               "http://user@h:80/x",
+		"http://h/?a=1&api_TOKEN=s&b=2":    "http://h/?a=1&api_TOKEN=***&b=2",
+		"http://h/?a=1;token=s;b=2":        "http://h/?a=1;token=***",
+		"http://h/?tok%65n=s&%41b=t":       "http://h/?tok%65n=***&%41b=***",
+		"http://h/?cookie=s&cookies=t":     "http://h/?cookie=***&cookies=t",
+	} {
+		e.exec("insert into taskrunner.task (name, kind) values ($1, 'masked')", url)
+		e.exec(`insert into taskrunner.action (task_id, trigger, params)
+			select id, 'Start', jsonb_build_object('url', name, 'verb', 'Get') from taskrunner.task where name = $1`, url)
+		require.Equal(t, want, e.line(`select a.params ->> 'url' from taskrunner.action_masked a
+			join taskrunner.task t on t.id = a.task_id where t.name = $1`, url))
+	}
+}

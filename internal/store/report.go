@@ -62,7 +62,11 @@ func outcomeError(id uuid.UUID, outcome, status string) error {
 	case "unknown":
 		return unknownTask(id)
 	case "state":
-		e.Code, e.Message = task.CodeState, fmt.Sprintf("task %s: is %s, it takes no such report", id, status)
+		e.Code, e.Message = task.CodeState,
+			fmt.Sprintf("task %s: is %s: it was not started in this attempt, so it has no result yet", id, status)
+		if e.Status.Terminal() {
+			e.Message = fmt.Sprintf("task %s: has ended already, as %s", id, status)
+		}
 	case "stale":
 		e.Code, e.Message = task.CodeStale, fmt.Sprintf("task %s: this attempt is over", id)
 	case "ahead":

@@ -17,6 +17,8 @@ type scanner struct {
 	frames   []frame
 	faults   []Fault
 	more     int // faults that are not listed
+	values   int
+	opened   int // arrays and objects
 	cut      bool
 }
 
@@ -33,6 +35,13 @@ func (s *scanner) run() error {
 		opened, err := s.value()
 		if err != nil {
 			return err
+		}
+		s.values++
+		if opened {
+			s.opened++
+		}
+		if s.values > MaxValues || s.opened > MaxContainers {
+			return ErrTooMany
 		}
 		if opened && len(s.frames) > MaxDepth {
 			s.fault("must not be nested deeper than 1000")

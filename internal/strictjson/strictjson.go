@@ -15,6 +15,10 @@ const (
 	MaxDigits = 1000
 	// MaxMembers is how many members one array or object may have. PostgreSQL 15 fails above 8 million.
 	MaxMembers = 4_000_000
+	// MaxContainers and MaxValues are how many arrays and objects, and how many values, a text may have in all. PostgreSQL
+	// needs up to 700 bytes for an empty object while it reads it, of which three bytes are text.
+	MaxContainers = 2_000_000
+	MaxValues     = 8_000_000
 	// maxFaults bounds a list of faults.
 	maxFaults = 100
 )
@@ -23,8 +27,9 @@ const (
 // has a thousand bytes then.
 var ErrTooLarge = errors.New("the JSON is too large when its numbers are written out")
 
-// ErrTooMany says that an array or object has more than MaxMembers members.
-var ErrTooMany = errors.New("an array or object of the JSON has too many members")
+// ErrTooMany says that an array or object has more than MaxMembers members, or the text more than MaxContainers or MaxValues.
+var ErrTooMany = errors.New("the JSON has too many values: at most 8,000,000 in all, 4,000,000 in one array or object, " +
+	"and 2,000,000 arrays and objects")
 
 // SyntaxError says where text stops being JSON.
 type SyntaxError struct {
@@ -42,7 +47,7 @@ type Fault struct {
 
 func (f Fault) String() string {
 	if f.Path == "" {
-		return f.Message
+		return "body: " + f.Message
 	}
 	return f.Path + ": " + f.Message
 }

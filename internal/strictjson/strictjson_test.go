@@ -40,9 +40,9 @@ func TestFaults(t *testing.T) {
 		`{"a": "\ud83d\ude00 \u00e9"}`:         nil,
 		`{"a": "\\u0000"}`:                     nil,
 		`{"a": {"x\u0000": 1, "b": "\u0000"}}`: {`a: the key "x\u0000" must not contain U+0000`, "a.b: must not contain U+0000"},
-		`{"\ud800": 1}`:                        {`the key "\ud800" must not contain an unpaired surrogate`},
+		`{"\ud800": 1}`:                        {`body: the key "\ud800" must not contain an unpaired surrogate`},
 		`{"a b": {"c": "\u0000"}}`:             {`["a b"].c: must not contain U+0000`},
-		`"\u0000"`:                             {"must not contain U+0000"},
+		`"\u0000"`:                             {"body: must not contain U+0000"},
 		`[[], {}, "\u0000"]`:                   {"tasks[2]: must not contain U+0000"},
 		`{"tasks": [{"metadata": 1e1000}]}`:    {"tasks[0].metadata: must not have more than 1000 digits before or after the point"},
 		deep:                                   nil,
@@ -162,6 +162,13 @@ func TestTooLarge(t *testing.T) {
 	_, err = strictjson.Check([]byte(`[`+strings.Repeat("1e999,", 1000)), "", 100_000)
 	require.ErrorIs(t, err, strictjson.ErrTooLarge)
 	_, err = strictjson.Check([]byte(`[`+strings.Repeat("0,", strictjson.MaxMembers)+`0]`), "", math.MaxInt64)
+	require.ErrorIs(t, err, strictjson.ErrTooMany)
+	_, err = strictjson.Check([]byte(`[`+strings.Repeat("{},", strictjson.MaxContainers-2)+`{}]`), "", math.MaxInt64)
+	require.NoError(t, err)
+	_, err = strictjson.Check([]byte(`[`+strings.Repeat("{},", strictjson.MaxContainers-1)+`{}]`), "", math.MaxInt64)
+	require.ErrorIs(t, err, strictjson.ErrTooMany)
+	half := `[` + strings.Repeat("0,", strictjson.MaxMembers-1) + `0]`
+	_, err = strictjson.Check([]byte(`[`+half+`,`+half+`]`), "", math.MaxInt64)
 	require.ErrorIs(t, err, strictjson.ErrTooMany)
 }
 

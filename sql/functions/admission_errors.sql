@@ -4,7 +4,8 @@ create or replace function taskrunner_private.admission_errors(p_task jsonb)
 returns table (place integer, field text, at bigint, path text, message text, code text)
 language sql immutable parallel safe as $$
   select 1, '.rules', row_number() over (), f.path, f.message, 'TR004'
-  from taskrunner_private.rules_errors(p_task -> 'rules', coalesce(p_task -> 'metadata', 'null')) f
+  from (select coalesce(p_task -> 'metadata', 'null') as metadata offset 0) m  -- taken out once, not for each field
+  cross join lateral taskrunner_private.rules_errors(p_task -> 'rules', m.metadata) f
   union all
   select 2, '.dedupe_strategy', row_number() over (), f.path, f.message, taskrunner_private.fault_code(f.message)
   from taskrunner_private.dedupe_errors(p_task -> 'dedupe_strategy') f

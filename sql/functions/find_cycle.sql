@@ -12,6 +12,7 @@ declare
   v_step integer[] := array_fill(0, array[p_n]);
   v_cycle integer[];
   v_node integer;
+  v_above integer;
   v_steps integer := 0;
 begin
   for i in 1 .. coalesce(cardinality(p_order), 0) loop
@@ -28,10 +29,13 @@ begin
     v_step[v_node] := v_steps;
     v_node := v_parent[v_node];
   end loop;
+  -- Upwards first: adding at the front would copy the array each time.
   v_cycle := array[v_node];
+  v_above := v_node;
   loop
-    v_cycle := v_parent[v_cycle[1]] || v_cycle;
-    exit when v_cycle[1] = v_node;
+    v_above := v_parent[v_above];
+    v_cycle := v_cycle || v_above;
+    exit when v_above = v_node;
   end loop;
-  return v_cycle;
+  return array(select c.node from unnest(v_cycle) with ordinality as c (node, n) order by c.n desc);
 end $$;

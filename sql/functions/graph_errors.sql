@@ -100,7 +100,7 @@ begin
     from fault f
     where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k)
   )
-  select coalesce(nullif(t.path, '') || ': ', '') || t.message, (select count(*) from told),
+  select coalesce(nullif(t.path, ''), 'body') || ': ' || t.message, (select count(*) from told),
     (select array_agg(distinct told.code) from told)
   from told t
   order by t.i nulls last, t.place, t.at, t.path collate "C", t.message collate "C"

@@ -19,7 +19,7 @@ declare
 begin
   tasks := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
   v_shape := case
-    when jsonb_typeof(p_body) not in ('array', 'object') then 'must be an array of tasks or an object with tasks'
+    when jsonb_typeof(p_body) not in ('array', 'object') then 'body: must be an array of tasks or an object with tasks'
     when coalesce(jsonb_typeof(tasks), 'null') <> 'array' then 'tasks: must be an array of tasks' end;
   if v_shape is not null then
     tasks := '[]';

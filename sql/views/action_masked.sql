@@ -1,5 +1,6 @@
 -- Actions as they may be shown (contract 8.9): values of headers and of query parameters whose name says secret, and
--- passwords before @, read ***. pg_catalog only: functions in a view are checked against whoever reads it.
+-- passwords before @, read ***. A name with a percent sign may be any name. pg_catalog only: functions in a view are
+-- checked against whoever reads it.
 create or replace view taskrunner.action_masked with (security_barrier) as
 select a.id, a.seq, a.task_id, a.kind, a.trigger, a.condition, a.position, a.attempt,
   a.params
@@ -10,7 +11,7 @@ select a.id, a.seq, a.task_id, a.kind, a.trigger, a.condition, a.position, a.att
          from jsonb_each(a.params -> 'headers') h), '{}')) else '{}' end
     || case when jsonb_typeof(a.params -> 'url') = 'string' then jsonb_build_object('url',
          regexp_replace(regexp_replace(a.params ->> 'url',
-           '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#@:]*):[^/?#]*@', '\1:***@'),
-           '([?&](?:[^=&#]*(?:token|secret|key)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*',
+           '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@', '\1:***@'),
+           '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*',
            '\1***', 'gi')) else '{}' end as params
 from taskrunner.action a;
