@@ -3,9 +3,10 @@ package groupcommit
 import "time"
 
 // A lane is a key whose requests are written alone, one after the other, because a group with one of them could not be
-// written. First repeat tries each new lane once, without waiting, in one goroutine for all. Who is stuck then waits with
-// patience in a goroutine of its own, so that he delays nobody. As soon as a request went through, the rest of the lane goes
-// back to the groups. A lane of which none went through remains for a while, so that the next one does not hold up a group.
+// written. First repeat tries each new lane once, without waiting, in one goroutine for all. Who is stuck or late then waits
+// with patience in a goroutine of its own, so that he delays nobody. As soon as a request went through, the rest of the lane
+// goes back to the groups. A lane of which none went through remains for a while, so that the next one does not hold up a
+// group.
 type lane[K comparable, Q, R any] struct {
 	items   []*item[K, Q, R] // in order of arrival
 	busy    bool             // it stands in fresh, or a goroutine writes its first items
@@ -33,21 +34,12 @@ func (q *Queue[K, Q, R]) lane(k K) *lane[K, Q, R] {
 
 func (l *lane[K, Q, R]) forgotten(now time.Time) bool { return !l.busy && now.After(l.expires) }
 
-// separate leaves the requests of a group to be written alone.
-func (q *Queue[K, Q, R]) separate(group []*unit[K, Q, R]) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, u := range group {
-		q.putBack(u)
-	}
-}
-
-// split leaves the parts of a unit to be written alone, none joined with another.
-func (q *Queue[K, Q, R]) split(u *unit[K, Q, R]) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, it := range u.parts {
-		it.alone = true
+// again leaves a unit to be tried again, alone. Needs mu.
+func (q *Queue[K, Q, R]) again(u *unit[K, Q, R], err error) {
+	if q.late(err) {
+		for _, it := range u.parts {
+			it.arrived = time.Now()
+		}
 	}
 	q.putBack(u)
 }
@@ -107,9 +99,9 @@ func (q *Queue[K, Q, R]) repeat() {
 		q.mu.Unlock()
 		if u := q.first(k); u != nil {
 			answer, err := guard(func() (R, error) { return q.WriteAlone(q.ctx, u.request, 0) })
-			if err != nil && q.Stuck(err) {
+			if err != nil && (q.Stuck(err) || q.late(err)) {
 				q.mu.Lock()
-				q.putBack(u)
+				q.again(u, err)
 				q.mu.Unlock()
 				q.work.Go(func() { q.wait(k) })
 				continue
@@ -156,6 +148,7 @@ func (q *Queue[K, Q, R]) first(k K) *unit[K, Q, R] {
 	for n, it := range l.items {
 		switch {
 		case it.left:
+			q.left--
 			continue
 		case u == nil:
 			u = &unit[K, Q, R]{key: k, request: it.request, parts: []*item[K, Q, R]{it}}
@@ -177,13 +170,13 @@ func (q *Queue[K, Q, R]) first(k K) *unit[K, Q, R] {
 
 // through answers the first unit of a lane, and gives the rest back to the groups.
 func (q *Queue[K, Q, R]) through(u *unit[K, Q, R], answer R, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if err == nil {
 		q.settle(u, answer)
 	} else {
 		fail(u.parts, err)
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	l := q.lanes[u.key]
 	l.busy = false
 	if len(l.items) > 0 && l.items[0].alone {

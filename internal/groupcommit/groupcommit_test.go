@@ -578,7 +578,7 @@ func TestRandom(t *testing.T) {
 				require.LessOrEqual(t, least[key], n, "seed %d", seed)
 				require.GreaterOrEqual(t, most[key], n, "seed %d", seed)
 			}
-			require.False(t, q.writing || q.repeating)
+			require.False(t, q.turn || q.repeating)
 			require.Empty(t, q.waiting)
 		})
 	}
@@ -670,4 +670,429 @@ func TestManyAtOnce(t *testing.T) {
 	work.Wait()
 	q.Close()
 	require.EqualValues(t, 6400*6399/2, sum.Load())
+}
+
+// overdue is how long a group of passing keeps others waiting; a write of one without a gate takes no time.
+const overdue = 200 * time.Millisecond
+
+// gates are keys whose groups are written when somebody opens them. They note how many are written at once.
+type gates struct {
+	mu     sync.Mutex
+	closed map[string]chan error
+	groups [][]string
+	order  []string // "key n", as written
+	open   int
+	most   int
+}
+
+func passing(t *testing.T, change ...func(*Config[string, request, string])) (*Queue[string, request, string], *gates) {
+	t.Helper()
+	g := &gates{closed: map[string]chan error{}}
+	q := newQueue(t, &target{}, append([]func(*Config[string, request, string]){func(c *Config[string, request, string]) {
+		c.MaxGroups, c.Overdue, c.Join, c.Write = 3, overdue, nil, g.write
+	}}, change...)...)
+	return q, g
+}
+
+func (g *gates) shut(key string) chan<- error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed[key] = make(chan error)
+	return g.closed[key]
+}
+
+// written returns the groups whose writing has begun, and what was written.
+func (g *gates) written() (groups [][]string, order []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.groups), slices.Clone(g.order)
+}
+
+func (g *gates) write(ctx context.Context, group []request) ([]string, error) {
+	g.mu.Lock()
+	names := []string{}
+	var gate chan error
+	for _, r := range group {
+		names = append(names, fmt.Sprint(r.key, " ", r.n))
+		if c := g.closed[r.key]; c != nil {
+			gate = c
+			delete(g.closed, r.key)
+		}
+	}
+	g.groups = append(g.groups, names)
+	g.open++
+	g.most = max(g.most, g.open)
+	g.mu.Unlock()
+	var err error
+	if gate != nil {
+		select {
+		case err = <-gate:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open--
+	if err != nil {
+		return nil, err
+	}
+	g.order = append(g.order, names...)
+	return make([]string, len(group)), nil
+}
+
+// quick wants a request to be answered at this very moment.
+func quick(t *testing.T, got <-chan outcome) {
+	t.Helper()
+	select {
+	case o := <-got:
+		require.Equal(t, outcome{}, o)
+	default:
+		t.Fatal("it waits")
+	}
+}
+
+// Others wait for an overdue group no longer, but those of its keys do, and keep their order.
+func TestAnOverdueGroupIsPassed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := passing(t)
+		gate := g.shut("a")
+		a := []<-chan outcome{ask(t.Context(), q, request{key: "a", n: 1}), ask(t.Context(), q, request{key: "a", n: 2})}
+		b := ask(t.Context(), q, request{key: "b", n: 1})
+		time.Sleep(overdue - 1)
+		synctest.Wait()
+		groups, _ := g.written()
+		require.Equal(t, [][]string{{"a 1"}}, groups, "until then they wait")
+		require.Equal(t, outcome{took: overdue}, <-b)
+		for n := range 3 {
+			a = append(a, ask(t.Context(), q, request{key: "a", n: n + 3}))
+			quick(t, ask(t.Context(), q, request{key: "b", n: n + 2}))
+		}
+		groups, _ = g.written()
+		require.Equal(t, [][]string{{"a 1"}, {"b 1"}, {"b 2"}, {"b 3"}, {"b 4"}}, groups)
+		gate <- nil
+		for _, got := range a {
+			require.NoError(t, (<-got).err)
+		}
+		synctest.Wait()
+		groups, _ = g.written()
+		require.Equal(t, [][]string{{"a 2"}, {"a 3"}, {"a 4"}, {"a 5"}}, groups[5:])
+		require.Equal(t, 2, g.most)
+		require.Empty(t, q.aside)
+		require.False(t, q.turn)
+		require.Zero(t, q.flying)
+	})
+}
+
+func TestGroupsAtOnceAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := passing(t)
+		var all []<-chan outcome
+		var opened []chan<- error
+		for i := range 4 {
+			opened = append(opened, g.shut(fmt.Sprint(i)))
+			all = append(all, ask(t.Context(), q, request{key: fmt.Sprint(i)}))
+			time.Sleep(2 * overdue)
+		}
+		all = append(all, ask(t.Context(), q, request{key: "free"}))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		groups, _ := g.written()
+		require.Equal(t, [][]string{{"0 0"}, {"1 0"}, {"2 0"}}, groups)
+		opened[1] <- nil
+		time.Sleep(2 * overdue)
+		synctest.Wait()
+		groups, _ = g.written()
+		require.Equal(t, [][]string{{"3 0", "free 0"}}, groups[3:], "one in the place of one, with all that wait")
+		opened[0] <- nil
+		quick(t, ask(t.Context(), q, request{key: "other"}))
+		opened[2] <- nil
+		opened[3] <- nil
+		for _, got := range all {
+			require.NoError(t, (<-got).err)
+		}
+		synctest.Wait()
+		require.Equal(t, 3, g.most)
+	})
+}
+
+// A group that was passed may end in any way, and its keys go on in order.
+func TestAPassedGroupFails(t *testing.T) {
+	for name, end := range map[string]error{"undone": errUndone, "stuck": errStuck, "lost": errLost} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var g *gates
+				q, g := passing(t, func(c *Config[string, request, string]) {
+					c.WriteAlone = func(_ context.Context, r request, _ time.Duration) (string, error) {
+						g.mu.Lock()
+						defer g.mu.Unlock()
+						g.order = append(g.order, fmt.Sprint(r.key, " ", r.n))
+						return "", nil
+					}
+				})
+				gx, ga := g.shut("x"), g.shut("a")
+				x := ask(t.Context(), q, request{key: "x"})
+				all := []<-chan outcome{ask(t.Context(), q, request{key: "a", n: 1}), ask(t.Context(), q, request{key: "b", n: 1})}
+				gx <- nil
+				require.NoError(t, (<-x).err)
+				for n := 2; n < 5; n++ {
+					all = append(all, ask(t.Context(), q, request{key: "a", n: n}), ask(t.Context(), q, request{key: "b", n: n}))
+				}
+				time.Sleep(2 * overdue)
+				quick(t, ask(t.Context(), q, request{key: "c"}))
+				ga <- end
+				lost := 0
+				for _, got := range all {
+					if err := (<-got).err; err != nil {
+						require.ErrorIs(t, err, errLost)
+						lost++
+					}
+				}
+				require.Equal(t, map[bool]int{true: 2}[end == errLost], lost)
+				for _, key := range []string{"a", "b"} {
+					var order []string
+					for _, name := range g.order {
+						if name[:1] == key {
+							order = append(order, name)
+						}
+					}
+					require.True(t, slices.IsSorted(order), order)
+					require.Len(t, order, 4-lost/2)
+				}
+			})
+		})
+	}
+}
+
+// Close writes what waits beside and behind an overdue group.
+func TestCloseWithAnOverdueGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := passing(t, func(c *Config[string, request, string]) { c.Grace = time.Minute })
+		gate := g.shut("a")
+		a1, a2 := ask(t.Context(), q, request{key: "a", n: 1}), ask(t.Context(), q, request{key: "a", n: 2})
+		b := ask(t.Context(), q, request{key: "b"})
+		closed := make(chan struct{})
+		go func() { q.Close(); close(closed) }()
+		require.Equal(t, outcome{took: overdue}, <-b)
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Fatal("it did not wait")
+		default:
+		}
+		gate <- nil
+		<-closed
+		require.NoError(t, (<-a1).err)
+		require.NoError(t, (<-a2).err)
+		require.Equal(t, []string{"b 0", "a 1", "a 2"}, g.order)
+	})
+}
+
+// What takes too long for a group is written with patience, which begins anew, while others are written in groups.
+func TestLate(t *testing.T) {
+	errLate := errors.New("took too long")
+	synctest.Test(t, func(t *testing.T) {
+		gate, first := make(chan struct{}), true
+		var patient []time.Duration
+		var g *gates
+		q, g := passing(t, func(c *Config[string, request, string]) {
+			c.Late = func(err error) bool { return errors.Is(err, errLate) }
+			c.Undone = c.Late
+			c.WriteAlone = func(_ context.Context, r request, patience time.Duration) (string, error) {
+				if patience > 0 {
+					patient = append(patient, patience)
+					<-gate
+				} else if first {
+					first = false
+					time.Sleep(time.Second)
+					return "", errLate
+				}
+				g.mu.Lock()
+				defer g.mu.Unlock()
+				g.order = append(g.order, fmt.Sprint(r.key, " ", r.n))
+				return "", nil
+			}
+		})
+		long := g.shut("a")
+		a1, a2 := ask(t.Context(), q, request{key: "a", n: 1}), ask(t.Context(), q, request{key: "a", n: 2})
+		time.Sleep(3 * patience)
+		long <- errLate
+		time.Sleep(2 * patience)
+		synctest.Wait()
+		require.Equal(t, []time.Duration{patience}, patient)
+		quick(t, ask(t.Context(), q, request{key: "b"}))
+		close(gate)
+		require.NoError(t, (<-a1).err)
+		require.NoError(t, (<-a2).err)
+		require.Equal(t, []string{"b 0", "a 1", "a 2"}, g.order)
+		synctest.Wait()
+		require.Empty(t, q.lanes)
+	})
+}
+
+// Requests whose callers have left are let go of at once, wherever they wait, and what is left of them soon.
+func TestWhoLeavesLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, g := passing(t, func(c *Config[string, request, string]) {
+			c.WriteAlone = func(ctx context.Context, _ request, patience time.Duration) (string, error) {
+				if patience == 0 {
+					return "", errStuck
+				}
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+		})
+		var gates []chan<- error
+		var all []<-chan outcome
+		for _, key := range []string{"lane", "aside", "long", "longer"} {
+			gates = append(gates, g.shut(key))
+			all = append(all, ask(t.Context(), q, request{key: key}))
+			if key == "lane" {
+				gates[0] <- errStuck
+			} else {
+				time.Sleep(2 * overdue)
+			}
+		}
+		in := func(place string) []*item[string, request, string] {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			switch place {
+			case "lane":
+				return slices.Clone(q.lanes[place].items)
+			case "aside":
+				return slices.Clone(q.aside[place])
+			}
+			return slices.Clone(q.waiting)
+		}
+		stays := map[string]<-chan outcome{}
+		for _, key := range []string{"lane", "aside", "any"} {
+			stays[key] = ask(t.Context(), q, request{key: key, n: 1})
+		}
+		// While all groups are in flight, requests stand in waiting, whatever their key.
+		for _, key := range []string{"lane", "aside", "any"} {
+			gone, cancel := context.WithCancel(t.Context())
+			var callers sync.WaitGroup
+			for range 1000 {
+				callers.Go(func() { _, _ = q.Do(gone, request{key: key, size: 5}) })
+			}
+			synctest.Wait()
+			cancel()
+			callers.Wait()
+			kept := in("any")
+			require.Less(t, len(kept), 3*fewLeft)
+			for _, it := range kept {
+				require.Equal(t, it.left, it.request == request{} && it.size == 0)
+			}
+		}
+		// One place becomes free: they go where they have to wait.
+		gates[3] <- nil
+		require.NoError(t, (<-stays["any"]).err)
+		for _, key := range []string{"lane", "aside"} {
+			gone, cancel := context.WithCancel(t.Context())
+			var callers sync.WaitGroup
+			for range 1000 {
+				callers.Go(func() { _, _ = q.Do(gone, request{key: key, size: 5}) })
+			}
+			synctest.Wait()
+			require.Greater(t, len(in(key)), 1000)
+			cancel()
+			callers.Wait()
+			kept := in(key)
+			require.Less(t, len(kept), 3*fewLeft)
+			require.Equal(t, request{key: key, n: 1}, kept[0].request, "who stays keeps his place")
+			for _, it := range kept[1:] {
+				require.Equal(t, request{}, it.request)
+			}
+		}
+		gates[1] <- nil
+		gates[2] <- nil
+		require.NoError(t, (<-stays["aside"]).err)
+		for _, got := range all[1:] {
+			require.NoError(t, (<-got).err)
+		}
+		q.Close()
+		require.Error(t, (<-all[0]).err)
+		require.Error(t, (<-stays["lane"]).err)
+		require.Empty(t, q.waiting)
+		require.Empty(t, q.aside)
+		require.Zero(t, q.left)
+	})
+}
+
+// The order of each key's requests holds when groups pass each other, fail, and lanes come and go.
+func TestOrderWhenGroupsPass(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 3))
+			var mu sync.Mutex
+			draw := func(n int) int { mu.Lock(); defer mu.Unlock(); return random.IntN(n) }
+			const keys, each = 6, 30
+			order := map[string][]int{}
+			busy := map[string]bool{}
+			open, most := 0, 0
+			write := func(group []request) {
+				mu.Lock()
+				for _, r := range group {
+					require.False(t, busy[r.key], "a key is written twice at once")
+					busy[r.key] = true
+				}
+				mu.Unlock()
+				time.Sleep(time.Duration(draw(5)*draw(5)*50) * time.Millisecond)
+				mu.Lock()
+				defer mu.Unlock()
+				for _, r := range group {
+					delete(busy, r.key)
+				}
+			}
+			note := func(group []request) {
+				mu.Lock()
+				defer mu.Unlock()
+				for _, r := range group {
+					order[r.key] = append(order[r.key], r.n)
+				}
+			}
+			q, _ := passing(t, func(c *Config[string, request, string]) {
+				c.Patience = time.Hour
+				c.Write = func(_ context.Context, group []request) ([]string, error) {
+					mu.Lock()
+					open++
+					most = max(most, open)
+					mu.Unlock()
+					write(group)
+					mu.Lock()
+					open--
+					mu.Unlock()
+					if draw(4) == 0 {
+						return nil, errStuck
+					}
+					note(group)
+					return make([]string, len(group)), nil
+				}
+				c.WriteAlone = func(_ context.Context, r request, patience time.Duration) (string, error) {
+					write([]request{r})
+					if patience == 0 && draw(2) == 0 {
+						return "", errStuck
+					}
+					note([]request{r})
+					return "", nil
+				}
+			})
+			var all []<-chan outcome
+			for n := range each {
+				for k := range keys {
+					all = append(all, ask(t.Context(), q, request{key: fmt.Sprint(k), n: n}))
+					time.Sleep(time.Duration(draw(40)) * time.Millisecond)
+				}
+			}
+			for _, got := range all {
+				require.NoError(t, (<-got).err)
+			}
+			for _, numbers := range order {
+				require.True(t, slices.IsSorted(numbers), "seed %d: %v", seed, numbers)
+				require.Len(t, numbers, each)
+			}
+			require.Greater(t, most, 1)
+			require.LessOrEqual(t, most, 3)
+		})
+	}
 }

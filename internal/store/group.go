@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -18,7 +19,8 @@ import (
 
 // Reports (PATCH) and progress (PUT) share their commits with those that arrive at the same time, each kind with its own
 // (package groupcommit). The engine answers every item of a group by itself, so only locks and errors are shared: a group
-// that does not get all its locks within lockWait, or fails, is rolled back and its items are written one by one.
+// that does not get all its locks within lockWait, or takes too long, or fails, is rolled back and its items are written one
+// by one. One that ends very many tasks may take minutes; it gets them on a connection that keeps nobody waiting.
 
 const (
 	opReport   = "report"
@@ -31,7 +33,17 @@ const (
 	groupConflicts = 3
 	// quickWait is the lockWait of the first try alone: just enough for a lock that is given back in this moment.
 	quickWait = "5ms"
-	// groupTimeout bounds the writing of a group: behind a connection that died without a word all others would wait.
+	// groupOverdue is how long a group keeps the next one waiting: longer than lockWait and most commits take, so that only one
+	// that works hard is passed, and short for those who report that they are alive.
+	groupOverdue = 200 * time.Millisecond
+	// groupsAtOnce bounds the groups of a kind in flight, and half of the connections do so too: others want some as well.
+	groupsAtOnce = 4
+	// groupWork and quickWork are the statement_timeout of a group, and of the first try alone: long, because a busy database is
+	// not helped by groups that fall apart; and short, because the others of the group wait for it.
+	groupWork = "30s"
+	quickWork = "1s"
+	// groupTimeout bounds the writing of a group when the database does not: for connections that died without a word. What
+	// was written nobody knows then, so it is longer than groupWork.
 	groupTimeout = time.Minute
 )
 
@@ -53,10 +65,13 @@ func (s *Store) newReports() *groupcommit.Queue[uuid.UUID, report, reported] {
 		Size:       func(r report) int { return len(r.item) },
 		MaxItems:   groupItems,
 		MaxSize:    groupBytes,
+		MaxGroups:  s.maxGroups(),
+		Overdue:    groupOverdue,
 		Write:      inGroup(opReport, s.writeReports),
 		WriteAlone: alone(s, opReport, s.writeReports),
 		Undone:     undone,
 		Stuck:      stuck,
+		Late:       late,
 		Patience:   patience,
 		Grace:      linger,
 	})
@@ -69,14 +84,19 @@ func (s *Store) newProgress() *groupcommit.Queue[uuid.UUID, task.Progress, db.Pr
 		Shared:     func(answer db.ProgressTasksRow) bool { return answer.Outcome != "overflow" },
 		MaxItems:   groupItems,
 		MaxSize:    groupBytes,
+		MaxGroups:  s.maxGroups(),
+		Overdue:    groupOverdue,
 		Write:      inGroup(opProgress, s.writeProgress),
 		WriteAlone: alone(s, opProgress, s.writeProgress),
 		Undone:     undone,
 		Stuck:      stuck,
+		Late:       late,
 		Patience:   patience,
 		Grace:      linger,
 	})
 }
+
+func (s *Store) maxGroups() int { return min(groupsAtOnce, (s.options.MaxConns+1)/2) }
 
 // joinProgress adds up progress of the same attempt of a task, if the sum can be written down.
 func joinProgress(a, b task.Progress) (task.Progress, bool) {
@@ -89,25 +109,40 @@ func joinProgress(a, b task.Progress) (task.Progress, bool) {
 	return a, true
 }
 
-// writer writes requests of different tasks in one transaction, each lock step within lockWait.
-type writer[Q, R any] func(ctx context.Context, c call, lockWait string, group []Q) ([]R, error)
+// bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own.
+type bounds struct{ lock, work string }
+
+func (b bounds) begin() *pgx.Batch {
+	batch := boundedBy(b.lock)
+	if b.work != "" {
+		batch.Queue("select set_config('statement_timeout', '" + b.work + "', true)")
+	}
+	return batch
+}
+
+// writer writes requests of different tasks in one transaction.
+type writer[Q, R any] func(ctx context.Context, c call, b bounds, group []Q) ([]R, error)
 
 func inGroup[Q, R any](op string, write writer[Q, R]) func(context.Context, []Q) ([]R, error) {
 	return func(ctx context.Context, group []Q) ([]R, error) {
 		ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 		defer cancel()
-		return write(ctx, call{op: op, conflictTries: groupConflicts}, lockWait, group)
+		return write(ctx, call{op: op, conflictTries: groupConflicts}, bounds{lockWait, groupWork}, group)
 	}
 }
 
-// alone writes one request. Waiting for somebody has connections of its own.
+// alone writes one request. Waiting for somebody, and working for long, has connections of its own, and nothing bounds the
+// work: a report that ends very many tasks would never get through otherwise.
 func alone[Q, R any](s *Store, op string, write writer[Q, R]) func(context.Context, Q, time.Duration) (R, error) {
 	return func(ctx context.Context, request Q, patience time.Duration) (answer R, err error) {
-		c, wait := call{op: op, conflictTries: 1}, quickWait
+		var answers []R
 		if patience > 0 {
-			c, wait = call{op: op, pool: s.stuck, patience: patience}, lockWait
+			answers, err = write(ctx, call{op: op, pool: s.stuck, patience: patience}, bounds{lock: lockWait}, []Q{request})
+		} else {
+			ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+			defer cancel()
+			answers, err = write(ctx, call{op: op, conflictTries: 1}, bounds{quickWait, quickWork}, []Q{request})
 		}
-		answers, err := write(ctx, c, wait, []Q{request})
 		if err == nil {
 			answer = answers[0]
 		}
@@ -125,7 +160,13 @@ func undone(err error) bool {
 // stuck reports a transaction that was rolled back because of others.
 func stuck(err error) bool { return locked(err) || conflicted(err) }
 
-func (s *Store) writeReports(ctx context.Context, c call, lockWait string, group []report) ([]reported, error) {
+// late reports a transaction that was rolled back because a statement took too long.
+func late(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "57014"
+}
+
+func (s *Store) writeReports(ctx context.Context, c call, b bounds, group []report) ([]reported, error) {
 	ids := make([]uuid.UUID, len(group))
 	items := make([][]byte, len(group))
 	for i, r := range group {
@@ -135,7 +176,7 @@ func (s *Store) writeReports(ctx context.Context, c call, lockWait string, group
 	var answers []db.ReportTasksRow
 	var rows []db.FullTaskRow
 	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := boundedBy(lockWait)
+		batch := b.begin()
 		many(batch, &answers, db.ReportTasks, list)
 		many(batch, &rows, db.FullTasks, ids)
 		return send(ctx, conn, batch)
@@ -158,7 +199,7 @@ func (s *Store) writeReports(ctx context.Context, c call, lockWait string, group
 	return inOrder(ids, byID)
 }
 
-func (s *Store) writeProgress(ctx context.Context, c call, lockWait string, group []task.Progress) ([]db.ProgressTasksRow, error) {
+func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []task.Progress) ([]db.ProgressTasksRow, error) {
 	ids := make([]uuid.UUID, len(group))
 	for i, p := range group {
 		ids[i] = p.TaskID
@@ -169,7 +210,7 @@ func (s *Store) writeProgress(ctx context.Context, c call, lockWait string, grou
 	}
 	var answers []db.ProgressTasksRow
 	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := boundedBy(lockWait)
+		batch := b.begin()
 		many(batch, &answers, db.ProgressTasks, items)
 		return send(ctx, conn, batch)
 	})

@@ -421,3 +421,111 @@ func TestLayeredGraphFromManyClients(t *testing.T) {
 	b.db.AssertInvariants(t)
 	b.db.AssertNoDeadlocks(t)
 }
+
+// gate makes the report that ends a task wait, as long as the database does, until open is called. It notes in
+// taskrunner_gate under which statement_timeout it went through.
+func (b *testBundle) gate(t *testing.T, id uuid.UUID) (open func()) {
+	t.Helper()
+	b.exec(t, fmt.Sprintf(`
+		create table public.taskrunner_gate (work text);
+		create function public.taskrunner_gate() returns trigger language plpgsql security definer set lock_timeout = 0 as $$
+		begin
+			perform pg_advisory_xact_lock_shared(4711);
+			insert into public.taskrunner_gate values (current_setting('statement_timeout'));
+			return null;
+		end $$;
+		create trigger gate after update on taskrunner.task for each row
+			when (new.id = '%s' and new.ended_at is not null) execute function public.taskrunner_gate()`, id))
+	tx, err := b.db.Connect(t).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "select pg_advisory_xact_lock(4711)")
+	require.NoError(t, err)
+	return sync.OnceFunc(func() { require.NoError(t, tx.Rollback(context.WithoutCancel(t.Context()))) })
+}
+
+// atGate waits until a report stands before the gate, and returns the backend that writes it.
+func (b *testBundle) atGate(t *testing.T) (pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		b.scan(t, &pid, "select coalesce(max(pid), 0) from pg_locks where locktype = 'advisory' and objid = 4711 and not granted"+
+			" and database = (select oid from pg_database where datname = current_database())")
+		return pid != 0
+	}, 20*time.Second, 5*time.Millisecond)
+	return pid
+}
+
+// A report that takes long keeps only those waiting that want its task.
+func TestALongReportHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.running(t, 20)
+	long := ids[0]
+	open := b.gate(t, long)
+	defer open()
+	ended := make(chan error, 2)
+	go func() {
+		_, err := b.Report(context.Background(), task.Report{TaskID: long, Status: ptr(task.Failure), FailureReason: ptr("broken")})
+		ended <- err
+	}()
+	b.atGate(t)
+	go func() {
+		_, err := b.Report(context.Background(), task.Report{TaskID: long})
+		ended <- err
+	}()
+	for range 3 {
+		var work sync.WaitGroup
+		for _, id := range ids[1:] {
+			work.Go(func() {
+				if _, err := b.Report(context.Background(), task.Report{TaskID: id, NewSuccess: ptr(int64(1))}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+	}
+	require.Empty(t, ended, "it is still being written")
+	require.NotZero(t, b.atGate(t))
+	open()
+	require.NoError(t, <-ended)
+	requireCode(t, task.CodeState, <-ended)
+	b.db.AssertInvariants(t)
+	b.db.AssertNoDeadlocks(t)
+}
+
+// A report that takes longer than groups may is written alone, for as long as it needs.
+func TestAReportMayTakeLongerThanAGroup(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ids := b.running(t, 2)
+	open := b.gate(t, ids[0])
+	defer open()
+	ended := make(chan error, 1)
+	go func() {
+		r := task.Report{TaskID: ids[0], Status: ptr(task.Success), NewSuccess: ptr(int64(3))}
+		_, err := b.Report(context.Background(), r)
+		ended <- err
+	}()
+	pid := b.atGate(t)
+	var ending time.Time
+	b.scan(t, &ending, "select clock_timestamp()")
+	b.exec(t, "select pg_cancel_backend($1)", pid) // as PostgreSQL does it to the group after groupWork
+	require.Eventually(t, func() bool {
+		pid := b.atGate(t)
+		var patient bool
+		b.scan(t, &patient, `select count(*) > 0 from pg_stat_activity
+			where pid = $1 and xact_start > $2 and clock_timestamp() - xact_start > '2 s'`, pid, ending)
+		return patient
+	}, 20*time.Second, 20*time.Millisecond, "the first try alone is given up after quickWork, the next one is not")
+	_, err := b.Report(t.Context(), task.Report{TaskID: ids[1], Status: ptr(task.Success)})
+	require.NoError(t, err, "nobody else waits")
+	require.Empty(t, ended)
+	open()
+	require.NoError(t, <-ended)
+	var work string
+	b.scan(t, &work, "select work from public.taskrunner_gate")
+	require.Equal(t, "0", work)
+	got, err := b.Task(t.Context(), ids[0])
+	require.NoError(t, err)
+	require.EqualValues(t, 3, got.Success)
+	b.db.AssertInvariants(t)
+}

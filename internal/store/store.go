@@ -27,7 +27,7 @@ const (
 	// workConns is how many connections the loops and chores may use at once: each loop claims and settles at most one
 	// group at a time.
 	workConns = 4
-	// stuckConns is how many reports at once wait for tasks that somebody else holds.
+	// stuckConns is how many reports at once wait for tasks that somebody else holds, or take longer than a group may.
 	stuckConns = 4
 	// readTimeout is the default of ReadTimeout: long enough to go through some millions of rows once.
 	readTimeout = 15 * time.Second
@@ -60,7 +60,7 @@ type Store struct {
 	pool    *pgxpool.Pool
 	work    *pgxpool.Pool // what the loops and chores use, so that requests cannot keep them from working
 	pulse   *pgxpool.Pool // one connection, so that a pulse never waits for other calls
-	stuck   *pgxpool.Pool // for reports that wait for somebody, so that the others need not wait for them
+	stuck   *pgxpool.Pool // for reports that wait for somebody or take long, so that the others need not wait for them
 	queries *db.Queries
 	breaker *breaker
 	options Options
