@@ -167,7 +167,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{400, "UUID", func() { r.path = "/task/" + uuid.NewString() }},
 		{401, "bearer", func() { r.authorization = "Bearer " + secrets["read"] }},
 		{403, "scope", func() { r.authorization = admin }},
-		{400, "query", func() { r.query = "?attempt=1" }},
+		{400, "only once", func() { r.query = "?attempt=1" }},
 		{503, "database", func() { r.away = false }},
 		{415, "Content-Type", func() { r.contentType = "application/json" }},
 		{413, "bytes", func() { r.body = "{" }},
