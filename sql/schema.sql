@@ -3375,6 +3375,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.submit(p_batch_id uuid, p_body jso
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column

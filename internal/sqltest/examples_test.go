@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -162,4 +163,19 @@ func TestExamplesWithoutTheRight(t *testing.T) {
 		}
 	}
 	e.requireStates("a: Pending 0/0")
+}
+
+// A large graph by SQL takes as long as one over HTTP: its local ids are looked up by hash. In pairs of all entries this would
+// take minutes.
+func TestLargeGraphBySubmitBatch(t *testing.T) {
+	t.Parallel()
+	const tasks = 20_000
+	e := setup(t)
+	s := e.session("producer")
+	s.run("set statement_timeout = '1min'")
+	require.Equal(t, []string{strconv.Itoa(tasks)}, s.run(`select count(*) from taskrunner.submit_batch((
+		select jsonb_agg(jsonb_build_object('id', n::text, 'name', 'n', 'kind', 'k',
+			'on_start', '{"kind": "Webhook", "params": {"url": "https://jobs.example.com/", "verb": "Post"}}'::jsonb,
+			'dependencies', case when n > 1 then jsonb_build_array(jsonb_build_object('id', (n / 2)::text, 'requires_success', true)) end))
+		from generate_series(1, $1::integer) n))`, tasks))
 }
