@@ -1566,6 +1566,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.graph_errors(p_body jsonb, p_tasks
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
  SET jit TO 'off'
 AS $function$
 begin
@@ -1721,6 +1722,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.insert_entries(p_batch_id uuid, p_
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
  SET jit TO 'off'
 AS $function$
 begin
@@ -1955,6 +1957,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.link_errors(p_tasks jsonb)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
 AS $function$
@@ -2044,9 +2047,10 @@ CREATE OR REPLACE FUNCTION taskrunner_private.links_among(p_ids uuid[], OUT pare
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
- SET enable_nestloop TO 'off'
 AS $function$
 begin
   with node as materialized (
@@ -3375,8 +3379,6 @@ CREATE OR REPLACE FUNCTION taskrunner_private.submit(p_batch_id uuid, p_body jso
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
- SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -3461,6 +3463,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.submit_links(p_tasks jsonb, OUT pa
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
  SET jit TO 'off'
 AS $function$
 begin

@@ -103,6 +103,10 @@ func TestFilesAreReadable(t *testing.T) {
 			require.NotRegexp(t, `\s$|\t`, line, "%s:%d: white space", f.name, i+1)
 			require.LessOrEqual(t, len(line), 150, "%s:%d: too long", f.name, i+1)
 		}
+		// A function inherits the settings of its caller, which may have turned the other joins off.
+		if strings.Contains(f.text, "enable_nestloop = off") {
+			require.Contains(t, f.text, "enable_hashjoin = on", f.name)
+		}
 		if path.Dir(f.name) != "access" {
 			for _, statement := range regexp.MustCompile(`(?mi)^(create|drop|alter|grant|revoke)\b.*`).FindAllString(f.text, -1) {
 				require.Regexp(t, `^create or replace `, statement, f.name)

@@ -8,7 +8,7 @@
 create or replace function taskrunner_private.graph_errors(p_body jsonb, p_tasks jsonb, p_known jsonb)
 returns table (detail text, total bigint, codes text[])
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set jit = off as $$
+set enable_nestloop = off set enable_hashjoin = on set jit = off as $$
 begin
   return query
   with entry as materialized (

@@ -4,7 +4,7 @@
 create or replace function taskrunner_private.insert_entries(
   p_batch_id uuid, p_tasks jsonb, p_ids uuid[], p_ranks bigint[], p_children integer[], p_required boolean[]
 ) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_nestloop = off set enable_hashjoin = on set jit = off as $$
 begin
   insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
     dead_end_barrier, status, wait_finished, wait_success)

@@ -6,7 +6,7 @@
 create or replace function taskrunner_private.link_errors(p_tasks jsonb)
 returns table (i integer, place integer, at integer, path text, message text, code text)
 language plpgsql stable set search_path = pg_catalog, pg_temp
-set enable_nestloop = off set enable_seqscan = off set jit = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 begin
   return query

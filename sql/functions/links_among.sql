@@ -4,7 +4,8 @@
 -- Locks: none. Called by: raise_ranks.
 create or replace function taskrunner_private.links_among(
   p_ids uuid[], out parents integer[], out children integer[]
-) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set enable_nestloop = off as $$
+) language plpgsql stable set search_path = pg_catalog, pg_temp
+set enable_nestloop = off set enable_hashjoin = on set enable_seqscan = off set jit = off as $$
 begin
   with node as materialized (
     select id, n::integer from unnest(p_ids) with ordinality as x (id, n)

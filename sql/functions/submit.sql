@@ -2,7 +2,6 @@
 -- then the tasks are written with their final state and counters, numbered so that every parent ranks below its
 -- children. Links to tasks that exist already go the ordinary way, through triggers/link_500_count.sql, which counts
 -- parents by their state and fails what a failed one requires.
--- Joins by hash are on whoever calls: submit_batch has them off, and links would be looked for in pairs of all entries.
 -- p_batch_id: the id the batch gets; an empty request creates nothing, no batch either.
 -- Returns one row: local ids and task ids in request order.
 -- Locks: only with links to existing tasks: graph lock shared, those tasks by rank.
@@ -10,8 +9,7 @@
 -- Writes batch, task, link, action, queued_task.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off
-set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_tasks jsonb;

@@ -4,7 +4,7 @@
 -- Locks: none. Called by: valid_graph.
 create or replace function taskrunner_private.submit_links(
   p_tasks jsonb, out parents integer[], out children integer[], out required boolean[]
-) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set jit = off as $$
+) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set enable_hashjoin = on set jit = off as $$
 begin
   with entry as materialized (
     select x.n::integer, x.task ->> 'id' as id, x.task -> 'dependencies' as dependencies
