@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -107,17 +106,6 @@ func joinProgress(a, b task.Progress) (task.Progress, bool) {
 	a.NewSuccess += b.NewSuccess
 	a.NewFailures += b.NewFailures
 	return a, true
-}
-
-// bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own.
-type bounds struct{ lock, work string }
-
-func (b bounds) begin() *pgx.Batch {
-	batch := boundedBy(b.lock)
-	if b.work != "" {
-		batch.Queue("select set_config('statement_timeout', '" + b.work + "', true)")
-	}
-	return batch
 }
 
 // writer writes requests of different tasks in one transaction.

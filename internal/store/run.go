@@ -51,19 +51,26 @@ type call struct {
 	conflictTries int
 }
 
-// bounded begins a batch whose transaction waits at most lockWait for its locks.
-func bounded() *pgx.Batch { return boundedBy(lockWait) }
+// bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own.
+type bounds struct{ lock, work string }
 
-func boundedBy(lockWait string) *pgx.Batch {
+// begin begins a batch in these bounds, with a single statement: a lone request feels each one.
+func (b bounds) begin() *pgx.Batch {
+	settings := "set_config('lock_timeout', '" + b.lock + "', true)"
+	if b.work != "" {
+		settings += ", set_config('statement_timeout', '" + b.work + "', true)"
+	}
 	batch := &pgx.Batch{}
-	batch.Queue("select set_config('lock_timeout', '" + lockWait + "', true)")
+	batch.Queue("select " + settings)
 	return batch
 }
 
+// bounded begins a batch whose transaction waits at most lockWait for its locks.
+func bounded() *pgx.Batch { return bounds{lock: lockWait}.begin() }
+
 // do runs f on a connection, again and again where that is safe and of use: a transaction that lost a conflict did not
 // happen, and neither did one of which nothing was sent. f must be one transaction: a single query, one batch, or a
-// transaction that it begins and ends. The
-// error is a *task.Error or internal.
+// transaction that it begins and ends. The error is a *task.Error or internal.
 func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool.Conn) error) error {
 	pool := c.pool
 	if pool == nil {
