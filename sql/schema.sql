@@ -2396,7 +2396,7 @@ declare
 begin
   if p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
     perform from (
-      select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+      select from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id
       order by t.rank for no key update of t
     ) locked;
     return true;
@@ -2405,7 +2405,7 @@ begin
     perform set_config('lock_timeout',
       greatest(1, 1000 * extract(epoch from v_end - clock_timestamp()))::integer::text, true)
     from (
-      select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+      select from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id
       order by t.rank for no key update of t
     ) locked;
     perform set_config('lock_timeout', v_timeout, true);
@@ -2413,10 +2413,10 @@ begin
   end if;
 
   select count(*) into v_locked from (
-    select from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id
+    select from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id
     order by t.rank for no key update of t skip locked
   ) locked;
-  return v_locked = (select count(*) from unnest(p_ids) as given (id) join taskrunner.task t on t.id = given.id);
+  return v_locked = (select count(*) from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id);
 end $function$
 ;
 

@@ -74,6 +74,8 @@ func newWorld(t *testing.T) *world {
 		w.users[role] = config.User
 	}
 	w.owner = w.db.Connect(t)
+	// Found soon, before whoever takes part in a deadlock gives up or is killed.
+	w.exec(t, fmt.Sprintf("alter database %s set deadlock_timeout = '50ms'", pgx.Identifier{w.db.Name}.Sanitize()))
 	w.exec(t, auditSchema)
 	w.exec(t, fmt.Sprintf("update taskrunner_private.server_setting set start_max_attempts = %d, webhook_max_attempts = %d",
 		startTries, deliveryTries))
