@@ -11,7 +11,7 @@ cross join lateral (
     m.attempt is not null, case m.trigger when 'Start' then 0 when 'Cancel' then 3
       else case m.condition when 'Failure' then 1 else 2 end end, m.position, m.seq) as actions
   from taskrunner.action_masked m
-  where m.task_id = t.id
+  where m.task_id = t.id and (m.attempt is null or m.attempt = t.attempt)
 ) a
 where t.id = $1;
 
@@ -28,7 +28,7 @@ cross join lateral (
     m.attempt is not null, case m.trigger when 'Start' then 0 when 'Cancel' then 3
       else case m.condition when 'Failure' then 1 else 2 end end, m.position, m.seq) as actions
   from taskrunner.action_masked m
-  where m.task_id = t.id
+  where m.task_id = t.id and (m.attempt is null or m.attempt = t.attempt)
 ) a;
 
 -- name: Batch :one

@@ -274,6 +274,7 @@ create unlogged table taskrunner_private.replica (
   idle_deliver_at timestamp with time zone,
   idle_chores_at timestamp with time zone,
   free_slots integer not null default 0,
+  next_pulse_at timestamp with time zone,
   constraint replica_pkey PRIMARY KEY (id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500, vacuum_truncate=off);
 
@@ -447,10 +448,12 @@ begin
   where d.id is null or f.delivery_id is null;
 
   return query
-  select 'an ended task has no open Start delivery', jsonb_build_object('task_id', t.id, 'delivery_id', d.id)
+  select 'an open Start delivery is that of the present attempt of a task that has not ended', jsonb_build_object(
+    'task_id', t.id, 'delivery_id', d.id, 'attempt', t.attempt, 'delivery_attempt', d.task_attempt)
   from taskrunner_private.delivery d
   join taskrunner.task t on t.id = d.task_id
-  where d.trigger = 'Start' and d.status = 'Pending' and taskrunner_private.is_terminal(t.status);
+  where d.trigger = 'Start' and d.status = 'Pending'
+    and (taskrunner_private.is_terminal(t.status) or d.task_attempt <> t.attempt);
 
   return query
   select 'a delivery belongs to a task', jsonb_build_object('delivery_id', d.id, 'task_id', d.task_id)
@@ -1518,7 +1521,9 @@ begin
         and (event.trigger = 'Cancel' or x.condition = event.condition)
       offset 0) a
     cross join lateral (
-      select x.batch_id, x.attempt from taskrunner.task x where x.id = event.task_id offset 0) t
+      select x.batch_id,
+        x.attempt - (event.trigger = 'Cancel' and not taskrunner_private.is_terminal(x.status))::integer as attempt
+      from taskrunner.task x where x.id = event.task_id offset 0) t
     cross join lateral (
       select max(d.number) as number
       from taskrunner_private.delivery d
@@ -1634,10 +1639,9 @@ begin
     union all
     select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
     from admission a
-    cross join (values (1, '.rules'), (2, '.dedupe_strategy'), (3, '.retry'), (4, '.run_at')) u (place, field)
+    cross join (values (1, '.rules'), (2, '.dedupe_strategy')) u (place, field)
     left join admission_fault f on f.i = a.i and f.place = u.place
     where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
-      and (u.place <> 3 or a.task -> 'retry' -> 'max_attempts' <> '1')
     union all
     select null, b.place, 0, b.path, b.message, taskrunner_private.fault_code(b.message)
     from (values
@@ -1727,11 +1731,18 @@ CREATE OR REPLACE FUNCTION taskrunner_private.insert_entries(p_batch_id uuid, p_
 AS $function$
 begin
   insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
-    dead_end_barrier, status, wait_finished, wait_success)
+    dead_end_barrier, max_attempts, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, run_at,
+    status, wait_finished, wait_success)
   select p_ids[x.n], p_ranks[x.n], p_batch_id, task ->> 'name', task ->> 'kind',
     coalesce((task ->> 'timeout')::integer, 60), coalesce(task -> 'metadata', 'null'),
     (task ->> 'expected_count')::bigint, coalesce((task ->> 'priority')::integer, 0),
     coalesce((task ->> 'dead_end_barrier')::boolean, false),
+    -- Rounded as numeric, because the smallest numbers are no double precision.
+    coalesce((task -> 'retry' ->> 'max_attempts')::integer, 1),
+    coalesce(round((task -> 'retry' ->> 'initial_delay_secs')::numeric, 9)::float8, 5),
+    coalesce(round((task -> 'retry' ->> 'multiplier')::numeric, 9)::float8, 2),
+    coalesce(round((task -> 'retry' ->> 'max_delay_secs')::numeric, 9)::float8, 300),
+    case when task ->> 'run_at' is not null then taskrunner_private.to_moment(task ->> 'run_at') end,
     case when l.parents > 0 then 'Waiting' else 'Pending' end::taskrunner.status_kind,
     coalesce(l.parents, 0), coalesce(l.required_parents, 0)
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
@@ -2642,9 +2653,20 @@ CREATE OR REPLACE FUNCTION taskrunner_private.queued_task_notify()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_ready boolean;
+  v_run_at timestamptz;
 begin
-  if exists (select from new_rows n where n.state = 'ready') then
+  select bool_or(n.state = 'ready'), min(n.run_at) filter (where n.state = 'scheduled') into v_ready, v_run_at
+  from new_rows n;
+  if v_ready then
     perform taskrunner_private.notify_if_idle('start');
+  end if;
+  if v_run_at < (
+    select min(r.next_pulse_at) from taskrunner_private.replica r
+    where r.next_pulse_at > clock_timestamp() - interval '50 milliseconds')
+  then
+    perform pg_notify('taskrunner', 'chores');
   end if;
   return null;
 end $function$
@@ -3001,6 +3023,7 @@ declare
   v_failing uuid[];
   v_statuses taskrunner.status_kind[];
   v_outcomes text[];
+  v_retries boolean[];
   v_cause text;
   v_counts text;
 begin
@@ -3023,8 +3046,9 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
-    else 'done' end order by i.n)
-  into v_ids, v_statuses, v_outcomes
+    else 'done' end order by i.n),
+    array_agg(coalesce(i.status = 'Failure' and t.attempt < t.max_attempts, false) order by i.n)
+  into v_ids, v_statuses, v_outcomes, v_retries
   from rows from (jsonb_to_recordset(p_items) as (
     task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
     with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
@@ -3036,16 +3060,23 @@ begin
     continue when v_cause = 'report' and v_ending = '{}';
     perform taskrunner_private.set_cause(v_cause);
     update taskrunner.task t
-    set success = t.success + coalesce(i.new_success, 0),
-      failures = t.failures + coalesce(i.new_failures, 0),
+    set success = case when v_retries[i.n] then 0 else t.success + coalesce(i.new_success, 0) end,
+      failures = case when v_retries[i.n] then 0 else t.failures + coalesce(i.new_failures, 0) end,
       metadata = coalesce(i.metadata, t.metadata),
       expected_count = coalesce(i.expected_count, t.expected_count),
       priority = coalesce(i.priority, t.priority),
       last_updated = now(),
-      status = coalesce(i.status, t.status),
+      status = case when not v_retries[i.n] then coalesce(i.status, t.status)
+        when t.status = 'Paused' then 'Paused' else 'Pending' end,
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
-      ended_at = case when i.status is not null then now() end,
-      paused_from = case when i.status is null then t.paused_from end
+      ended_at = case when i.status is not null and not v_retries[i.n] then now() end,
+      paused_from = case when i.status is null then t.paused_from
+        when v_retries[i.n] and t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
+      attempt = t.attempt + v_retries[i.n]::integer,
+      run_at = case when v_retries[i.n] then now() + taskrunner_private.retry_delay(t.attempt, t.retry_initial_delay_secs,
+        t.retry_multiplier, t.retry_max_delay_secs) else t.run_at end,
+      started_at = case when not v_retries[i.n] then t.started_at end,
+      contacted = t.contacted and not v_retries[i.n]
     from rows from (jsonb_to_recordset(p_items) as (
       task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
       metadata jsonb, expected_count bigint, priority integer))
@@ -3111,6 +3142,13 @@ begin
       using errcode = 'TR007', detail = jsonb_build_array('status: must be Success or Failure')::text;
   end if;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.retry_delay(p_attempt integer, p_initial_delay_secs double precision, p_multiplier double precision, p_max_delay_secs double precision)
+ RETURNS interval
+ LANGUAGE sql
+ PARALLEL SAFE
+RETURN make_interval(secs => (floor(((random() * LEAST(p_max_delay_secs, (p_initial_delay_secs * (p_multiplier ^ ((p_attempt - 1))::double precision)))) * (1000)::double precision)) / (1000)::double precision))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.retry_errors(p_retry jsonb)
@@ -3316,12 +3354,21 @@ begin
 
   perform taskrunner_private.set_cause('start_failed');
   update taskrunner.task t
-  set status = case when failed.error is not null then 'Failure' when t.status = 'Claimed' then 'Pending' else t.status end,
+  set status = case when failed.error is not null and t.attempt = t.max_attempts then 'Failure'
+      when t.status = 'Claimed' then 'Pending' else t.status end,
     paused_from = case when t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
     failure_reason = coalesce('on_start webhook failed: ' || failed.error, t.failure_reason),
-    ended_at = case when failed.error is not null then now() end,
-    run_at = case when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
-      then clock_timestamp() + make_interval(secs => try.delay_secs) else t.run_at end,
+    ended_at = case when failed.error is not null and t.attempt = t.max_attempts then now() end,
+    run_at = case
+      when failed.error is not null and t.attempt < t.max_attempts then now() + taskrunner_private.retry_delay(
+        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+      when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
+        then clock_timestamp() + make_interval(secs => try.delay_secs)
+      else t.run_at end,
+    attempt = t.attempt + (failed.error is not null and t.attempt < t.max_attempts)::integer,
+    success = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.success end,
+    failures = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.failures end,
+    contacted = failed.error is null or t.attempt = t.max_attempts,
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
   left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
@@ -3536,7 +3583,12 @@ begin
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
     set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
-    where t.id = any(v_timed_out);
+    where t.id = any(v_timed_out) and t.attempt = t.max_attempts;
+    update taskrunner.task t
+    set status = 'Pending', failure_reason = 'Timeout', attempt = t.attempt + 1, success = 0, failures = 0, started_at = null,
+      contacted = false, last_updated = now(), run_at = now() + taskrunner_private.retry_delay(
+        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+    where t.id = any(v_timed_out) and t.attempt < t.max_attempts and t.status = 'Running';
     perform taskrunner_private.set_cause('');
   end if;
   update taskrunner_private.active_task a
@@ -3733,8 +3785,6 @@ begin
       then 'name: must not be blank'
     when new.kind is null or new.kind !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
       then 'kind: must not be blank'
-    when new.run_at is not null then 'run_at: is not supported yet'
-    when new.max_attempts is distinct from 1 then 'max_attempts: retries are not supported yet'
     when jsonb_typeof(new.rules) = 'array' and new.rules <> '[]' then 'rules: are not supported yet' end;
   if v_field is not null then
     raise exception 'task %: %', new.id, v_field
@@ -3754,6 +3804,7 @@ begin
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when octet_length(new.metadata::text) > 131072 then 'metadata: must be at most 131072 bytes'
     when jsonb_path_exists(new.metadata, '$.**{1001}') then 'metadata: must not be nested deeper than 1000'
+    when not coalesce(new.max_attempts between 1 and 100, false) then 'max_attempts: must be between 1 and 100'
     when not coalesce(new.retry_initial_delay_secs between 0 and 86400, false)
       then 'retry_initial_delay_secs: must be between 0 and 86400'
     when not coalesce(new.retry_multiplier between 1 and 100, false)
@@ -3946,11 +3997,12 @@ begin
     coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
     coalesce(array_agg(n.id) filter (where
       n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
-    array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
+    array_agg(n.id) filter (where o.contacted and o.started_at is null
+      and (n.status not in ('Pending', 'Claimed') or n.attempt > o.attempt))
   into v_success, v_failure, v_cancel, v_unstarted
   from new_rows n
   full join old_rows o on o.id = n.id
-  where n.status is distinct from o.status;
+  where (n.status, n.attempt) is distinct from (o.status, o.attempt);
 
   if v_success <> '{}' or v_failure <> '{}' or v_cancel <> '{}' then
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
@@ -4275,21 +4327,14 @@ declare
   v_active timestamptz;
   v_scheduled timestamptz;
   v_due text[];
+  v_next timestamptz;
 begin
-  insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
-  values (p_replica, p_name, p_version, v_now, p_free_slots, case when p_idle_start then v_now end,
-    case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
-  on conflict (id) do update
-  set heartbeat_at = excluded.heartbeat_at, free_slots = excluded.free_slots,
-    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_chores_at = excluded.idle_chores_at;
-
   select min(a.due_at) into v_active from taskrunner_private.active_task a where a.due_at < 'infinity';
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
   with handed_out as (
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
+      when 'release_scheduled' then interval '20 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -4297,7 +4342,7 @@ begin
         when 'sweep_active' then v_active <= v_now
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
-          select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds')
+          select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
@@ -4306,7 +4351,20 @@ begin
   )
   select coalesce(array_agg(h.name order by h.name), '{}') into v_due from handed_out h;
 
-  return query select v_due, least(v_active, v_scheduled),
+  select min(greatest(due.at, c.next_at)) into v_next
+  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled)) due (name, at)
+  join taskrunner_private.chore c on c.name = due.name
+  where due.at is not null;
+  insert into taskrunner_private.replica as r
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
+  values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
+    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
+  on conflict (id) do update
+  set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
+    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
+    idle_chores_at = excluded.idle_chores_at;
+
+  return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready'),
     exists (
       select from taskrunner_private.due_delivery d
@@ -4710,7 +4768,7 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND (new.max_attempts = 1) AND (new.run_at IS NULL) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 

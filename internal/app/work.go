@@ -57,8 +57,8 @@ func (r *replica) newWork() *work {
 	}, r.store, w.client)
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
-		IdempotencyLife: c.IdempotencyLife(), FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle,
-		WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
+		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores),
+		FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
 	return w
 }

@@ -18,6 +18,8 @@ const (
 	late = 2 * time.Millisecond
 	// shortest is the least pause between two pulses.
 	shortest = 5 * time.Millisecond
+	// hintPause is the least pause between the beginnings of two pulses when the second was asked for by a hint.
+	hintPause = 20 * time.Millisecond
 )
 
 // beat pulses until the context ends. A pulse that fails is logged and tried again in a second: the loops go on, and if
@@ -28,13 +30,18 @@ func (r *Chores) beat(ctx context.Context) {
 	defer timer.Stop()
 	registered := false
 	overdue := 0 // pulses in a row for whose due moment there was nothing to do
+	var began time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-r.config.Notified:
+			if early := hintPause - time.Since(began); early > 0 && !sleep(ctx, early) {
+				return
+			}
 		}
-		began := time.Now()
+		began = time.Now()
 		agenda, err := r.pulse(ctx)
 		if ctx.Err() != nil {
 			return
@@ -105,4 +112,14 @@ func nextPulse(began, now time.Time, due *time.Time, overdue int) time.Time {
 		return soonest
 	}
 	return next
+}
+
+// sleep waits and reports whether ctx is still going on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

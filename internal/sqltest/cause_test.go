@@ -23,7 +23,7 @@ var forgeable = map[string][]string{
 		"insert into taskrunner.task (id, name, kind) values ('<new>', 'new', 'k') returning {F}",
 		"insert into taskrunner.task (id, name, kind, status) select '<new>', 'new', 'k', 'Success' where {F}",      // TR001
 		"insert into taskrunner.task (id, name, kind, timeout) select '<new>', 'new', 'k', 0 where {F}",             // TR006
-		"insert into taskrunner.task (id, name, kind, max_attempts) select '<new>', 'new', 'k', 2 where {F}",        // TR007
+		"insert into taskrunner.task (id, name, kind, max_attempts) select '<new>', 'new', 'k', 101 where {F}",      // TR006
 		"insert into taskrunner.link select '<running>', '<pending>', true where {F}",                               // counted
 		"insert into taskrunner.link values ('<running>', '<waiting>', false) returning {F}",                        // counted
 		"insert into taskrunner.link select '<failed>', '<pending>', true where {F}",                                // fails it

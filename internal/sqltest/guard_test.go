@@ -91,6 +91,9 @@ func TestInsertGuards(t *testing.T) {
 		{"TR006", "priority", task("priority", "-1001")},
 		{"TR006", "expected_count", task("expected_count", "-1")},
 		{"TR006", "metadata", task("metadata", json64(131_071))}, // and two quotes
+		{"TR006", "max_attempts", task("max_attempts", "0")},
+		{"TR006", "max_attempts", task("max_attempts", "101")},
+		{"TR006", "max_attempts", task("max_attempts", "null")},
 		{"TR006", "retry_initial_delay_secs", task("retry_initial_delay_secs", "-1")},
 		{"TR006", "retry_initial_delay_secs", task("retry_initial_delay_secs", "86401")},
 		{"TR006", "retry_initial_delay_secs", task("retry_initial_delay_secs", "'NaN'")},
@@ -160,9 +163,6 @@ func TestInsertGuards(t *testing.T) {
 		{"TR007", "params", action(`[]`)},
 		// What later versions can do is refused by name.
 		{"TR007", "rules", task("rules", `'[{"type": "Concurency", "max_concurency": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)},
-		{"TR007", "max_attempts", task("max_attempts", "2")},
-		{"TR007", "run_at", task("run_at", "now() + interval '1 hour'")},
-		{"TR007", "run_at", task("run_at", "now() - interval '1 hour'")},
 		{"TR007", "dead_end_cancel", batch("dead_end_cancel", "true")},
 		// Standard codes where the contract has no other.
 		{"23503", "", task("batch_id", "'"+id("no batch")+"'")},
@@ -184,6 +184,7 @@ func TestInsertGuards(t *testing.T) {
 		task("name", long(255)), task("kind", long(100)), task("timeout", "1"), task("timeout", "86400"), task("priority", "1000"),
 		task("priority", "-1000"), task("expected_count", "0"), task("expected_count", "9223372036854775807"),
 		task("metadata", json64(131_070)), task("status", "'Waiting'"), task("status", "'Pending'"), task("rules", "'[]'"),
+		task("max_attempts", "100"), task("run_at", "now() + interval '1 hour'"), task("run_at", "'-infinity'"), task("run_at", "'infinity'"),
 		task("retry_multiplier", "100"), task("retry_max_delay_secs", "5"), task("dead_end_barrier", "true"),
 		task("batch_id", "'"+id("b")+"'"), batch("name", long(255)), batch("name", "null"), batch("dead_end_cancel", "false"),
 		batch("metadata", json64(131_070)), action(header("Content-Type", "text/plain")), action(`{"url": "HTTP://x", "verb": "Put", "headers": null, "body": [1], "more": 1}`),

@@ -82,10 +82,12 @@ begin
   where d.id is null or f.delivery_id is null;
 
   return query
-  select 'an ended task has no open Start delivery', jsonb_build_object('task_id', t.id, 'delivery_id', d.id)
+  select 'an open Start delivery is that of the present attempt of a task that has not ended', jsonb_build_object(
+    'task_id', t.id, 'delivery_id', d.id, 'attempt', t.attempt, 'delivery_attempt', d.task_attempt)
   from taskrunner_private.delivery d
   join taskrunner.task t on t.id = d.task_id
-  where d.trigger = 'Start' and d.status = 'Pending' and taskrunner_private.is_terminal(t.status);
+  where d.trigger = 'Start' and d.status = 'Pending'
+    and (taskrunner_private.is_terminal(t.status) or d.task_attempt <> t.attempt);
 
   return query
   select 'a delivery belongs to a task', jsonb_build_object('delivery_id', d.id, 'task_id', d.task_id)

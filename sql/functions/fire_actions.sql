@@ -1,6 +1,7 @@
 -- The outbox: one delivery, and one row of the queue due_delivery, for every action that an event fires. n-th action
 -- of its event counts in the order of the contract's section 1.4, registered cancel actions last. Deliveries that
 -- exist already are left alone and keep their numbers, so calling it again for the same event adds only what is new.
+-- An event belongs to the task's attempt. Cancel actions of a task that goes on are those of the attempt before: it timed out.
 -- Locks: none waited for. Called by triggers/task_700_outbox.sql and triggers/action_500_check.sql.
 create or replace function taskrunner_private.fire_actions(
   p_success uuid[], p_failure uuid[], p_cancel uuid[]
@@ -28,7 +29,9 @@ begin
         and (event.trigger = 'Cancel' or x.condition = event.condition)
       offset 0) a
     cross join lateral (
-      select x.batch_id, x.attempt from taskrunner.task x where x.id = event.task_id offset 0) t
+      select x.batch_id,
+        x.attempt - (event.trigger = 'Cancel' and not taskrunner_private.is_terminal(x.status))::integer as attempt
+      from taskrunner.task x where x.id = event.task_id offset 0) t
     cross join lateral (
       select max(d.number) as number
       from taskrunner_private.delivery d

@@ -3,9 +3,10 @@
 -- p_items: [{"task_id", "attempt"?, "status"?, "failure_reason"?, "new_success"?, "new_failures"?, "metadata"?,
 -- "expected_count"?, "priority"?}], a task at most once; JSON null equals absence. Shapes and ranges are the caller's.
 -- outcome: done, unknown, stale (older attempt), ahead (newer one), state, overflow.
+-- A Failure with attempts left is a retry (contract 6.6): the task goes back to Pending, or stays paused, with its next attempt.
 -- Locks: graph lock shared, rows of task by rank (lock_affected). SQLSTATEs: 40001, TR009.
--- Writes task (status, failure_reason, ended_at, last_updated, paused_from, success, failures, metadata,
--- expected_count, priority).
+-- Writes task (status, failure_reason, ended_at, last_updated, paused_from, success, failures, metadata, expected_count,
+-- priority; in a retry attempt, run_at, started_at and contacted as well).
 create or replace function taskrunner_private.report_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind, counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
@@ -17,6 +18,7 @@ declare
   v_failing uuid[];
   v_statuses taskrunner.status_kind[];
   v_outcomes text[];
+  v_retries boolean[];
   v_cause text;
   v_counts text;
 begin
@@ -39,8 +41,9 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
-    else 'done' end order by i.n)
-  into v_ids, v_statuses, v_outcomes
+    else 'done' end order by i.n),
+    array_agg(coalesce(i.status = 'Failure' and t.attempt < t.max_attempts, false) order by i.n)
+  into v_ids, v_statuses, v_outcomes, v_retries
   from rows from (jsonb_to_recordset(p_items) as (
     task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
     with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
@@ -52,16 +55,23 @@ begin
     continue when v_cause = 'report' and v_ending = '{}';
     perform taskrunner_private.set_cause(v_cause);
     update taskrunner.task t
-    set success = t.success + coalesce(i.new_success, 0),
-      failures = t.failures + coalesce(i.new_failures, 0),
+    set success = case when v_retries[i.n] then 0 else t.success + coalesce(i.new_success, 0) end,
+      failures = case when v_retries[i.n] then 0 else t.failures + coalesce(i.new_failures, 0) end,
       metadata = coalesce(i.metadata, t.metadata),
       expected_count = coalesce(i.expected_count, t.expected_count),
       priority = coalesce(i.priority, t.priority),
       last_updated = now(),
-      status = coalesce(i.status, t.status),
+      status = case when not v_retries[i.n] then coalesce(i.status, t.status)
+        when t.status = 'Paused' then 'Paused' else 'Pending' end,
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
-      ended_at = case when i.status is not null then now() end,
-      paused_from = case when i.status is null then t.paused_from end
+      ended_at = case when i.status is not null and not v_retries[i.n] then now() end,
+      paused_from = case when i.status is null then t.paused_from
+        when v_retries[i.n] and t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
+      attempt = t.attempt + v_retries[i.n]::integer,
+      run_at = case when v_retries[i.n] then now() + taskrunner_private.retry_delay(t.attempt, t.retry_initial_delay_secs,
+        t.retry_multiplier, t.retry_max_delay_secs) else t.run_at end,
+      started_at = case when not v_retries[i.n] then t.started_at end,
+      contacted = t.contacted and not v_retries[i.n]
     from rows from (jsonb_to_recordset(p_items) as (
       task_id uuid, status taskrunner.status_kind, failure_reason text, new_success bigint, new_failures bigint,
       metadata jsonb, expected_count bigint, priority integer))

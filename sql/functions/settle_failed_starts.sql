@@ -1,8 +1,9 @@
--- What becomes of claimed tasks whose on_start failed or got lost (contract 5.3 rows 8, 9, 12, 21). A lost try counts
+-- What becomes of claimed tasks whose on_start failed or got lost (contract 5.3 rows 8, 9, 12, 14, 21). A lost try counts
 -- like a failed one; a task without a Start action (claimed by SQL, or by nobody's call) has no tries and just goes
 -- back. p_tries as for fail_starts, with "delay_secs"; the caller holds the locks of all that may end with them.
 -- Locks: none waited for. Called by: fail_starts, requeue_stale.
--- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated), delivery, delivery_try.
+-- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated; when the attempt failed and another is
+-- left, attempt, success, failures and contacted as well), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -40,12 +41,21 @@ begin
 
   perform taskrunner_private.set_cause('start_failed');
   update taskrunner.task t
-  set status = case when failed.error is not null then 'Failure' when t.status = 'Claimed' then 'Pending' else t.status end,
+  set status = case when failed.error is not null and t.attempt = t.max_attempts then 'Failure'
+      when t.status = 'Claimed' then 'Pending' else t.status end,
     paused_from = case when t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
     failure_reason = coalesce('on_start webhook failed: ' || failed.error, t.failure_reason),
-    ended_at = case when failed.error is not null then now() end,
-    run_at = case when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
-      then clock_timestamp() + make_interval(secs => try.delay_secs) else t.run_at end,
+    ended_at = case when failed.error is not null and t.attempt = t.max_attempts then now() end,
+    run_at = case
+      when failed.error is not null and t.attempt < t.max_attempts then now() + taskrunner_private.retry_delay(
+        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+      when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
+        then clock_timestamp() + make_interval(secs => try.delay_secs)
+      else t.run_at end,
+    attempt = t.attempt + (failed.error is not null and t.attempt < t.max_attempts)::integer,
+    success = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.success end,
+    failures = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.failures end,
+    contacted = failed.error is null or t.attempt = t.max_attempts,
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
   left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)

@@ -1,10 +1,12 @@
 -- The chore of active tasks whose due_at has passed: Running ones without a sign of life for their timeout fail with
--- 'Timeout', stale claims go back, and the others are due again later. One bounded chunk; p_limit tasks at most.
+-- 'Timeout' or, with attempts left, are retried; stale claims go back, and the others are due again later. One bounded chunk;
+-- p_limit tasks at most.
 -- Never waits for a task: first the whole chunk is locked at once, and only if somebody holds a part of it each task
 -- for itself, so that one open session does not stop the others.
 -- Locks: rows of active_task, skip locked: an end that is not committed has deleted its row, and would else be found again
 -- and again; afterwards it waits for nothing: graph lock shared and rows of task by rank are only tried. SQLSTATE: TR009.
--- Writes task (status, failure_reason, ended_at), active_task.due_at.
+-- Writes task (status, failure_reason, ended_at; in a retry attempt, run_at, success, failures, started_at, contacted and
+-- last_updated instead of ended_at), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -44,7 +46,12 @@ begin
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
     set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
-    where t.id = any(v_timed_out);
+    where t.id = any(v_timed_out) and t.attempt = t.max_attempts;
+    update taskrunner.task t
+    set status = 'Pending', failure_reason = 'Timeout', attempt = t.attempt + 1, success = 0, failures = 0, started_at = null,
+      contacted = false, last_updated = now(), run_at = now() + taskrunner_private.retry_delay(
+        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+    where t.id = any(v_timed_out) and t.attempt < t.max_attempts and t.status = 'Running';
     perform taskrunner_private.set_cause('');
   end if;
   update taskrunner_private.active_task a

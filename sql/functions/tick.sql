@@ -1,8 +1,8 @@
 -- The pulse of a replica, once a second: writes its heartbeat and the stamps of its sleeping loops, and says what there
 -- is to do: which chores are due, when the next one will be, whether tasks are ready and deliveries due. So one
--- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms; one
--- that nobody waits for, for a minute.
--- Locks: the replica's row; rows of chore by name, skip locked. Writes replica, chore.
+-- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms; tasks
+-- that are to start, for 20 ms; what nobody waits for, for a minute. next_due_at knows that.
+-- Locks: rows of chore by name, skip locked; the replica's row. Writes replica, chore.
 create or replace function taskrunner_private.tick(
   p_replica uuid, p_name text, p_version text, p_free_slots integer,
   p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean
@@ -14,21 +14,14 @@ declare
   v_active timestamptz;
   v_scheduled timestamptz;
   v_due text[];
+  v_next timestamptz;
 begin
-  insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
-  values (p_replica, p_name, p_version, v_now, p_free_slots, case when p_idle_start then v_now end,
-    case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
-  on conflict (id) do update
-  set heartbeat_at = excluded.heartbeat_at, free_slots = excluded.free_slots,
-    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_chores_at = excluded.idle_chores_at;
-
   select min(a.due_at) into v_active from taskrunner_private.active_task a where a.due_at < 'infinity';
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
   with handed_out as (
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
+      when 'release_scheduled' then interval '20 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -36,7 +29,7 @@ begin
         when 'sweep_active' then v_active <= v_now
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
-          select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds')
+          select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
@@ -45,7 +38,20 @@ begin
   )
   select coalesce(array_agg(h.name order by h.name), '{}') into v_due from handed_out h;
 
-  return query select v_due, least(v_active, v_scheduled),
+  select min(greatest(due.at, c.next_at)) into v_next
+  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled)) due (name, at)
+  join taskrunner_private.chore c on c.name = due.name
+  where due.at is not null;
+  insert into taskrunner_private.replica as r
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
+  values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
+    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
+  on conflict (id) do update
+  set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
+    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
+    idle_chores_at = excluded.idle_chores_at;
+
+  return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready'),
     exists (
       select from taskrunner_private.due_delivery d

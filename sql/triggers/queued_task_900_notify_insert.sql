@@ -1,9 +1,22 @@
--- (2) Ready tasks wake the start loop of a sleeping replica: once per statement, and only if one sleeps.
+-- (2) Ready tasks wake the start loop of a sleeping replica, and a task scheduled for a moment before the next pulse of any
+-- replica wakes one that finds that out: once per statement, and only if somebody sleeps. A pulse that is overdue does not
+-- count: its replica may be gone.
 create or replace function taskrunner_private.queued_task_notify() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ready boolean;
+  v_run_at timestamptz;
 begin
-  if exists (select from new_rows n where n.state = 'ready') then
+  select bool_or(n.state = 'ready'), min(n.run_at) filter (where n.state = 'scheduled') into v_ready, v_run_at
+  from new_rows n;
+  if v_ready then
     perform taskrunner_private.notify_if_idle('start');
+  end if;
+  if v_run_at < (
+    select min(r.next_pulse_at) from taskrunner_private.replica r
+    where r.next_pulse_at > clock_timestamp() - interval '50 milliseconds')
+  then
+    perform pg_notify('taskrunner', 'chores');
   end if;
   return null;
 end $$;

@@ -32,8 +32,6 @@ begin
       then 'name: must not be blank'
     when new.kind is null or new.kind !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
       then 'kind: must not be blank'
-    when new.run_at is not null then 'run_at: is not supported yet'
-    when new.max_attempts is distinct from 1 then 'max_attempts: retries are not supported yet'
     when jsonb_typeof(new.rules) = 'array' and new.rules <> '[]' then 'rules: are not supported yet' end;
   if v_field is not null then
     raise exception 'task %: %', new.id, v_field
@@ -53,6 +51,7 @@ begin
     when new.expected_count < 0 then 'expected_count: must be at least 0'
     when octet_length(new.metadata::text) > 131072 then 'metadata: must be at most 131072 bytes'
     when jsonb_path_exists(new.metadata, '$.**{1001}') then 'metadata: must not be nested deeper than 1000'
+    when not coalesce(new.max_attempts between 1 and 100, false) then 'max_attempts: must be between 1 and 100'
     when not coalesce(new.retry_initial_delay_secs between 0 and 86400, false)
       then 'retry_initial_delay_secs: must be between 0 and 86400'
     when not coalesce(new.retry_multiplier between 1 and 100, false)
@@ -73,7 +72,7 @@ for each row when ((
   and new.created_at = now() and new.last_updated = now()
   and new.started_at is null and new.ended_at is null and new.paused_from is null and new.failure_reason is null
   and new.success = 0 and new.failures = 0 and new.wait_finished = 0 and new.wait_success = 0
-  and new.attempt = 1 and new.max_attempts = 1 and new.run_at is null and not new.contacted and new.rules = '[]'
+  and new.attempt = 1 and new.max_attempts between 1 and 100 and not new.contacted and new.rules = '[]'
   and new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
   and new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
   and char_length(new.name) <= 255 and char_length(new.kind) <= 100

@@ -1,6 +1,6 @@
 -- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended,
--- cancel actions of what was contacted and is canceled, and of every timed-out attempt. An end or a pause also closes
--- a Start delivery that waits for its next try.
+-- cancel actions of what was contacted and is canceled, and of every timed-out attempt. The end of a task or of its attempt
+-- and a pause also close a Start delivery that waits for its next try.
 -- Why a full join: task_500_propagate.sql.
 -- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
@@ -21,11 +21,12 @@ begin
     coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
     coalesce(array_agg(n.id) filter (where
       n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
-    array_agg(n.id) filter (where o.contacted and o.started_at is null and n.status not in ('Pending', 'Claimed'))
+    array_agg(n.id) filter (where o.contacted and o.started_at is null
+      and (n.status not in ('Pending', 'Claimed') or n.attempt > o.attempt))
   into v_success, v_failure, v_cancel, v_unstarted
   from new_rows n
   full join old_rows o on o.id = n.id
-  where n.status is distinct from o.status;
+  where (n.status, n.attempt) is distinct from (o.status, o.attempt);
 
   if v_success <> '{}' or v_failure <> '{}' or v_cancel <> '{}' then
     perform taskrunner_private.fire_actions(v_success, v_failure, v_cancel);
