@@ -16,6 +16,14 @@ func (e *engine) retrying(task string, attempts int) {
 	e.action(task, "Start", "start")
 }
 
+// retryingIn does the same in a batch.
+func (e *engine) retryingIn(batch, task string, attempts int) {
+	e.t.Helper()
+	e.exec(fmt.Sprintf(`insert into taskrunner.task (id, batch_id, name, kind, max_attempts, retry_initial_delay_secs, retry_max_delay_secs)
+		values ('%s', '%s', '%s', 'k', %d, 3600, 3600)`, id(task), id(batch), task, attempts))
+	e.action(task, "Start", "start")
+}
+
 // makeReady lets a task start at once.
 func (e *engine) makeReady(task string) {
 	e.t.Helper()
