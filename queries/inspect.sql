@@ -103,3 +103,7 @@ from taskrunner_private.list_batches(sqlc.narg(status)::taskrunner.status_kind, 
 -- name: CheckInvariants :many
 select i.invariant::text as invariant, i.detail::text as detail
 from taskrunner.check_invariants() i;
+
+-- name: Why :many
+select w.reason::text as reason, w.detail::text as detail
+from taskrunner.why(sqlc.arg(task_id)::uuid) w;

@@ -634,6 +634,92 @@ CREATE OR REPLACE FUNCTION taskrunner.uuidv7()
 RETURN (encode(set_bit(set_bit(OVERLAY(uuid_send(gen_random_uuid()) PLACING SUBSTRING(int8send((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint) FROM 3) FROM 1 FOR 6), (52)::bigint, 1), (53)::bigint, 1), 'hex'::text))::uuid
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner.why(p_task_id uuid)
+ RETURNS TABLE(reason text, detail jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_task taskrunner.task;
+  v_moment text;
+  v_parents bigint;
+  v_replicas bigint;
+  v_free bigint;
+  v_heard timestamptz;
+begin
+  select t.* into v_task from taskrunner.task t where t.id = p_task_id;
+  if v_task.id is null then
+    raise exception 'task %: unknown task', coalesce(p_task_id::text, 'null') using errcode = 'TR002';
+  end if;
+
+  if taskrunner_private.is_terminal(v_task.status) then
+    return query select format('It has ended as %s%s, and never runs again.', v_task.status,
+        coalesce(' (' || nullif(v_task.failure_reason, v_task.status::text) || ')', '')),
+      jsonb_build_object('status', v_task.status, 'ended_at', v_task.ended_at, 'failure_reason', v_task.failure_reason);
+    return;
+  end if;
+  if v_task.status = 'Paused' then
+    return query select 'Somebody has paused it: it goes on when it is resumed.',
+      jsonb_build_object('status', v_task.status, 'paused_from', v_task.paused_from);
+  end if;
+  if v_task.status = 'Claimed' then
+    return query
+    select case when a.replica_id is null then 'A worker in SQL has claimed it and has not started it yet.'
+        else 'Its on_start is being called, and has not been answered yet.' end,
+      jsonb_build_object('status', v_task.status, 'claimed_at', a.claimed_at, 'replica_id', a.replica_id)
+    from taskrunner_private.active_task a
+    where a.task_id = p_task_id;
+  end if;
+  if taskrunner_private.is_active(v_task.status, v_task.paused_from) then
+    return;
+  end if;
+
+  return query
+  select format('It waits for task %s "%s", which is %s%s.', p.id, p.name, p.status,
+      case when p.requires_success then ' and has to succeed' else '' end),
+    jsonb_build_object('parent_id', p.id, 'name', p.name, 'status', p.status, 'requires_success', p.requires_success)
+  from (
+    select t.id, t.name, t.status, l.requires_success
+    from taskrunner.link l
+    cross join lateral (select x.* from taskrunner.task x where x.id = l.parent_id offset 0) t
+    where l.child_id = p_task_id and not taskrunner_private.is_terminal(t.status)
+    order by t.seq
+    limit 100) p;
+  v_parents := v_task.wait_finished - 100;
+  if v_parents > 0 then
+    return query select format('It waits for %s more tasks.', v_parents), jsonb_build_object('more_parents', v_parents);
+  end if;
+
+  if v_task.run_at > clock_timestamp() then
+    v_moment := case when isfinite(v_task.run_at)
+      then to_char(v_task.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') else v_task.run_at::text end;
+    return query select case
+        when v_task.contacted then format('Its on_start failed; the next try is not made before %s.', v_moment)
+        when v_task.attempt > 1 then format('Attempt %s failed%s; attempt %s of %s does not start before %s.', v_task.attempt - 1,
+          coalesce(' (' || v_task.failure_reason || ')', ''), v_task.attempt, v_task.max_attempts, v_moment)
+        else format('It is not to start before %s.', v_moment) end,
+      jsonb_build_object('run_at', v_task.run_at, 'attempt', v_task.attempt, 'max_attempts', v_task.max_attempts);
+  end if;
+
+  select count(*) filter (where r.heartbeat_at > clock_timestamp() - interval '5 seconds'),
+    sum(r.free_slots) filter (where r.heartbeat_at > clock_timestamp() - interval '5 seconds'),
+    max(r.heartbeat_at) filter (where isfinite(r.heartbeat_at))
+  into v_replicas, v_free, v_heard
+  from taskrunner_private.replica r;
+  if v_replicas = 0 then
+    return query select 'No replica is alive, so nobody starts tasks.', jsonb_build_object('replicas', 0, 'last_heartbeat', v_heard);
+  elsif v_free = 0 and v_task.status = 'Pending' then
+    return query select format('All webhook slots are busy (%s).', case v_replicas when 1 then 'one replica'
+        else v_replicas || ' replicas' end), jsonb_build_object('replicas', v_replicas, 'free_slots', 0);
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.action_check()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4831,6 +4917,7 @@ grant update (status) on table taskrunner.task to taskrunner_admin, taskrunner_w
 grant update (success, failures, failure_reason) on table taskrunner.task to taskrunner_admin, taskrunner_worker;
 grant update (timeout, priority, rules) on table taskrunner.task to taskrunner_admin, taskrunner_producer;
 grant execute on function taskrunner.uuidv7() to taskrunner_admin, taskrunner_producer;
+grant execute on function taskrunner.why(uuid) to taskrunner_admin, taskrunner_producer, taskrunner_reader, taskrunner_service, taskrunner_worker;
 grant usage on schema taskrunner_private to taskrunner_service;
 grant select on table taskrunner_private.active_task to taskrunner_service;
 grant execute on function taskrunner_private.begin_counts() to taskrunner_service;

@@ -26,24 +26,14 @@ const acquireTimeout = 30 * time.Second
 
 // Run prints what is broken, a line each, and fails if anything is.
 func (c *checkCmd) Run(ctx context.Context) error {
-	log := newLogger(os.Stderr, c.Log)
-	warnUnread(log)
-	if err := errors.Join(c.Database.Check(), c.Log.Check()); err != nil {
-		return err
-	}
-	if err := reach(ctx, "DATABASE_URL", c.DatabaseURL, c.Database, log); err != nil {
-		return err
-	}
-	s, err := store.Open(ctx, c.DatabaseURL, store.Options{
-		MaxConns: 1, AcquireTimeout: acquireTimeout, Log: slog.New(slog.DiscardHandler),
-	})
+	s, err := openOnce(ctx, c.Database, c.Log)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	broken, err := s.CheckInvariants(ctx)
 	if err != nil {
-		return explain(err)
+		return explain(err, "check the database", "taskrunner_admin")
 	}
 	for _, v := range broken {
 		fmt.Printf("%s: %s\n", v.Invariant, v.Detail)
@@ -55,8 +45,23 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	return nil
 }
 
-// explain says what to do about a database that does not let itself be checked.
-func explain(err error) error {
+// openOnce opens the database of a command that asks it something and ends.
+func openOnce(ctx context.Context, d config.Database, l config.Log) (*store.Store, error) {
+	log := newLogger(os.Stderr, l)
+	warnUnread(log)
+	if err := errors.Join(d.Check(), l.Check()); err != nil {
+		return nil, err
+	}
+	if err := reach(ctx, "DATABASE_URL", d.DatabaseURL, d, log); err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, d.DatabaseURL, store.Options{
+		MaxConns: 1, AcquireTimeout: acquireTimeout, Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// explain says what to do about a database that does not let itself be asked, by a user without the role.
+func explain(err error, what, role string) error {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return err
@@ -65,7 +70,7 @@ func explain(err error) error {
 	case "3F000", "42883": // no such schema, no such function
 		return fmt.Errorf("the database is not migrated: run \"taskrunner migrate\" (%w)", pgErr)
 	case "42501":
-		return fmt.Errorf("this user may not check the database: grant taskrunner_admin to it (%w)", pgErr)
+		return fmt.Errorf("this user may not %s: grant %s to it (%w)", what, role, pgErr)
 	}
 	return err
 }

@@ -590,3 +590,33 @@ func (q *Queries) TaskExists(ctx context.Context, db DBTX, id uuid.UUID) (bool, 
 	err := row.Scan(&exists)
 	return exists, err
 }
+
+const Why = `-- name: Why :many
+select w.reason::text as reason, w.detail::text as detail
+from taskrunner.why($1::uuid) w
+`
+
+type WhyRow struct {
+	Reason string
+	Detail string
+}
+
+func (q *Queries) Why(ctx context.Context, db DBTX, taskID uuid.UUID) ([]WhyRow, error) {
+	rows, err := db.Query(ctx, Why, taskID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []WhyRow
+	for rows.Next() {
+		var i WhyRow
+		if err := rows.Scan(&i.Reason, &i.Detail); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

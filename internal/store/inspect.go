@@ -119,6 +119,24 @@ func (s *Store) CheckInvariants(ctx context.Context) ([]Violation, error) {
 	return broken, err
 }
 
+// Reason is something that keeps a task from running: a sentence, and the same for programs.
+type Reason struct{ Sentence, Detail string }
+
+// Why returns what keeps a task from running. Whoever may read tasks may ask. Errors: CodeUnknown, CodeUnavailable.
+func (s *Store) Why(ctx context.Context, id uuid.UUID) ([]Reason, error) {
+	var reasons []Reason
+	err := s.do(ctx, call{op: "why", idempotent: true},
+		func(ctx context.Context, conn *pgxpool.Conn) error {
+			rows, err := s.queries.Why(ctx, conn, id)
+			reasons = make([]Reason, 0, len(rows))
+			for _, row := range rows {
+				reasons = append(reasons, Reason{Sentence: row.Reason, Detail: row.Detail})
+			}
+			return err
+		})
+	return reasons, err
+}
+
 func unknownBatch(id uuid.UUID) error {
 	return &task.Error{Code: task.CodeUnknown, Message: fmt.Sprintf("batch %s: unknown batch", id)}
 }

@@ -15,6 +15,7 @@ declare
     'reader producer worker admin service|usage on schema taskrunner',
     'reader producer worker admin service|select on taskrunner.batch, taskrunner.task, taskrunner.link,
       taskrunner.delivery, taskrunner.action_masked',
+    'reader producer worker admin service|execute on function taskrunner.why(uuid)',
 
     'producer admin|insert (id, name, metadata, dead_end_cancel) on taskrunner.batch',
     'producer admin|insert (id, batch_id, name, kind, status, timeout, priority, metadata, rules, expected_count,

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/testdb"
+)
+
+func TestWhy(t *testing.T) {
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), `insert into taskrunner.task (id, name, kind, run_at)
+		values ('00000000-0000-4000-8000-000000000001', 't', 'k', '2100-01-01T00:00:00Z')`)
+	require.NoError(t, err)
+	ask := func(role string, args ...string) (code int, stdout, stderr string) {
+		t.Setenv("DATABASE_URL", db.Login(t, role))
+		var out, errs bytes.Buffer
+		code = run(append([]string{"why"}, args...), streams{out: &out, err: &errs})
+		return code, out.String(), errs.String()
+	}
+	const id = "00000000-0000-4000-8000-000000000001"
+	code, out, stderr := ask("taskrunner_reader", id)
+	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, "It is not to start before 2100-01-01T00:00:00.000Z.\nNo replica is alive, so nobody starts tasks.\n", out)
+	code, out, stderr = ask("taskrunner_service", "--json", id)
+	require.Equal(t, exitOK, code, stderr)
+	require.Contains(t, out, `{"task_id":"`+id+`","reason":"No replica is alive, so nobody starts tasks.","detail":{`)
+
+	code, _, stderr = ask("taskrunner_reader", uuid.NewString())
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "unknown task")
+	code, _, stderr = ask("", id)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, stderr, "grant taskrunner_reader")
+	code, _, _ = ask("taskrunner_reader")
+	require.Equal(t, exitUsage, code)
+}
