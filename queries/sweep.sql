@@ -1,5 +1,5 @@
 -- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
--- release_scheduled.sql and delete_idempotency_keys.sql.
+-- release_scheduled.sql, drain_dead_ends.sql and delete_idempotency_keys.sql.
 
 -- name: SweepActive :one
 select s.looked_at::integer as looked_at, s.counts::text as counts
@@ -11,6 +11,10 @@ from taskrunner_private.sweep_replicas(sqlc.arg(most)::integer, sqlc.arg(silence
 
 -- name: ReleaseScheduled :one
 select taskrunner_private.release_scheduled(sqlc.arg(most)::integer);
+
+-- name: DrainDeadEnds :one
+select d.examined::integer as examined, d.counts::text as counts
+from taskrunner_private.drain_dead_ends(sqlc.arg(most)::integer) d;
 
 -- name: DeleteIdempotencyKeys :one
 select taskrunner_private.delete_idempotency_keys(sqlc.arg(most)::integer, sqlc.arg(life_secs)::integer);

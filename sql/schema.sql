@@ -55,6 +55,7 @@ create table taskrunner.batch (
   constraint batch_pkey PRIMARY KEY (id)
 );
 CREATE INDEX batch_created_idx ON taskrunner.batch USING btree (created_at, seq);
+CREATE INDEX batch_dead_end_idx ON taskrunner.batch USING btree (id) WHERE dead_end_cancel;
 
 create table taskrunner.link (
   parent_id uuid not null,
@@ -165,6 +166,12 @@ create table taskrunner_private.code_version (
   constraint code_version_singleton_check CHECK (singleton),
   constraint code_version_pkey PRIMARY KEY (singleton)
 );
+
+create table taskrunner_private.dead_end_check (
+  id bigint not null generated always as identity,
+  task_id uuid not null,
+  constraint dead_end_check_pkey PRIMARY KEY (id)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 
 create table taskrunner_private.delivery (
   id uuid not null default taskrunner.uuidv7(),
@@ -430,6 +437,22 @@ begin
   where t.id is null or e.task_id is null
     or (e.status, e.kind, e.seq, e.created_at, e.ended_at)
       is distinct from (t.status, t.kind, t.seq, t.created_at, t.ended_at);
+
+  -- As far as it can be read off a state: what failed may have failed with a batch that was stopped, and a barrier that was
+  -- canceled as a dead end says nothing.
+  return query
+  select 'a dead end is to be examined', jsonb_build_object('task_id', t.id, 'status', t.status)
+  from taskrunner.task t
+  join taskrunner.batch b on b.id = t.batch_id and b.dead_end_cancel
+  where not taskrunner_private.is_terminal(t.status)
+    and exists (select from taskrunner.link l where l.parent_id = t.id)
+    and not exists (
+      select from taskrunner.link l
+      join taskrunner.task c on c.id = l.child_id
+      where l.parent_id = t.id and (
+        c.status <> 'Canceled' or c.batch_id is distinct from t.batch_id or c.failure_reason = 'Batch stopped'
+        or c.dead_end_barrier and c.failure_reason = 'All child tasks already terminated'))
+    and not exists (select from taskrunner_private.dead_end_check d where d.task_id = t.id);
 
   return query
   select 'an open delivery of an ended or cancelled event is due, and nothing else is', jsonb_build_object(
@@ -884,6 +907,36 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.are_dead_ends(p_ids uuid[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return array(
+    select parent.id
+    from unnest(p_ids) as given (id)
+    cross join lateral (
+      select t.id from taskrunner.task t
+      where t.id = given.id and not taskrunner_private.is_terminal(t.status)
+      offset 0) parent
+    where exists (select from taskrunner.link l where l.parent_id = parent.id)
+      and (
+        select l.child_id
+        from taskrunner.link l
+        where l.parent_id = parent.id
+          and not (select taskrunner_private.is_terminal(c.status) from taskrunner.task c where c.id = l.child_id)
+        order by l.child_id desc
+        limit 1
+      ) is null);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.array_error(p_value jsonb)
  RETURNS text
  LANGUAGE sql
@@ -911,9 +964,6 @@ begin
   elsif new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' then
     raise exception 'batch %: name: must not be blank', new.id
       using errcode = 'TR007', detail = jsonb_build_array('name: must not be blank')::text;
-  elsif new.dead_end_cancel then
-    raise exception 'batch %: dead_end_cancel: is not supported yet', new.id
-      using errcode = 'TR007', detail = jsonb_build_array('dead_end_cancel: is not supported yet')::text;
   end if;
   return new;
 end $function$
@@ -1279,6 +1329,20 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.dead_end_check_notify()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if coalesce(current_setting('taskrunner.cause', true), '') <> 'dead_end' and exists (select from new_rows) then
+    perform taskrunner_private.notify_if_idle('chores');
+  end if;
+  return null;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.dedupe_errors(p_strategy jsonb)
  RETURNS TABLE(path text, message text)
  LANGUAGE sql
@@ -1374,6 +1438,61 @@ begin
     )
     select coalesce(array_agg(id), '{}') from below
   );
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.drain_dead_ends(p_limit integer)
+ RETURNS TABLE(examined integer, canceled integer, counts text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_checks uuid[];
+  v_dead uuid[];
+  v_locked uuid[];
+  v_busy uuid[] := '{}';
+  v_examined integer := 0;
+  v_canceled integer := 0;
+begin
+  perform taskrunner_private.require_read_committed();
+  perform taskrunner_private.begin_counts();
+  while v_examined < p_limit loop
+    with taken as (
+      delete from taskrunner_private.dead_end_check d
+      where d.id = any(array(
+        select c.id from taskrunner_private.dead_end_check c order by c.id limit p_limit for update skip locked))
+      returning d.task_id
+    )
+    select array_agg(distinct task_id), v_examined + count(*) into v_checks, v_examined from taken;
+    exit when v_checks is null;
+
+    v_dead := taskrunner_private.are_dead_ends(v_checks);
+    continue when v_dead = '{}';
+    v_locked := array(select t.id from taskrunner.task t where t.id = any(v_dead) for no key update skip locked);
+    v_busy := v_busy || array(select unnest(v_dead) except select unnest(v_locked));
+    -- In a later statement, now that it cannot change.
+    v_dead := taskrunner_private.are_dead_ends(v_locked);
+    continue when v_dead = '{}';
+
+    perform taskrunner_private.set_cause('dead_end');
+    update taskrunner.task t
+    set status = 'Canceled', failure_reason = 'All child tasks already terminated', ended_at = now(), last_updated = now(),
+      paused_from = null
+    where t.id = any(v_dead);
+    v_canceled := v_canceled + cardinality(v_dead);
+    perform taskrunner_private.record_dead_ends(
+      array(select t.id from taskrunner.task t where t.id = any(v_dead) and not t.dead_end_barrier));
+  end loop;
+  perform taskrunner_private.set_cause('dead_end');
+  insert into taskrunner_private.dead_end_check (task_id) select unnest(v_busy);
+  perform taskrunner_private.set_cause('');
+  return query select v_examined - cardinality(v_busy), v_canceled, taskrunner_private.take_counts();
 end $function$
 ;
 
@@ -1734,8 +1853,8 @@ begin
       (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end),
       (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata')),
       (3, 'dead_end_cancel', case
-        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
-        when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end)
+        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null')
+          then 'must be true or false' end)
     ) b (place, path, message)
     where b.message is not null and jsonb_typeof(p_body) = 'object'
     limit 10001
@@ -2938,6 +3057,36 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.record_dead_ends(p_ended uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_default boolean := (select s.dead_end_cancel from taskrunner_private.server_setting s);
+begin
+  if not v_default and not exists (select from taskrunner.batch b where b.dead_end_cancel) then
+    return;
+  end if;
+  insert into taskrunner_private.dead_end_check (task_id)
+  select parent.id
+  from (
+    select distinct l.parent_id
+    from unnest(p_ended) as ended (id)
+    cross join lateral (select link.parent_id from taskrunner.link where link.child_id = ended.id offset 0) l
+  ) l
+  cross join lateral (
+    select t.id, t.batch_id from taskrunner.task t
+    where t.id = l.parent_id and not taskrunner_private.is_terminal(t.status)
+    offset 0) parent
+  where coalesce((select b.dead_end_cancel from taskrunner.batch b where b.id = parent.batch_id), v_default);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.record_start_tries(p_tries jsonb, p_status taskrunner.delivery_status)
  RETURNS void
  LANGUAGE plpgsql
@@ -4080,7 +4229,7 @@ begin
   end if;
   select
     coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-    coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status = 'Failure' or n.status = 'Canceled' and v_cause = 'dead_end'), '{}'),
     coalesce(array_agg(n.id) filter (where
       n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
     array_agg(n.id) filter (where o.contacted and o.started_at is null
@@ -4117,7 +4266,7 @@ declare
   v_failed uuid[];
   v_failing uuid[] := '{}';
 begin
-  if v_cause in ('claim', 'start', 'propagate', 'rerank') then
+  if v_cause in ('claim', 'start', 'propagate', 'rerank', 'dead_end') then
     return null;
   end if;
   select coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
@@ -4143,6 +4292,9 @@ begin
   end if;
   perform taskrunner_private.count_down(v_succeeded || v_failed || v_failing);
   perform taskrunner_private.set_cause(v_cause);
+  if v_failed <> '{}' and v_cause <> 'stop' then
+    perform taskrunner_private.record_dead_ends(v_failed || v_failing);
+  end if;
   return null;
 end $function$
 ;
@@ -4421,6 +4573,7 @@ begin
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
       when 'release_scheduled' then interval '20 milliseconds'
+      when 'drain_dead_ends' then interval '20 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -4429,6 +4582,7 @@ begin
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
+        when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
@@ -4874,6 +5028,8 @@ CREATE TRIGGER task_700_outbox AFTER UPDATE ON taskrunner.task REFERENCING OLD T
 
 CREATE TRIGGER task_800_count AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_count();
 
+CREATE TRIGGER dead_end_check_900_notify AFTER INSERT ON taskrunner_private.dead_end_check REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.dead_end_check_notify();
+
 CREATE TRIGGER due_delivery_900_notify AFTER INSERT ON taskrunner_private.due_delivery REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.due_delivery_notify();
 
 CREATE TRIGGER queued_task_900_notify_insert AFTER INSERT ON taskrunner_private.queued_task REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.queued_task_notify();
@@ -4926,9 +5082,11 @@ grant select on table taskrunner_private.chore to taskrunner_service;
 grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
 grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;
 grant select on table taskrunner_private.code_version to taskrunner_service;
+grant select on table taskrunner_private.dead_end_check to taskrunner_service;
 grant execute on function taskrunner_private.delete_idempotency_keys(integer,integer) to taskrunner_service;
 grant select on table taskrunner_private.delivery to taskrunner_service;
 grant select on table taskrunner_private.delivery_try to taskrunner_service;
+grant execute on function taskrunner_private.drain_dead_ends(integer) to taskrunner_service;
 grant select on table taskrunner_private.due_delivery to taskrunner_service;
 grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;

@@ -31,12 +31,16 @@ const (
 	chunkTimeout = 30 * time.Second
 )
 
+// lingering are the pauses after which a chore that lingers looks again.
+var lingering = []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond}
+
 // Store is what the chores need of the database.
 type Store interface {
 	Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error)
 	SweepActive(ctx context.Context, limit int, claimTimeout time.Duration) (int, error)
 	SweepReplicas(ctx context.Context, limit int, silence time.Duration) (int, error)
 	ReleaseScheduled(ctx context.Context, limit int) (int, error)
+	DrainDeadEnds(ctx context.Context, limit int) (int, error)
 	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)
 }
 
@@ -70,11 +74,12 @@ type Chores struct {
 
 // chore is one kind of work, done in chunks. The pulse sets its signal, its own goroutine reads it.
 type chore struct {
-	name  string
-	level slog.Level // of what it did
-	due   notify.Signal
-	run   func(ctx context.Context) (worked int, err error) // one chunk
-	after func()                                            // when it has done something
+	name    string
+	level   slog.Level // of what it did
+	due     notify.Signal
+	run     func(ctx context.Context) (worked int, err error) // one chunk
+	after   func()                                            // when it has done something
+	lingers bool                                              // looks again for a while after there was work
 }
 
 // New makes the chores of a replica.
@@ -88,14 +93,17 @@ func New(c Config, store Store) *Chores {
 		// Most of what it looks at has only been heard of since.
 		{"sweep_active", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.SweepActive(ctx, chunk, c.ClaimTimeout)
-		}, c.WakeStart},
-		{"sweep_replicas", slog.LevelInfo, notify.NewSignal(), r.sweepReplicas, c.WakeStart},
+		}, c.WakeStart, false},
+		{"sweep_replicas", slog.LevelInfo, notify.NewSignal(), r.sweepReplicas, c.WakeStart, false},
 		{"release_scheduled", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.ReleaseScheduled(ctx, chunk)
-		}, c.WakeStart},
+		}, c.WakeStart, false},
+		{"drain_dead_ends", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
+			return store.DrainDeadEnds(ctx, chunk)
+		}, c.WakeDeliver, true},
 		{"delete_idempotency_keys", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.DeleteIdempotencyKeys(ctx, chunk, c.IdempotencyLife)
-		}, func() {}},
+		}, func() {}, false},
 	}
 	return r
 }
@@ -130,11 +138,20 @@ func (r *Chores) runDue(ctx context.Context, c *chore) {
 		case <-c.due:
 		}
 		r.busy.Add(1)
-		worked, err := runChunks(ctx, c)
+		r.runAwake(ctx, c, trouble)
 		r.busy.Add(-1)
+	}
+}
+
+// runAwake runs a chore. One that lingers is run again some times, as long as there is work: meanwhile this replica does
+// not count as idle, so who makes more work spares the notification.
+func (r *Chores) runAwake(ctx context.Context, c *chore, trouble *outage.Log) {
+	for pauses := lingering; ; {
+		worked, err := runChunks(ctx, c)
 		if worked > 0 {
 			r.log.Log(ctx, c.level, "chore done", "chore", c.name, "rows", worked)
 			c.after()
+			pauses = lingering
 		}
 		switch {
 		case err == nil:
@@ -142,6 +159,10 @@ func (r *Chores) runDue(ctx context.Context, c *chore) {
 		case ctx.Err() == nil:
 			trouble.Failed(err)
 		}
+		if !c.lingers || err != nil || len(pauses) == 0 || !sleep(ctx, pauses[0]) {
+			return
+		}
+		pauses = pauses[1:]
 	}
 }
 

@@ -157,16 +157,12 @@ func (b *Breaker) Check() error {
 
 // Check returns what is wrong with the settings of the workers.
 func (w *Worker) Check() error {
-	errs := []error{
+	return errors.Join(
 		between("WORKER_LOOP_INTERVAL_MS", w.WorkerLoopIntervalMS, 1, maxMillis),
 		between("WORKER_CLAIM_TIMEOUT_SECS", w.WorkerClaimTimeoutSecs, 1, maxSecs),
 		between("WORKER_START_BATCH_SIZE", w.WorkerStartBatchSize, 1, maxParallel),
 		between("WORKER_WEBHOOK_CONCURRENCY", w.WorkerWebhookConcurrency, 1, maxParallel),
-	}
-	if w.DeadEndCancelEnabled.On() {
-		errs = append(errs, errors.New("DEAD_END_CANCEL_ENABLED=1 is not supported yet: leave it unset"))
-	}
-	return errors.Join(errs...)
+	)
 }
 
 // Check returns what is wrong with the settings of webhooks.

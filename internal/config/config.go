@@ -128,7 +128,7 @@ type Worker struct {
 	WorkerClaimTimeoutSecs   int    `name:"worker-claim-timeout-secs" env:"WORKER_CLAIM_TIMEOUT_SECS" group:"worker" default:"30" help:"Age from which a claim is stale; must exceed WEBHOOK_TIMEOUT_SECS."`
 	WorkerStartBatchSize     int    `name:"worker-start-batch-size" env:"WORKER_START_BATCH_SIZE" group:"worker" default:"50" help:"Most tasks claimed in one step."`
 	WorkerWebhookConcurrency int    `name:"worker-webhook-concurrency" env:"WORKER_WEBHOOK_CONCURRENCY" group:"worker" default:"10" help:"Parallel on_start calls of this process."`
-	DeadEndCancelEnabled     Switch `name:"dead-end-cancel-enabled" env:"DEAD_END_CANCEL_ENABLED" group:"worker" default:"0" help:"Not supported yet."`
+	DeadEndCancelEnabled     Switch `name:"dead-end-cancel-enabled" env:"DEAD_END_CANCEL_ENABLED" group:"worker" default:"0" help:"Default of batches that do not say: tasks are canceled whose children have all ended."`
 }
 
 // LoopInterval is the fallback poll of the loops.

@@ -86,7 +86,6 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"idle":            {[]string{"--pool-min-idle=11"}, []string{"POOL_MIN_IDLE (11) must not exceed POOL_MAX_SIZE (10)"}},
 		"pool":            {[]string{"--pool-max-size=0"}, []string{"POOL_MAX_SIZE must be"}},
 		"claim timeout":   {[]string{"--worker-claim-timeout-secs=10"}, []string{"WORKER_CLAIM_TIMEOUT_SECS (10) must exceed WEBHOOK_TIMEOUT_SECS (10)"}},
-		"dead ends":       {[]string{"--dead-end-cancel-enabled=1"}, []string{"DEAD_END_CANCEL_ENABLED"}},
 		"factor":          {[]string{"--webhook-backoff-factor=NaN"}, []string{"WEBHOOK_BACKOFF_FACTOR must be"}},
 		"several at once": {[]string{"--log-level=loud", "--webhook-max-attempts=0"}, []string{"LOG_LEVEL must be", "WEBHOOK_MAX_ATTEMPTS must be"}},
 		"page":            {[]string{"--pagination-default=101"}, []string{"PAGINATION_DEFAULT (101) must not exceed PAGINATION_MAX (100)"}},

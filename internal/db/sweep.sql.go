@@ -25,6 +25,23 @@ func (q *Queries) DeleteIdempotencyKeys(ctx context.Context, db DBTX, arg Delete
 	return delete_idempotency_keys, err
 }
 
+const DrainDeadEnds = `-- name: DrainDeadEnds :one
+select d.examined::integer as examined, d.counts::text as counts
+from taskrunner_private.drain_dead_ends($1::integer) d
+`
+
+type DrainDeadEndsRow struct {
+	Examined int32
+	Counts   string
+}
+
+func (q *Queries) DrainDeadEnds(ctx context.Context, db DBTX, most int32) (DrainDeadEndsRow, error) {
+	row := db.QueryRow(ctx, DrainDeadEnds, most)
+	var i DrainDeadEndsRow
+	err := row.Scan(&i.Examined, &i.Counts)
+	return i, err
+}
+
 const ReleaseScheduled = `-- name: ReleaseScheduled :one
 select taskrunner_private.release_scheduled($1::integer)
 `
@@ -53,7 +70,7 @@ type SweepActiveRow struct {
 }
 
 // Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
-// release_scheduled.sql and delete_idempotency_keys.sql.
+// release_scheduled.sql, drain_dead_ends.sql and delete_idempotency_keys.sql.
 func (q *Queries) SweepActive(ctx context.Context, db DBTX, arg SweepActiveParams) (SweepActiveRow, error) {
 	row := db.QueryRow(ctx, SweepActive, arg.Most, arg.ClaimTimeoutSecs)
 	var i SweepActiveRow

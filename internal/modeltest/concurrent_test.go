@@ -81,7 +81,7 @@ func (c *concurrent) runFor(t *testing.T, budget time.Duration) {
 		c.round(t)
 	}
 	t.Logf("%v  %d connections killed", c.counts, c.kills.Load())
-	never := map[string]bool{"delete": true}
+	never := map[string]bool{"delete": true, "dead-end default": true}
 	if c.ordered {
 		never["update many"], never["transaction"] = true, true
 	}
@@ -94,6 +94,8 @@ func (c *concurrent) round(t *testing.T) {
 	c.counts.graphs++
 	k, h := newKnown(), newHistory()
 	m := newModel(c.w.users, startTries, deliveryTries)
+	m.deadEnds.byDefault = c.random.IntN(2) == 0
+	c.w.deadEnds(t, m.deadEnds.byDefault)
 
 	sizes := []struct{ entries, room, graphs int }{{4, 8, 1}, {8, 25, 2}, {12, 60, 4}, {40, 150, 5}}
 	size := sizes[c.random.IntN(len(sizes))]
@@ -196,7 +198,7 @@ func (c *concurrent) verify(t *testing.T, m *model, k *known, h *history) {
 		if err != nil || v != nil {
 			fail(fmt.Sprintf("at the end: %v: %q", o, v), []string{fmt.Sprint(err)})
 		}
-		if faults := m.differChanged(before, got.seen); faults != nil {
+		if faults := append(m.differChanged(before, got.seen), m.differNotes(got.seen)...); faults != nil {
 			fail(fmt.Sprintf("at the end: %v", o), faults)
 		}
 	})

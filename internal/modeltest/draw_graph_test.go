@@ -102,10 +102,13 @@ func (d *drawer) submit() op {
 		return nil
 	}
 	o := &submit{base: d.by("producer", "service", "admin"), batch: d.newID(), object: d.chance(50)}
+	if o.object {
+		o.says = d.says()
+	}
 	place := d.order(n)
 	o.entries = make([]entry, n)
 	for i := range o.entries {
-		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), actions: d.hooks(true)}
+		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), actions: d.hooks(true)}
 	}
 	for _, e := range d.shape(n) {
 		c := &o.entries[place[e.child]]
@@ -136,14 +139,14 @@ func (d *drawer) insertGraph() op {
 	add := func(x op) { o.steps = append(o.steps, step{op: x}) }
 	batch, isNew := d.batchForInsert()
 	if isNew {
-		add(&newBatch{base: by, batch: batch})
+		add(&newBatch{base: by, batch: batch, says: d.says()})
 	}
 	tasks := make([]ref, n)
 	for i := range tasks {
 		tasks[i] = d.newTask()
 	}
 	for list := range slices.Chunk(tasks, 1+d.intn(n)) {
-		add(&newTasks{base: by, batch: batch, tasks: list, priority: pick(d, priorities)})
+		add(&newTasks{base: by, batch: batch, tasks: list, priority: pick(d, priorities), barrier: d.chance(15)})
 	}
 	actions := func() {
 		for _, t := range tasks {

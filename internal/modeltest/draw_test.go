@@ -85,6 +85,8 @@ var kinds = []struct {
 	{"time passes", 5, (*drawer).age},
 	{"sweep_active", 4, (*drawer).sweep},
 	{"release", 2, func(*drawer) op { return &release{base: base{"service"}} }},
+	{"drain dead ends", 4, func(*drawer) op { return &drain{base: base{"service"}} }},
+	{"dead-end default", 1, (*drawer).deadEndDefault},
 	{"replica", 4, (*drawer).live},
 	{"sweep_replicas", 2, func(*drawer) op { return &sweepReplicas{base: base{"service"}} }},
 	{"lease deliveries", 3, (*drawer).claimDeliveries},

@@ -97,7 +97,7 @@ func (h *history) replay(m *model) []string {
 		case v != nil:
 			faults = []string{fmt.Sprintf("it went through, the contract refuses it with %q", v)}
 		default:
-			faults = m.differChanged(before, r.seen)
+			faults = append(m.differChanged(before, r.seen), m.differNotes(r.seen)...)
 		}
 		if faults != nil {
 			changed := make([]string, len(r.seen.Tasks))

@@ -88,6 +88,8 @@ type node struct {
 	success      int64
 	failures     int64
 	runAt        moment
+	barrier      bool // the walk of dead ends stops here
+	quiet        bool // it ended without having its parents noted
 	held         bool // queued as scheduled
 	silent       bool // no sign of life for longer than its timeout
 	claim        claim
@@ -160,6 +162,7 @@ type model struct {
 	children map[uuid.UUID][]uuid.UUID
 	parents  map[uuid.UUID][]uuid.UUID
 	batches  map[uuid.UUID]bool
+	deadEnds deadEnds
 	replicas map[uuid.UUID]replica
 	lastSeq  int64
 	users    map[string]string // login of each role
@@ -174,7 +177,8 @@ func newModel(users map[string]string, startTries, deliveryTries int) *model {
 	return &model{
 		tasks: map[uuid.UUID]*node{}, links: map[edge]bool{}, children: map[uuid.UUID][]uuid.UUID{},
 		parents: map[uuid.UUID][]uuid.UUID{}, batches: map[uuid.UUID]bool{}, replicas: map[uuid.UUID]replica{},
-		users: users, startTries: startTries, deliveryTries: deliveryTries,
+		deadEnds: deadEnds{says: map[uuid.UUID]bool{}, checks: map[uuid.UUID]int{}},
+		users:    users, startTries: startTries, deliveryTries: deliveryTries,
 	}
 }
 
@@ -193,6 +197,8 @@ func (m *model) clone() *model {
 	c.parents = cloneLists(m.parents)
 	c.batches = maps.Clone(m.batches)
 	c.replicas = maps.Clone(m.replicas)
+	c.deadEnds.says = maps.Clone(m.deadEnds.says)
+	c.deadEnds.checks = maps.Clone(m.deadEnds.checks)
 	return &c
 }
 
@@ -206,6 +212,7 @@ func cloneLists(lists map[uuid.UUID][]uuid.UUID) map[uuid.UUID][]uuid.UUID {
 
 // begin starts a transaction.
 func (m *model) begin() {
+	m.deadEnds.noted = nil
 	for _, n := range m.tasks {
 		n.created, n.touched, n.startedNow, n.endedNow = false, false, false, false
 	}

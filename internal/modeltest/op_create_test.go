@@ -25,6 +25,7 @@ type dependency struct {
 type entry struct {
 	name     string
 	priority int
+	barrier  bool
 	needs    []dependency
 	actions  []action // ordered as in contract 1.4
 }
@@ -34,6 +35,7 @@ type submit struct {
 	base
 	batch   uuid.UUID // of service, who gives the id himself
 	object  bool
+	says    *bool // of the object form: dead_end_cancel
 	entries []entry
 	created []ref
 }
@@ -52,6 +54,7 @@ func (o *submit) body() string {
 		}
 		list[i] = map[string]any{
 			"id": e.name, "name": e.name, "kind": "model", "timeout": 3600, "priority": e.priority, "dependencies": needs,
+			"dead_end_barrier": e.barrier,
 		}
 		lists := map[event]string{onSuccess: "on_success", onFailure: "on_failure", onCancel: "on_cancel"}
 		for on, field := range lists {
@@ -66,7 +69,7 @@ func (o *submit) body() string {
 		list[i]["on_start"] = map[string]any{"kind": "Webhook", "params": params(e.actions[0].label)}
 	}
 	if o.object {
-		return toJSON(map[string]any{"name": "graph", "tasks": list})
+		return toJSON(map[string]any{"name": "graph", "tasks": list, "dead_end_cancel": o.says})
 	}
 	return toJSON(list)
 }
@@ -112,7 +115,7 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 		}
 		last := m.lastSeq
 		n := m.create(tasks[i].id, e.name, o.batch, e.priority, seen.seqOf(tasks[i].id))
-		n.actions = e.actions
+		n.actions, n.barrier = e.actions, e.barrier
 		if n.seq <= last && m.exact {
 			return nil, fmt.Errorf("insertion order of %s: %d after %d", n.name, n.seq, last)
 		}
@@ -124,7 +127,7 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 			}
 		}
 	}
-	m.batches[o.batch] = true
+	m.newBatch(o.batch, o.says)
 	for _, l := range outside {
 		if m.tasks[l.parent.id] == nil {
 			return verdict{codeUnknown}, nil
@@ -137,9 +140,9 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 }
 
 func (o *submit) String() string {
-	s := o.login + " submits"
+	s := o.login + " submits" + saying(o.says)
 	for _, e := range o.entries {
-		s += fmt.Sprintf(" %s(p%d", e.name, e.priority)
+		s += fmt.Sprintf(" %s(p%d%s", e.name, e.priority, map[bool]string{true: " barrier"}[e.barrier])
 		for _, d := range e.needs {
 			parent := ""
 			if d.task != nil {
@@ -169,19 +172,22 @@ func labels(actions []action) []string {
 type newBatch struct {
 	base
 	batch uuid.UUID
+	says  *bool // dead_end_cancel
 }
 
 func (o *newBatch) run(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, "insert into taskrunner.batch (id, name) values ($1, 'by SQL')", o.batch)
+	_, err := tx.Exec(ctx, "insert into taskrunner.batch (id, name, dead_end_cancel) values ($1, 'by SQL', $2)", o.batch, o.says)
 	return err
 }
 
 func (o *newBatch) apply(m *model, _ observation) (verdict, error) {
-	m.batches[o.batch] = true
+	m.newBatch(o.batch, o.says)
 	return nil, nil
 }
 
-func (o *newBatch) String() string { return o.login + " inserts batch " + o.batch.String() }
+func (o *newBatch) String() string {
+	return o.login + " inserts batch " + o.batch.String() + saying(o.says)
+}
 
 // newTasks is an INSERT of tasks without links or actions.
 type newTasks struct {
@@ -189,6 +195,7 @@ type newTasks struct {
 	batch    uuid.UUID // Nil: none
 	tasks    []ref
 	priority int
+	barrier  bool
 }
 
 func (o *newTasks) run(ctx context.Context, tx pgx.Tx) error {
@@ -201,21 +208,21 @@ func (o *newTasks) run(ctx context.Context, tx pgx.Tx) error {
 		names[i] = t.name
 	}
 	_, err := tx.Exec(ctx, `
-		insert into taskrunner.task (id, batch_id, name, kind, timeout, priority)
-		select n.id, $2, n.name, 'model', 3600, $4 from unnest($1::uuid[], $3::text[]) with ordinality as n (id, name, n) order by n.n`,
-		ids(o.tasks), batch, names, o.priority)
+		insert into taskrunner.task (id, batch_id, name, kind, timeout, priority, dead_end_barrier)
+		select n.id, $2, n.name, 'model', 3600, $4, $5 from unnest($1::uuid[], $3::text[]) with ordinality as n (id, name, n) order by n.n`,
+		ids(o.tasks), batch, names, o.priority, o.barrier)
 	return err
 }
 
 func (o *newTasks) apply(m *model, seen observation) (verdict, error) {
 	for _, t := range o.tasks {
-		m.create(t.id, t.name, o.batch, o.priority, seen.seqOf(t.id))
+		m.create(t.id, t.name, o.batch, o.priority, seen.seqOf(t.id)).barrier = o.barrier
 	}
 	return nil, nil
 }
 
 func (o *newTasks) String() string {
-	return fmt.Sprintf("%s inserts tasks %s (p%d) into batch %v", o.login, joined(o.tasks), o.priority, o.batch != uuid.Nil)
+	return fmt.Sprintf("%s inserts tasks %s (p%d, barrier %v) into batch %v", o.login, joined(o.tasks), o.priority, o.barrier, o.batch != uuid.Nil)
 }
 
 // newLinks is an INSERT of links.

@@ -115,7 +115,9 @@ func (o *stop) apply(m *model, _ observation) (verdict, error) {
 	for _, n := range ended {
 		m.cancel(n, "Batch stopped")
 	}
-	m.propagate(ended)
+	for _, n := range m.spread(ended) {
+		n.quiet = true
+	}
 	return nil, nil
 }
 

@@ -89,6 +89,8 @@ type observation struct {
 	Tasks      []row         `json:"tasks"`
 	Deliveries []deliveryRow `json:"deliveries"`
 	Released   []uuid.UUID   `json:"released"` // rows of queued_task that it made ready
+	Noted      []uuid.UUID   `json:"noted"`    // rows of dead_end_check that it wrote
+	Taken      []uuid.UUID   `json:"taken"`    // and those that it removed
 }
 
 // task returns the row of a task, if it was changed.

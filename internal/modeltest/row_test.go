@@ -61,6 +61,14 @@ create schema audit;
 grant usage on schema audit to public;
 create sequence audit.commit_seq;
 grant usage on sequence audit.commit_seq to public;
+create table audit.dead_end (xid xid8 not null default pg_current_xact_id(), task_id uuid not null, taken boolean not null);
+create function audit.dead_end_check() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into audit.dead_end (task_id, taken) values (coalesce(new.task_id, old.task_id), tg_op = 'DELETE');
+  return null;
+end $$;
+create trigger audit after insert or delete on taskrunner_private.dead_end_check
+for each row execute function audit.dead_end_check();
 create function audit.observe(p_all boolean) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -96,6 +104,8 @@ begin
       where p_all or d.xmin = v_xid),
     'released', (
       select jsonb_agg(q.task_id) from taskrunner_private.queued_task q where q.xmin = v_xid and q.state = 'ready'),
+    'noted', (select jsonb_agg(d.task_id) from audit.dead_end d where d.xid = pg_current_xact_id() and not d.taken),
+    'taken', (select jsonb_agg(d.task_id) from audit.dead_end d where d.xid = pg_current_xact_id() and d.taken),
     'seq', nextval('audit.commit_seq'));
 end $$;
 grant execute on function audit.observe(boolean) to public;`

@@ -79,8 +79,13 @@ func (n *node) fire(on event) {
 	}
 }
 
-// propagate is contract 6.1: these tasks ended in one step.
+// propagate is contract 6.1: these tasks ended in one step. What is above them may be a dead end.
 func (m *model) propagate(ended []*node) {
+	m.noteParents(m.spread(ended))
+}
+
+// spread does it without a thought of dead ends, and returns all that ended.
+func (m *model) spread(ended []*node) []*node {
 	var failed []*node
 	for _, n := range ended {
 		if n.failed() {
@@ -125,6 +130,7 @@ func (m *model) propagate(ended []*node) {
 			}
 		}
 	}
+	return ended
 }
 
 func requiredParentFailed(parent uuid.UUID) string {

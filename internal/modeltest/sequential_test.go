@@ -103,7 +103,11 @@ func (s *sequential) do(rt *rapid.T, kind string, o op) {
 	if !v.fits(got.code) {
 		s.fail(rt, fmt.Sprintf("the database answers %q, the contract %q", got.code, v))
 	}
-	if faults := s.m.differAll(got.seen, see); faults != nil {
+	faults := s.m.differAll(got.seen, see)
+	if got.code == "" {
+		faults = append(faults, s.m.differNotes(got.seen)...)
+	}
+	if faults != nil {
 		s.fail(rt, "database and model differ", append(faults, "before:", before)...)
 	}
 	s.k.learn(o, got.seen)

@@ -105,10 +105,18 @@ func (w *world) reset(t tester) {
 		"taskrunner.batch", "taskrunner.task", "taskrunner.link", "taskrunner.action", "taskrunner_private.queued_task",
 		"taskrunner_private.active_task", "taskrunner_private.ended_task", "taskrunner_private.delivery",
 		"taskrunner_private.delivery_try", "taskrunner_private.due_delivery", "taskrunner_private.troubled_delivery", "taskrunner_private.replica",
+		"taskrunner_private.dead_end_check", "audit.dead_end",
 	} {
 		sql += "delete from " + table + ";"
 	}
 	w.exec(t, sql+"commit")
+	w.deadEnds(t, false)
+}
+
+// deadEnds sets what batches want that do not say.
+func (w *world) deadEnds(t tester, on bool) {
+	t.Helper()
+	w.exec(t, fmt.Sprintf("update taskrunner_private.server_setting set dead_end_cancel = %t", on))
 }
 
 // all reads the whole database.
@@ -361,6 +369,7 @@ func finishAll(m *model, k *known, do func(op)) error {
 				do(&age{base: base{"owner"}, task: ref{n.id, n.name}, what: runMoment})
 			}
 		}
+		do(&drain{base: base{"service"}})
 		do(&release{base: base{"service"}})
 		do(&claimTasks{base: base{"service"}, replica: k.replicas[0], limit: 1000, rescan: true})
 		var ready []ref

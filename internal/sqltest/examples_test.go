@@ -27,9 +27,9 @@ INSERT INTO taskrunner.link (parent_id, child_id, requires_success) VALUES
   ('00000000-0000-4000-8000-000000000002', '00000000-0000-4000-8000-000000000003', true);
 `
 
-// exampleSubmit is the second example without what comes later (dead_end_cancel).
+// exampleSubmit is the second example.
 const exampleSubmit = `
-SELECT * FROM taskrunner.submit_batch('{"name": "nightly", "tasks": [
+SELECT * FROM taskrunner.submit_batch('{"name": "nightly", "dead_end_cancel": true, "tasks": [
   {"id": "b", "name": "load", "kind": "etl", "retry": {"max_attempts": 3},
    "on_start": {"kind": "Webhook", "params": {"url": "https://jobs.example.com/load", "verb": "Post"}},
    "dependencies": [{"id": "a", "requires_success": true}]},
@@ -107,21 +107,9 @@ func TestExampleBySubmitBatch(t *testing.T) {
 	require.Equal(t, load[2], extract[2], "one batch")
 
 	require.Equal(t, []string{"load Waiting 1/1", "extract Pending 0/0"}, producer.run(exampleStates), "array order is insertion order")
-	require.Equal(t, []string{"nightly||null"}, producer.run("SELECT name, dead_end_cancel, metadata FROM taskrunner.batch WHERE id = $1", load[2]))
+	require.Equal(t, []string{"nightly|t|null"}, producer.run("SELECT name, dead_end_cancel, metadata FROM taskrunner.batch WHERE id = $1", load[2]))
 	require.Equal(t, []string{extract[1] + "|" + load[1] + "|t"}, producer.run("SELECT * FROM taskrunner.link"))
 	require.Equal(t, []string{"extract"}, e.claim("replica", 10))
-}
-
-// What the second example has and this version does not is refused, by name and as a whole.
-func TestExampleFieldsOfLaterVersions(t *testing.T) {
-	t.Parallel()
-	e := setup(t)
-	producer := e.sessionAs("producer", e.Login(t, "taskrunner_producer"))
-	body := strings.Replace(exampleSubmit, `"name": "nightly",`, `"name": "nightly", "dead_end_cancel": true,`, 1)
-	_, err := producer.try(body)
-	pgErr := requireCode(t, err, "TR007")
-	require.JSONEq(t, `["dead_end_cancel: is not supported yet"]`, pgErr.Detail)
-	require.Empty(t, producer.run("SELECT 1 FROM taskrunner.task UNION ALL SELECT 1 FROM taskrunner.batch"))
 }
 
 // The examples by roles that lack the right.

@@ -163,7 +163,6 @@ func TestInsertGuards(t *testing.T) {
 		{"TR007", "params", action(`[]`)},
 		// What later versions can do is refused by name.
 		{"TR007", "rules", task("rules", `'[{"type": "Concurency", "max_concurency": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)},
-		{"TR007", "dead_end_cancel", batch("dead_end_cancel", "true")},
 		// Standard codes where the contract has no other.
 		{"23503", "", task("batch_id", "'"+id("no batch")+"'")},
 		{"23505", "", task("id", "'"+id("t")+"'")},
@@ -186,7 +185,7 @@ func TestInsertGuards(t *testing.T) {
 		task("metadata", json64(131_070)), task("status", "'Waiting'"), task("status", "'Pending'"), task("rules", "'[]'"),
 		task("max_attempts", "100"), task("run_at", "now() + interval '1 hour'"), task("run_at", "'-infinity'"), task("run_at", "'infinity'"),
 		task("retry_multiplier", "100"), task("retry_max_delay_secs", "5"), task("dead_end_barrier", "true"),
-		task("batch_id", "'"+id("b")+"'"), batch("name", long(255)), batch("name", "null"), batch("dead_end_cancel", "false"),
+		task("batch_id", "'"+id("b")+"'"), batch("name", long(255)), batch("name", "null"), batch("dead_end_cancel", "false"), batch("dead_end_cancel", "true"),
 		batch("metadata", json64(131_070)), action(header("Content-Type", "text/plain")), action(`{"url": "HTTP://x", "verb": "Put", "headers": null, "body": [1], "more": 1}`),
 		action(`{"url": "http://x:65535/", "verb": "Get"}`), action(`{"url": "https://u:p@[::1]:8080/", "verb": "Get"}`),
 	} {

@@ -55,6 +55,22 @@ func (s *Store) ReleaseScheduled(ctx context.Context, limit int) (int, error) {
 	return int(released), err
 }
 
+// DrainDeadEnds examines about limit tasks of which a child has ended, and cancels those whose children all have. It returns
+// how many it examined; limit or more means that there may be more.
+func (s *Store) DrainDeadEnds(ctx context.Context, limit int) (int, error) {
+	const op = "drain dead ends"
+	var row db.DrainDeadEndsRow
+	err := s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.DrainDeadEnds(ctx, conn, clampInt32(int64(limit)))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.transitions(op, row.Counts)
+	return int(row.Examined), nil
+}
+
 // DeleteIdempotencyKeys removes up to limit Idempotency-Keys older than life, and returns how many; limit means that
 // there may be more.
 func (s *Store) DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error) {

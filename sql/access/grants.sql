@@ -62,7 +62,7 @@ declare
       taskrunner_private.tick(uuid, text, text, integer, boolean, boolean, boolean),
       taskrunner_private.leave(uuid),
       taskrunner_private.sweep_active(integer, integer), taskrunner_private.sweep_replicas(integer, integer),
-      taskrunner_private.release_scheduled(integer),
+      taskrunner_private.release_scheduled(integer), taskrunner_private.drain_dead_ends(integer),
       taskrunner_private.begin_counts(), taskrunner_private.take_counts(),
       taskrunner_private.list_tasks(taskrunner.status_kind, uuid, text, text, integer, jsonb, timestamptz, bigint, bigint,
         integer),

@@ -65,6 +65,22 @@ begin
     or (e.status, e.kind, e.seq, e.created_at, e.ended_at)
       is distinct from (t.status, t.kind, t.seq, t.created_at, t.ended_at);
 
+  -- As far as it can be read off a state: what failed may have failed with a batch that was stopped, and a barrier that was
+  -- canceled as a dead end says nothing.
+  return query
+  select 'a dead end is to be examined', jsonb_build_object('task_id', t.id, 'status', t.status)
+  from taskrunner.task t
+  join taskrunner.batch b on b.id = t.batch_id and b.dead_end_cancel
+  where not taskrunner_private.is_terminal(t.status)
+    and exists (select from taskrunner.link l where l.parent_id = t.id)
+    and not exists (
+      select from taskrunner.link l
+      join taskrunner.task c on c.id = l.child_id
+      where l.parent_id = t.id and (
+        c.status <> 'Canceled' or c.batch_id is distinct from t.batch_id or c.failure_reason = 'Batch stopped'
+        or c.dead_end_barrier and c.failure_reason = 'All child tasks already terminated'))
+    and not exists (select from taskrunner_private.dead_end_check d where d.task_id = t.id);
+
   return query
   select 'an open delivery of an ended or cancelled event is due, and nothing else is', jsonb_build_object(
     'delivery_id', coalesce(d.id, q.delivery_id), 'status', d.status)

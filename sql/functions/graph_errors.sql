@@ -83,8 +83,8 @@ begin
       (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end),
       (2, 'metadata', taskrunner_private.metadata_error(p_body -> 'metadata')),
       (3, 'dead_end_cancel', case
-        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null') then 'must be true or false'
-        when p_body -> 'dead_end_cancel' = 'true' then 'is not supported yet' end)
+        when coalesce(jsonb_typeof(p_body -> 'dead_end_cancel'), 'null') not in ('boolean', 'null')
+          then 'must be true or false' end)
     ) b (place, path, message)
     where b.message is not null and jsonb_typeof(p_body) = 'object'
     limit 10001

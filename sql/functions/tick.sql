@@ -22,6 +22,7 @@ begin
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
       when 'release_scheduled' then interval '20 milliseconds'
+      when 'drain_dead_ends' then interval '20 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -30,6 +31,7 @@ begin
         when 'release_scheduled' then v_scheduled <= v_now
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
+        when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name

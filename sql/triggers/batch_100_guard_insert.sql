@@ -1,5 +1,5 @@
 -- What a client may put into a new batch. SECURITY INVOKER, pg_catalog only.
--- SQLSTATEs: TR001 (protected column), TR006 (limit or size), TR007 (blank name, not supported yet).
+-- SQLSTATEs: TR001 (protected column), TR006 (limit or size), TR007 (blank name).
 create or replace function taskrunner_private.batch_guard_insert() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -17,9 +17,6 @@ begin
   elsif new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]' then
     raise exception 'batch %: name: must not be blank', new.id
       using errcode = 'TR007', detail = jsonb_build_array('name: must not be blank')::text;
-  elsif new.dead_end_cancel then
-    raise exception 'batch %: dead_end_cancel: is not supported yet', new.id
-      using errcode = 'TR007', detail = jsonb_build_array('dead_end_cancel: is not supported yet')::text;
   end if;
   return new;
 end $$;

@@ -1,6 +1,6 @@
--- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended,
--- cancel actions of what was contacted and is canceled, and of every timed-out attempt. The end of a task or of its attempt
--- and a pause also close a Start delivery that waits for its next try.
+-- Deliveries commit together with the change that owes them (contract 8.8): on_success and on_failure of what ended (a dead
+-- end has its on_failure), cancel actions of what was contacted and is canceled, and of every timed-out attempt. The end of a
+-- task or of its attempt and a pause also close a Start delivery that waits for its next try.
 -- Why a full join: task_500_propagate.sql.
 -- Locks: rows of delivery of these tasks, covered by the task's lock. Writes delivery, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_outbox() returns trigger
@@ -18,7 +18,7 @@ begin
   end if;
   select
     coalesce(array_agg(n.id) filter (where n.status = 'Success'), '{}'),
-    coalesce(array_agg(n.id) filter (where n.status = 'Failure'), '{}'),
+    coalesce(array_agg(n.id) filter (where n.status = 'Failure' or n.status = 'Canceled' and v_cause = 'dead_end'), '{}'),
     coalesce(array_agg(n.id) filter (where
       n.status = 'Canceled' and o.contacted or v_cause = 'timeout' and o.status = 'Running'), '{}'),
     array_agg(n.id) filter (where o.contacted and o.started_at is null
