@@ -110,7 +110,8 @@ func (o *drain) apply(m *model, seen observation) (verdict, error) {
 	if canceled != o.canceled {
 		return nil, fmt.Errorf("%d tasks canceled, of which %d were dead ends", o.canceled, canceled)
 	}
-	// What it dropped is none, unless somebody has noted it again, or a child that it saw alive has ended quietly since.
+	// What it dropped is none, unless somebody has noted it again, or a child that it saw alive has ended since, quietly or
+	// when the default was another one.
 	checks := map[uuid.UUID]int{}
 	for _, id := range seen.Noted {
 		checks[id]++
@@ -123,7 +124,7 @@ func (o *drain) apply(m *model, seen observation) (verdict, error) {
 	}
 	for _, id := range seen.Taken {
 		n := m.tasks[id]
-		if n == nil || !m.isDeadEnd(n) || checks[id] > 0 {
+		if n == nil || !m.isDeadEnd(n) || !m.wantsDeadEnds(n) || checks[id] > 0 {
 			continue
 		}
 		if !slices.ContainsFunc(m.children[id], func(c uuid.UUID) bool { return m.tasks[c].quiet }) {
