@@ -29,13 +29,31 @@ func (c Config) runEngine(ctx context.Context, pool *pgxpool.Pool, n int, result
 	if err != nil {
 		return err
 	}
+	if err := c.drain(ctx, pool, n, result); err != nil {
+		return err
+	}
+	after, err := readStats(ctx, pool)
+	if err != nil {
+		return err
+	}
+	result.WALBytes = float64(after.wal-before.wal) / float64(n)
+	result.Commits = float64(after.commits-before.commits) / float64(n)
+	if updates := after.updates - before.updates; updates > 0 {
+		result.HOT = float64(after.hot-before.hot) / float64(updates)
+	}
+	result.DeadRows = after.dead
+	return healthy(ctx, pool)
+}
+
+// drain works until n tasks have succeeded.
+func (c Config) drain(ctx context.Context, pool *pgxpool.Pool, n int, result *Result) error {
 	var (
 		done      atomic.Int64
 		mu        sync.Mutex
 		latencies []time.Duration
 	)
 	start := time.Now()
-	err = inParallel(ctx, c.Workers, func(ctx context.Context) error {
+	err := inParallel(ctx, c.Workers, func(ctx context.Context) error {
 		replica := uuid.New()
 		for done.Load() < int64(n) {
 			at := time.Now()
@@ -63,17 +81,7 @@ func (c Config) runEngine(ctx context.Context, pool *pgxpool.Pool, n int, result
 	}
 	result.Rate = float64(n) / time.Since(start).Seconds()
 	result.P50, result.P99 = percentiles(latencies)
-	after, err := readStats(ctx, pool)
-	if err != nil {
-		return err
-	}
-	result.WALBytes = float64(after.wal-before.wal) / float64(n)
-	result.Commits = float64(after.commits-before.commits) / float64(n)
-	if updates := after.updates - before.updates; updates > 0 {
-		result.HOT = float64(after.hot-before.hot) / float64(updates)
-	}
-	result.DeadRows = after.dead
-	return healthy(ctx, pool)
+	return nil
 }
 
 type tryItem struct {
