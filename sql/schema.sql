@@ -643,7 +643,8 @@ declare
 begin
   select * into v_created from taskrunner_private.submit(v_batch_id, p_body);
   return query
-  select e.local_id, e.task_id, v_batch_id, t.status, false
+  select e.local_id, e.task_id, t.batch_id, t.status,
+    t.batch_id is distinct from v_batch_id or row_number() over (partition by e.task_id order by e.n) > 1
   from unnest(v_created.local_ids, v_created.task_ids) with ordinality as e (local_id, task_id, n)
   join taskrunner.task t on t.id = e.task_id
   order by e.n;
@@ -1343,6 +1344,127 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.dedupe_entries(p_tasks jsonb, OUT tasks jsonb, OUT matches uuid[], OUT same integer[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_n integer := jsonb_array_length(p_tasks);
+  v_lock integer;
+  v_asking integer[];                                        -- of each matcher that applies: entry and key, in order
+  v_asked integer[];
+  v_giving integer[];                                        -- of each key that an entry fits once it stays: entry and key
+  v_given integer[];
+  v_existing uuid[];                                         -- by key
+  v_newest integer[];                                        -- by key: the last entry that stays
+  v_ask integer := 1;
+  v_give integer := 1;
+  v_out boolean;
+begin
+  perform taskrunner_private.require_read_committed();
+  for v_lock in
+    select distinct hashtext(k.kind)
+    from jsonb_array_elements(p_tasks) task
+    cross join lateral jsonb_array_elements(
+      case when jsonb_typeof(task -> 'dedupe_strategy') = 'array' then task -> 'dedupe_strategy' else '[]' end) m
+    cross join lateral (values (task ->> 'kind'), (m ->> 'kind')) k (kind)
+    order by 1
+  loop
+    perform pg_advisory_xact_lock(1414681423, v_lock);
+  end loop;
+
+  with entry as materialized (
+    select x.n::integer, x.task ->> 'kind' as kind, x.task -> 'metadata' as metadata, x.task -> 'dedupe_strategy' as strategy,
+      case when jsonb_typeof(x.task -> 'dependencies') = 'array' and x.task -> 'dependencies' <> '[]' then 'Waiting' else 'Pending' end as status
+    from jsonb_array_elements(p_tasks) with ordinality x (task, n)
+  ), matcher as materialized (
+    select e.n, m.o, m.value ->> 'kind' as kind, m.value ->> 'status' as status,
+      array(select distinct f from jsonb_array_elements_text(m.value -> 'fields') f order by f) as fields,
+      coalesce(v.chosen, '{}') as chosen
+    from entry e
+    cross join lateral jsonb_array_elements(case when jsonb_typeof(e.strategy) = 'array' then e.strategy else '[]' end)
+      with ordinality m (value, o)
+    cross join lateral (
+      select jsonb_object_agg(f, e.metadata -> f) as chosen from jsonb_array_elements_text(m.value -> 'fields') f) v
+    where not exists (
+      select from jsonb_array_elements_text(m.value -> 'fields') f
+      where not case when jsonb_typeof(e.metadata) = 'object' then e.metadata ? f else false end)
+  ), key as materialized (
+    select row_number() over ()::integer as key, k.* from (select distinct kind, status, fields, chosen from matcher) k
+  ), asking as (
+    select m.n, m.o, k.key
+    from matcher m
+    join key k on (k.kind, k.status, k.chosen) = (m.kind, m.status, m.chosen)
+  ), shape as (
+    select distinct kind, status, fields from key where status in ('Waiting', 'Pending')
+  ), giving as (
+    select e.n, k.key
+    from entry e
+    join shape s on (s.kind, s.status) = (e.kind, e.status)
+    cross join lateral (select coalesce(jsonb_object_agg(f, e.metadata -> f), '{}') as chosen from unnest(s.fields) f) v
+    join key k on (k.kind, k.status, k.fields, k.chosen) = (s.kind, s.status, s.fields, v.chosen)
+    where case when jsonb_typeof(e.metadata) = 'object' then e.metadata ?& s.fields else s.fields = '{}' end
+  )
+  select
+    (select array_agg(a.n order by a.n, a.o) from asking a), (select array_agg(a.key order by a.n, a.o) from asking a),
+    (select array_agg(g.n order by g.n, g.key) from giving g), (select array_agg(g.key order by g.n, g.key) from giving g),
+    (select array_agg(taskrunner_private.duplicate_of(k.kind, k.status::taskrunner.status_kind, k.chosen) order by k.key) from key k)
+  into v_asking, v_asked, v_giving, v_given, v_existing;
+
+  matches := array_fill(null::uuid, array[v_n]);
+  same := array_fill(null::integer, array[v_n]);
+  v_newest := array_fill(null::integer, array[coalesce(cardinality(v_existing), 0)]);
+  for n in 1 .. v_n loop
+    v_out := false;
+    while v_asking[v_ask] = n loop
+      if not v_out then
+        same[n] := v_newest[v_asked[v_ask]];
+        if same[n] is null then
+          matches[n] := v_existing[v_asked[v_ask]];
+        end if;
+        v_out := same[n] is not null or matches[n] is not null;
+      end if;
+      v_ask := v_ask + 1;
+    end loop;
+    while v_giving[v_give] = n loop
+      if not v_out then
+        v_newest[v_given[v_give]] := n;
+      end if;
+      v_give := v_give + 1;
+    end loop;
+  end loop;
+
+  with entry as materialized (
+    select x.n::integer, x.task, x.task ->> 'id' as id, matches[x.n] as match, same[x.n] as same
+    from jsonb_array_elements(p_tasks) with ordinality x (task, n)
+  ), dependency as (
+    select e.n, coalesce(s.id, case when parent.match is null then d ->> 'id' end) as id,
+      coalesce(parent.match, case when d ->> 'task_id' is not null then taskrunner_private.to_uuid(d ->> 'task_id') end) as task_id,
+      bool_or((d ->> 'requires_success')::boolean) as required
+    from entry e
+    cross join lateral jsonb_array_elements(
+      case when jsonb_typeof(e.task -> 'dependencies') = 'array' then e.task -> 'dependencies' else '[]' end) d
+    left join entry parent on parent.id = d ->> 'id'
+    left join entry s on s.n = parent.same
+    where e.match is null and e.same is null
+    group by 1, 2, 3
+  ), dependencies as (
+    select d.n, jsonb_agg(jsonb_build_object('id', d.id, 'task_id', d.task_id, 'requires_success', d.required)) as list
+    from dependency d
+    group by d.n
+  )
+  select coalesce(jsonb_agg(case when d.n is null then e.task else e.task || jsonb_build_object('dependencies', d.list) end order by e.n), '[]')
+  into tasks
+  from entry e
+  left join dependencies d on d.n = e.n
+  where e.match is null and e.same is null;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.dedupe_errors(p_strategy jsonb)
  RETURNS TABLE(path text, message text)
  LANGUAGE sql
@@ -1507,6 +1629,68 @@ begin
     perform taskrunner_private.notify_if_idle('deliver');
   end if;
   return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.duplicate_of(p_kind text, p_status taskrunner.status_kind, p_values jsonb)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_nestloop TO 'on'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  c_walked constant integer := 2000;
+  v_found uuid;
+  v_walked integer;
+begin
+  if p_status in ('Waiting', 'Pending', 'Paused', 'Claimed', 'Running') then
+    select live.task_id into v_found
+    from (
+      select q.task_id, q.seq from taskrunner_private.queued_task q
+      where q.kind = p_kind and p_status in ('Waiting', 'Pending', 'Paused')
+        and (q.state = 'waiting') = (p_status = 'Waiting') and (q.state = 'paused') = (p_status = 'Paused')
+      union all
+      select a.task_id, a.seq from taskrunner_private.active_task a
+      where a.kind = p_kind and p_status in ('Paused', 'Claimed', 'Running')
+      order by seq desc
+    ) live
+    cross join lateral (
+      select t.metadata from taskrunner.task t
+      where t.id = live.task_id and (p_status in ('Waiting', 'Pending', 'Running') or t.status = p_status)
+      offset 0) t
+    where not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
+    limit 1;
+    return v_found;
+  end if;
+
+  select walk.task_id, walk.n into v_found, v_walked
+  from (
+    select e.task_id, e.kind, row_number() over (order by e.created_at desc, e.seq desc) as n
+    from (
+      select * from taskrunner_private.ended_task e
+      where e.status = p_status
+      order by e.created_at desc, e.seq desc
+      limit case when p_values <> '{}' then c_walked end
+    ) e
+  ) walk
+  cross join lateral (select t.metadata from taskrunner.task t where t.id = walk.task_id offset 0) t
+  where walk.kind = p_kind
+    and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
+  limit 1;
+  if v_found is null and p_values <> '{}' then
+    with hit as materialized (
+      select t.id, t.created_at, t.seq from taskrunner.task t
+      where t.metadata @> p_values and t.kind = p_kind and t.status = p_status
+        and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
+    )
+    select h.id into v_found from hit h order by h.created_at desc, h.seq desc limit 1;
+  end if;
+  return v_found;
 end $function$
 ;
 
@@ -1844,7 +2028,7 @@ begin
     union all
     select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
     from admission a
-    cross join (values (1, '.rules'), (2, '.dedupe_strategy')) u (place, field)
+    cross join (values (1, '.rules')) u (place, field)
     left join admission_fault f on f.i = a.i and f.place = u.place
     where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
     union all
@@ -2255,6 +2439,34 @@ begin
   end if;
   raise exception 'link % -> %: links cannot be changed or removed alone', old.parent_id, old.child_id
     using errcode = 'TR001';
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.linked_graph(p_tasks jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_n integer := jsonb_array_length(p_tasks);
+  v_fault text;
+begin
+  tasks := p_tasks;
+  select 'dependencies: dependency cycle: ' || (task ->> 'id') || ' -> ' || (task ->> 'id') into v_fault
+  from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+  where task -> 'dependencies' @> jsonb_build_array(jsonb_build_object('id', task -> 'id'))
+  order by n limit 1;
+  select * into parents, children, required from taskrunner_private.submit_links(p_tasks);
+  if v_fault is null and exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
+    ordered := taskrunner_private.topological_order(v_n, parents, children);
+    if cardinality(ordered) < v_n then
+      v_fault := taskrunner_private.cycle_error(p_tasks, parents, children, ordered);
+    end if;
+  end if;
+  if v_fault is not null then
+    raise exception 'Validation failed' using errcode = 'TR003', detail = jsonb_build_array(v_fault)::text;
+  end if;
 end $function$
 ;
 
@@ -3672,6 +3884,9 @@ declare
   v_numbers bigint[];
   v_graph record;
   v_external uuid[];
+  v_given jsonb;                                             -- the request, when entries of it are left out
+  v_dedupe record;
+  v_names text[];
 begin
   perform taskrunner_private.begin_counts();
   select * into v_graph from taskrunner_private.valid_graph(p_body, '[]');
@@ -3679,6 +3894,22 @@ begin
   v_n := jsonb_array_length(v_tasks);
   if v_n = 0 then
     return query select '{}'::text[], '{}'::uuid[], taskrunner_private.take_counts();
+    return;
+  end if;
+
+  if jsonb_path_exists(v_tasks, 'lax $[*].dedupe_strategy[*]') then
+    select * into v_dedupe from taskrunner_private.dedupe_entries(v_tasks);
+    if jsonb_array_length(v_dedupe.tasks) < v_n then
+      v_given := v_tasks;
+      v_tasks := v_dedupe.tasks;
+      v_n := jsonb_array_length(v_tasks);
+      select * into v_graph from taskrunner_private.linked_graph(v_tasks);
+    end if;
+  end if;
+  v_names := array(
+    select task ->> 'id' from jsonb_array_elements(coalesce(v_given, v_tasks)) with ordinality as x (task, n) order by n);
+  if v_n = 0 then
+    return query select v_names, v_dedupe.matches, taskrunner_private.take_counts();
     return;
   end if;
 
@@ -3733,9 +3964,20 @@ begin
     where d ->> 'task_id' is not null;
   end if;
 
-  return query
-  select array(select task ->> 'id' from jsonb_array_elements(v_tasks) with ordinality as x (task, n) order by n),
-    v_ids, taskrunner_private.take_counts();
+  if v_given is not null then
+    -- Of each given entry: the id of its match, or that of its place, or its match's, among those that stay.
+    v_ids := array(
+      with entry as (
+        select e.n, e.match, e.same,
+          count(*) filter (where e.match is null and e.same is null) over (order by e.n) as place
+        from unnest(v_dedupe.matches, v_dedupe.same) with ordinality as e (match, same, n)
+      )
+      select coalesce(e.match, v_ids[coalesce(s.place, e.place)])
+      from entry e
+      left join entry s on s.n = e.same
+      order by e.n);
+  end if;
+  return query select v_names, v_ids, taskrunner_private.take_counts();
 end $function$
 ;
 

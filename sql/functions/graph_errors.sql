@@ -74,7 +74,7 @@ begin
     union all
     select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
     from admission a
-    cross join (values (1, '.rules'), (2, '.dedupe_strategy')) u (place, field)
+    cross join (values (1, '.rules')) u (place, field)
     left join admission_fault f on f.i = a.i and f.place = u.place
     where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
     union all

@@ -3,9 +3,11 @@
 -- children. Links to tasks that exist already go the ordinary way, through triggers/link_500_count.sql, which counts
 -- parents by their state and fails what a failed one requires.
 -- p_batch_id: the id the batch gets; an empty request creates nothing, no batch either.
--- Returns one row: local ids and task ids in request order.
--- Locks: only with links to existing tasks: graph lock shared, those tasks by rank.
--- SQLSTATEs: as valid_graph; TR009, 40001.
+-- Entries whose dedupe_strategy hits are left out (dedupe_entries); if none stays, no batch is created.
+-- Returns one row: local ids and task ids in request order, of an entry that is left out the id of its match.
+-- Locks: only with a dedupe_strategy: its advisory locks. Only with links to existing tasks: graph lock shared, those tasks by
+-- rank.
+-- SQLSTATEs: as valid_graph; TR003 when a match closes a cycle; TR009, 40001.
 -- Writes batch, task, link, action, queued_task.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
@@ -19,6 +21,9 @@ declare
   v_numbers bigint[];
   v_graph record;
   v_external uuid[];
+  v_given jsonb;                                             -- the request, when entries of it are left out
+  v_dedupe record;
+  v_names text[];
 begin
   perform taskrunner_private.begin_counts();
   select * into v_graph from taskrunner_private.valid_graph(p_body, '[]');
@@ -26,6 +31,22 @@ begin
   v_n := jsonb_array_length(v_tasks);
   if v_n = 0 then
     return query select '{}'::text[], '{}'::uuid[], taskrunner_private.take_counts();
+    return;
+  end if;
+
+  if jsonb_path_exists(v_tasks, 'lax $[*].dedupe_strategy[*]') then
+    select * into v_dedupe from taskrunner_private.dedupe_entries(v_tasks);
+    if jsonb_array_length(v_dedupe.tasks) < v_n then
+      v_given := v_tasks;
+      v_tasks := v_dedupe.tasks;
+      v_n := jsonb_array_length(v_tasks);
+      select * into v_graph from taskrunner_private.linked_graph(v_tasks);
+    end if;
+  end if;
+  v_names := array(
+    select task ->> 'id' from jsonb_array_elements(coalesce(v_given, v_tasks)) with ordinality as x (task, n) order by n);
+  if v_n = 0 then
+    return query select v_names, v_dedupe.matches, taskrunner_private.take_counts();
     return;
   end if;
 
@@ -80,7 +101,18 @@ begin
     where d ->> 'task_id' is not null;
   end if;
 
-  return query
-  select array(select task ->> 'id' from jsonb_array_elements(v_tasks) with ordinality as x (task, n) order by n),
-    v_ids, taskrunner_private.take_counts();
+  if v_given is not null then
+    -- Of each given entry: the id of its match, or that of its place, or its match's, among those that stay.
+    v_ids := array(
+      with entry as (
+        select e.n, e.match, e.same,
+          count(*) filter (where e.match is null and e.same is null) over (order by e.n) as place
+        from unnest(v_dedupe.matches, v_dedupe.same) with ordinality as e (match, same, n)
+      )
+      select coalesce(e.match, v_ids[coalesce(s.place, e.place)])
+      from entry e
+      left join entry s on s.n = e.same
+      order by e.n);
+  end if;
+  return query select v_names, v_ids, taskrunner_private.take_counts();
 end $$;

@@ -1,0 +1,202 @@
+package sqltest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Contract 7.5: dedupe_strategy.
+
+// matcher is one of a dedupe_strategy.
+func matcher(kind, status string, fields ...string) string {
+	quoted := make([]string, len(fields))
+	for i, f := range fields {
+		quoted[i] = `"` + f + `"`
+	}
+	return fmt.Sprintf(`{"kind": %q, "status": %q, "fields": [%s]}`, kind, status, strings.Join(quoted, ", "))
+}
+
+// entry is a task of a request; extra are further fields, each `"name": value`.
+func entry(name, kind string, extra ...string) string {
+	return fmt.Sprintf(`{%s}`, strings.Join(append([]string{fmt.Sprintf(`"id": %q, "name": %q, "kind": %q,
+		"on_start": {"kind": "Webhook", "params": {"url": "http://hooks.example.com/", "verb": "Post"}}`, name, name, kind)}, extra...), ", "))
+}
+
+func strategy(matchers ...string) string {
+	return `"dedupe_strategy": [` + strings.Join(matchers, ", ") + "]"
+}
+
+func metadata(json string) string { return `"metadata": ` + json }
+
+func dependsOn(entries ...string) string {
+	var list []string
+	for _, e := range entries {
+		name, required := strings.CutSuffix(e, "!")
+		list = append(list, fmt.Sprintf(`{"id": %q, "requires_success": %t}`, name, required))
+	}
+	return `"dependencies": [` + strings.Join(list, ", ") + "]"
+}
+
+// submits creates a request by SQL: "<entry> <name of its task> <status>", and "=" before those that were left out.
+func (e *engine) submits(entries ...string) []string {
+	e.t.Helper()
+	// The names in a later statement: the first one's snapshot is older than the tasks.
+	rows := e.lines("select local_id, task_id, status, deduplicated from taskrunner.submit_batch($1::jsonb)", "["+strings.Join(entries, ", ")+"]")
+	var list []string
+	for _, r := range rows {
+		c := strings.Split(r, "|")
+		name := e.line("select name from taskrunner.task where id = $1", c[1])
+		list = append(list, c[0]+" "+map[string]string{"t": "="}[c[3]]+name+" "+c[2])
+	}
+	return list
+}
+
+// taskOf inserts a task of a kind.
+func (e *engine) taskOf(kind, name string) {
+	e.t.Helper()
+	e.exec(strings.Replace(insertTasks(name), "'k')", "'"+kind+"')", 1))
+}
+
+// Every status, with equal and other values of the fields.
+func TestDedupeByStatus(t *testing.T) {
+	t.Parallel()
+	for status, tc := range map[string]struct {
+		to    []string
+		found []string // statuses of matchers that hit
+	}{
+		"Waiting":             {nil, []string{"Waiting"}},
+		"Pending":             {nil, []string{"Pending"}},
+		"Claimed":             {[]string{"Claimed"}, []string{"Claimed", "Running"}},
+		"Running":             {[]string{"Claimed", "Running"}, []string{"Running"}},
+		"paused from Running": {[]string{"Claimed", "Running", "Paused"}, []string{"Running", "Paused"}},
+		"paused from Pending": {[]string{"Paused"}, []string{"Paused"}},
+		"Success":             {[]string{"Claimed", "Running", "Success"}, []string{"Success"}},
+		"Failure":             {[]string{"Claimed", "Running", "Failure"}, []string{"Failure"}},
+		"Canceled":            {[]string{"Canceled"}, []string{"Canceled"}},
+	} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			e := setup(t)
+			e.taskOf("other", "parent")
+			e.tasks("there")
+			e.exec(`update taskrunner.task set metadata = '{"a": 1, "b": [1, 2], "c": null}' where name = 'there'`)
+			if status == "Waiting" {
+				e.links("parent>there")
+			}
+			e.move("there", tc.to...)
+			for _, s := range []string{"Waiting", "Pending", "Claimed", "Running", "Failure", "Success", "Paused", "Canceled"} {
+				want := []string{"new new Pending"}
+				for _, found := range tc.found {
+					if found == s {
+						want = []string{"new =there " + strings.Fields(e.state("there"))[0]}
+					}
+				}
+				first, _ := e.pair()
+				first.script("begin")
+				got := first.run("select local_id || ' ' || case when deduplicated then '=there' else 'new' end || ' ' || status from taskrunner.submit_batch($1::jsonb)",
+					"["+entry("new", "x", metadata(`{"a": 1.0, "b": [1, 2], "c": null, "d": 5}`), strategy(matcher("k", s, "c", "a", "b")))+"]")
+				require.Equal(t, want, got, s)
+				first.script("rollback")
+			}
+			for name, other := range map[string]string{
+				"value": `{"a": "1", "b": [1, 2], "c": null}`, "order": `{"a": 1, "b": [2, 1], "c": null}`, "containment": `{"a": 1, "b": [1], "c": null}`,
+				"missing": `{"a": 1, "b": [1, 2]}`, "no object": `[1]`, "null": `null`,
+			} {
+				require.Equal(t, []string{"new new Pending"},
+					e.submits(entry("new", "x", metadata(other), strategy(matcher("k", tc.found[0], "a", "b", "c")))), name)
+			}
+			require.Equal(t, []string{"new =there " + strings.Fields(e.state("there"))[0]},
+				e.submits(entry("new", "x", strategy(matcher("nobody", "Running"), matcher("k", tc.found[0], "lacks"), matcher("k", tc.found[0])))), "no fields fit every task")
+		})
+	}
+}
+
+// Array order: an earlier entry that stays suppresses later ones, as Waiting or Pending.
+func TestDedupeInsideARequest(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	once := strategy(matcher("k", "Pending", "n"))
+	require.Equal(t, []string{"a a Pending", "b =a Pending", "c =a Pending", "d d Pending", "e e Waiting", "f =e Waiting", "g g Pending"}, e.submits(
+		entry("a", "k", metadata(`{"n": 1}`)),
+		entry("b", "k", metadata(`{"n": 1}`), once),
+		entry("c", "k", metadata(`{"n": 1.0}`), once),
+		entry("d", "k", metadata(`{"n": 2}`), once),
+		entry("e", "w", metadata(`{"n": 1}`), dependsOn("b")),
+		entry("f", "w", metadata(`{"n": 1}`), strategy(matcher("w", "Waiting", "n"))),
+		entry("g", "k", metadata(`{"n": 3}`), strategy(matcher("k", "Waiting", "n"), matcher("k", "Running"))),
+	))
+	require.Equal(t, []string{"a>e"}, e.lines("select p.name || '>' || c.name from taskrunner.link l join taskrunner.task p on p.id = l.parent_id join taskrunner.task c on c.id = l.child_id"))
+	// Everything is there already: nothing is created, no batch either.
+	require.Equal(t, []string{"x =d Pending", "y =a Pending"}, e.submits(entry("x", "k", metadata(`{"n": 2}`), once), entry("y", "k", metadata(`{"n": 1}`), once)))
+	require.Equal(t, "1", e.line("select count(*) from taskrunner.batch"))
+}
+
+// A dependency on a left-out entry becomes a link to the newest match of the first matcher that hit; ended ones count at once.
+func TestDependencyOnALeftOutEntry(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("old", "new")
+	e.taskOf("done", "done")
+	e.taskOf("failed", "failed")
+	e.move("done", "Claimed", "Success")
+	e.move("failed", "Canceled")
+	require.Equal(t, []string{"p =new Pending", "q =done Success", "r =failed Canceled", "c c Waiting", "d d Failure", "f f Waiting"}, e.submits(
+		entry("p", "x", strategy(matcher("k", "Success"), matcher("k", "Pending"), matcher("done", "Success"))),
+		entry("q", "x", strategy(matcher("done", "Success"))),
+		entry("r", "x", strategy(matcher("failed", "Canceled"))),
+		entry("c", "y", dependsOn("p!", "q!", "r")),
+		entry("d", "y", dependsOn("r!", "c")),
+		entry("f", "y", `"dependencies": [{"task_id": "`+id("new")+`", "requires_success": false}, {"id": "p", "requires_success": true}]`),
+	))
+	require.Equal(t, []string{"done>c", "failed>d", "failed?c", "new>c", "new>f", "c?d"}, e.lines(
+		`select p.name || case when l.requires_success then '>' else '?' end || c.name from taskrunner.link l
+		join taskrunner.task p on p.id = l.parent_id join taskrunner.task c on c.id = l.child_id
+		order by p.name = 'c', 1`))
+	require.Equal(t, []string{"c Waiting 1/1", "f Waiting 1/1"}, e.lines("select name || ' ' || status || ' ' || wait_finished || '/' || wait_success from taskrunner.task where name in ('c', 'f') order by 1"))
+}
+
+// A match that closes a cycle refuses the request.
+func TestDedupeClosesACycle(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for name, entries := range map[string][]string{
+		"c -> c":      {entry("c", "k", dependsOn("e")), entry("e", "k", strategy(matcher("k", "Waiting")))},
+		"c -> b -> c": {entry("c", "k", dependsOn("b")), entry("b", "y", dependsOn("e")), entry("e", "x", strategy(matcher("k", "Waiting")))},
+	} {
+		pgErr := e.fails("TR003", "select * from taskrunner.submit_batch($1::jsonb)", "["+strings.Join(entries, ", ")+"]")
+		require.JSONEq(t, `["dependencies: dependency cycle: `+name+`"]`, pgErr.Detail)
+	}
+	require.Equal(t, "0", e.line("select count(*) from taskrunner.task"))
+}
+
+// Of two requests that would leave each other's entry out, exactly one creates; if it is taken back, the other does.
+func TestTwoRequestsWithTheSameMatcher(t *testing.T) {
+	t.Parallel()
+	body := "[" + entry("a", "k", metadata(`{"n": 1}`), strategy(matcher("k", "Pending", "n"))) + "]"
+	crossed := "[" + entry("b", "l", metadata(`{"n": 1}`), strategy(matcher("k", "Pending", "n"))) + "]"
+	for _, tc := range []struct{ second, end, want string }{{body, commit, "t"}, {body, rollback, "f"}, {crossed, commit, "t"}, {crossed, rollback, "f"}} {
+		e := setup(t)
+		first, second := e.pair()
+		first.script("begin")
+		require.Equal(t, []string{"f"}, first.run("select deduplicated from taskrunner.submit_batch($1::jsonb)", body))
+		waits := second.begins("select deduplicated from taskrunner.submit_batch($1::jsonb)", tc.second)
+		first.run(tc.end)
+		require.Equal(t, []string{tc.want}, e.requireEnds(waits))
+		require.Equal(t, "1", e.line("select count(*) from taskrunner.task"))
+	}
+}
+
+// Kinds are locked in one order, so crossed requests never deadlock; requests without a strategy wait for nobody.
+func TestRequestsWithoutAStrategyDoNotWait(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	first, _ := e.pair()
+	first.script("begin")
+	first.run("select from taskrunner.submit_batch($1::jsonb)", "["+entry("a", "k", strategy(matcher("k", "Pending")))+"]")
+	require.Equal(t, []string{"b b Pending", "c c Pending"}, e.submits(entry("b", "k"), entry("c", "k", `"dedupe_strategy": []`)))
+	require.Equal(t, []string{"d d Pending"}, e.submits(entry("d", "other", strategy(matcher("other", "Pending")))))
+	first.script("rollback")
+}
