@@ -120,7 +120,7 @@ func (r *reportRun) all(ctx context.Context, dsn string, report func(Measure)) e
 		return err
 	}
 	defer single.stop() //nolint:errcheck
-	service, err := r.startService(ctx, dsn)
+	service, err := r.startService(ctx, dsn, false)
 	if err != nil {
 		return err
 	}

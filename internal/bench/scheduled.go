@@ -116,7 +116,7 @@ func (r *run) drainReady(ctx context.Context, pool *pgxpool.Pool, n int) (rate f
 
 // startedOnTime has a service start tasks that fall due one after the other: known long before, and each created a moment before.
 func (r *run) startedOnTime(ctx context.Context, m machine, dsn string, pool *pgxpool.Pool, report func(Measure)) error {
-	service, err := r.startService(ctx, dsn)
+	service, err := r.startService(ctx, dsn, true)
 	if err != nil {
 		return err
 	}

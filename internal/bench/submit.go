@@ -122,7 +122,7 @@ var postTargets = map[int]struct {
 
 // postTo posts graphs of one size to a fresh service, whose peak of memory is then that of these requests.
 func (r *run) postTo(ctx context.Context, m machine, dsn string, tasks int, report func(Measure)) error {
-	service, err := r.startService(ctx, dsn)
+	service, err := r.startService(ctx, dsn, false)
 	if err != nil {
 		return err
 	}
