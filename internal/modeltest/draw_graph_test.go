@@ -108,7 +108,7 @@ func (d *drawer) submit() op {
 	place := d.order(n)
 	o.entries = make([]entry, n)
 	for i := range o.entries {
-		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), actions: d.hooks(true)}
+		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), attempts: pick(d, []int{1, 1, 2, 3}), runAt: pick(d, []moment{never, never, past, ahead}), actions: d.hooks(true)}
 	}
 	for _, e := range d.shape(n) {
 		c := &o.entries[place[e.child]]

@@ -322,7 +322,7 @@ func (d *drawer) finishMany() op {
 func (d *drawer) reports() op {
 	o := &reports{base: base{"service"}}
 	for _, s := range d.targets(5, task.Claimed, task.Running, task.Paused, task.Pending) {
-		x := item{task: s.ref, newSuccess: d.intn(3), priority: pick(d, priorities)}
+		x := item{task: s.ref, newSuccess: d.intn(3), priority: pick(d, priorities), fenced: d.chance(50)}
 		if d.chance(60) {
 			x.to, x.reason = d.result(), d.reason()
 		}

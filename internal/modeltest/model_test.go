@@ -29,17 +29,21 @@ type action struct {
 	position int
 }
 
-// key names a delivery of a task: the n-th action of an event.
+// key names a delivery of a task: the n-th action of an event of an attempt.
 type key struct {
-	on     event
-	number int
+	on      event
+	number  int
+	attempt int
 }
 
-// suffix is what the idempotency key has behind the task's id (contract 8.2), in the first attempt.
+// suffix is what the idempotency key has behind the task's id (contract 8.2).
 func (k key) suffix() string {
 	s := map[event]string{onStart: ":start", onSuccess: ":end:success", onFailure: ":end:failure", onCancel: ":cancel"}[k.on]
 	if k.number > 1 {
 		s += ":" + strconv.Itoa(k.number)
+	}
+	if k.attempt > 1 {
+		s += ":a" + strconv.Itoa(k.attempt)
 	}
 	return s
 }
@@ -80,6 +84,8 @@ type node struct {
 	pausedFrom   status
 	waitFinished int
 	waitSuccess  int
+	attempt      int
+	maxAttempts  int
 	contacted    bool
 	started      bool
 	reason       string      // "": null
@@ -99,6 +105,9 @@ type node struct {
 	// What the present operation did.
 	created, touched, startedNow, endedNow bool
 }
+
+// first is the delivery of the first action of an event in the present attempt.
+func (n *node) first(on event) key { return key{on, 1, n.attempt} }
 
 // active: Claimed, Running or paused from one of these.
 func (n *node) active() bool {
@@ -240,7 +249,7 @@ func (m *model) create(id uuid.UUID, name string, batch uuid.UUID, priority int,
 	m.lastSeq = max(m.lastSeq, seq)
 	n := &node{
 		id: id, name: name, batch: batch, seq: seq, status: task.Pending, priority: priority,
-		deliveries: map[key]delivery{}, created: true, touched: true,
+		attempt: 1, maxAttempts: 1, deliveries: map[key]delivery{}, created: true, touched: true,
 	}
 	m.tasks[id] = n
 	return n

@@ -116,18 +116,25 @@ func (o *sweep) apply(m *model, seen observation) (verdict, error) {
 		stale = slices.DeleteFunc(stale, func(n *node) bool { return !leftClaim(n, seen) })
 		silent = slices.DeleteFunc(silent, func(n *node) bool {
 			r, ok := seen.task(n.id)
-			return !ok || !r.Ended
+			return !ok || !r.Ended && r.Attempt == n.attempt
 		})
 	}
 	if len(stale) != o.requeued || len(silent) != o.timedOut {
 		return nil, fmt.Errorf("timed out %d, requeued %d, want %d and %d", o.timedOut, o.requeued, len(silent), len(stale))
 	}
 	m.staleClaims(stale)
+	var ended []*node
 	for _, n := range silent {
+		if n.attempt < n.maxAttempts {
+			n.fire(onCancel)
+			m.retry(n, "Timeout")
+			continue
+		}
 		m.end(n, task.Failure, "Timeout")
 		n.fire(onCancel)
+		ended = append(ended, n)
 	}
-	m.propagate(silent)
+	m.propagate(ended)
 	for _, n := range m.tasks {
 		n.claim.due = n.claim.due && !m.exact
 	}
@@ -217,7 +224,7 @@ func (o *live) run(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	rows, err := tx.Query(ctx, `
-		select d.task_id, d.trigger::text, coalesce(d.condition::text, ''), d.number
+		select d.task_id, d.trigger::text, coalesce(d.condition::text, ''), d.number, d.task_attempt
 		from taskrunner_private.due_delivery q
 		join taskrunner_private.delivery d on d.id = q.delivery_id
 		where q.xmin = pg_current_xact_id()::xid and q.leased_by is null`)
@@ -225,7 +232,7 @@ func (o *live) run(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	var l leasedKey
-	_, err = pgx.ForEachRow(rows, []any{&l.task, &l.key.on.trigger, &l.key.on.condition, &l.key.number}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&l.task, &l.key.on.trigger, &l.key.on.condition, &l.key.number, &l.key.attempt}, func() error {
 		o.freed = append(o.freed, l)
 		return nil
 	})

@@ -26,6 +26,8 @@ type entry struct {
 	name     string
 	priority int
 	barrier  bool
+	attempts int
+	runAt    moment
 	needs    []dependency
 	actions  []action // ordered as in contract 1.4
 }
@@ -55,6 +57,13 @@ func (o *submit) body() string {
 		list[i] = map[string]any{
 			"id": e.name, "name": e.name, "kind": "model", "timeout": 3600, "priority": e.priority, "dependencies": needs,
 			"dead_end_barrier": e.barrier,
+			"retry":            map[string]any{"max_attempts": e.attempts, "initial_delay_secs": 0, "max_delay_secs": 0},
+		}
+		switch e.runAt {
+		case past:
+			list[i]["run_at"] = "2000-01-01T00:00:00Z"
+		case ahead:
+			list[i]["run_at"] = "2200-01-01T00:00:00Z"
 		}
 		lists := map[event]string{onSuccess: "on_success", onFailure: "on_failure", onCancel: "on_cancel"}
 		for on, field := range lists {
@@ -115,7 +124,8 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 		}
 		last := m.lastSeq
 		n := m.create(tasks[i].id, e.name, o.batch, e.priority, seen.seqOf(tasks[i].id))
-		n.actions, n.barrier = e.actions, e.barrier
+		n.actions, n.barrier, n.maxAttempts, n.runAt = e.actions, e.barrier, e.attempts, e.runAt
+		n.requeue()
 		if n.seq <= last && m.exact {
 			return nil, fmt.Errorf("insertion order of %s: %d after %d", n.name, n.seq, last)
 		}

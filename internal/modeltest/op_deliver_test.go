@@ -160,12 +160,12 @@ func (o *expireLeases) run(ctx context.Context, tx pgx.Tx) error {
 		update taskrunner_private.due_delivery q set leased_until = clock_timestamp() - interval '1 second'
 		from free, taskrunner_private.delivery d
 		where q.delivery_id = free.delivery_id and d.id = q.delivery_id
-		returning d.task_id, d.trigger::text, coalesce(d.condition::text, ''), d.number`)
+		returning d.task_id, d.trigger::text, coalesce(d.condition::text, ''), d.number, d.task_attempt`)
 	if err != nil {
 		return err
 	}
 	var l leasedKey
-	_, err = pgx.ForEachRow(rows, []any{&l.task, &l.key.on.trigger, &l.key.on.condition, &l.key.number}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&l.task, &l.key.on.trigger, &l.key.on.condition, &l.key.number, &l.key.attempt}, func() error {
 		o.expired = append(o.expired, l)
 		return nil
 	})

@@ -16,6 +16,7 @@ type held struct {
 	task    ref
 	replica uuid.UUID
 	at      string
+	attempt int
 }
 
 type mark struct {
@@ -41,7 +42,7 @@ func (o *claimTasks) run(ctx context.Context, tx pgx.Tx) error {
 		priorities, seqs = append(priorities, k.priority), append(seqs, k.seq)
 	}
 	rows, err := tx.Query(ctx, `
-		select task_id, claimed_at::text, idempotency_key, params is not null
+		select task_id, claimed_at::text, attempt, idempotency_key, params is not null
 		from taskrunner_private.claim_tasks($1, $2, 3600, $3, $4, $5)`, o.replica, o.limit, priorities, seqs, o.rescan)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (o *claimTasks) run(ctx context.Context, tx pgx.Tx) error {
 	h := held{replica: o.replica}
 	var k string
 	var called bool
-	_, err = pgx.ForEachRow(rows, []any{&h.task.id, &h.at, &k, &called}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&h.task.id, &h.at, &h.attempt, &k, &called}, func() error {
 		o.claims, o.keys, o.called = append(o.claims, h), append(o.keys, k), append(o.called, called)
 		return nil
 	})
@@ -98,14 +99,14 @@ func (o *claimTasks) apply(m *model, _ observation) (verdict, error) {
 		if !n.ready() {
 			return nil, fmt.Errorf("claimed %s, which is %s and not ready", n.name, n.status)
 		}
-		if want := n.id.String() + ":start"; o.keys[i] != want {
+		if want := n.id.String() + n.first(onStart).suffix(); o.keys[i] != want {
 			return nil, fmt.Errorf("key %s, want %s", o.keys[i], want)
 		}
 		n.touch()
 		n.contacted = true
 		m.become(n, task.Claimed)
 		n.claim = claim{replica: h.replica, at: h.at}
-		calls := n.hasStart() && n.deliveries[key{onStart, 1}].status != "Delivered"
+		calls := n.hasStart() && n.deliveries[n.first(onStart)].status != "Delivered"
 		if calls != o.called[i] {
 			return nil, fmt.Errorf("%s: to be called %v, want %v", n.name, o.called[i], calls)
 		}
@@ -128,7 +129,7 @@ func short(id uuid.UUID) string { return id.String()[24:] }
 
 // tryJSON is a try of on_start as the service reports it.
 func tryJSON(h held, extra map[string]any) map[string]any {
-	try := map[string]any{"task_id": h.task.id, "attempt": 1, "claimed_at": h.at, "at": h.at, "latency_ms": 7}
+	try := map[string]any{"task_id": h.task.id, "attempt": h.attempt, "claimed_at": h.at, "at": h.at, "latency_ms": 7}
 	for k, v := range extra {
 		try[k] = v
 	}
@@ -153,8 +154,10 @@ func (o *startTasks) run(ctx context.Context, tx pgx.Tx) error {
 func (o *startTasks) apply(m *model, _ observation) (verdict, error) {
 	for _, h := range o.claims {
 		if n := m.tasks[h.task.id]; n != nil {
-			m.recordStart(n, "Delivered")
-			m.started(n)
+			m.recordStart(n, h.attempt, "Delivered")
+			if h.attempt == n.attempt {
+				m.started(n)
+			}
 		}
 	}
 	return nil, nil
@@ -233,15 +236,15 @@ func (o *finish) apply(m *model, _ observation) (verdict, error) {
 	switch {
 	case n == nil:
 		return verdict{codeUnknown}, nil
-	case o.attempt > 1:
+	case o.attempt > n.attempt:
 		return verdict{codeInvalid}, nil
-	case o.attempt < 0:
+	case o.attempt != 0 && o.attempt < n.attempt:
 		return verdict{codeStale}, nil
 	case !n.reportable():
 		return verdict{codeIllegal}, nil
 	}
-	m.report(n, o.to, givenReason(m, o.login, o.to, o.reason))
-	m.propagate([]*node{n})
+	m.result(n, o.to, givenReason(m, o.login, o.to, o.reason))
+	m.propagate(terminal([]*node{n}))
 	return nil, nil
 }
 
@@ -278,10 +281,20 @@ func (o *finishMany) apply(m *model, _ observation) (verdict, error) {
 		}
 	}
 	for _, n := range ended {
-		m.report(n, o.to, givenReason(m, o.login, o.to, ""))
+		m.result(n, o.to, givenReason(m, o.login, o.to, ""))
 	}
-	m.propagate(ended)
+	m.propagate(terminal(ended))
 	return nil, sameIDs("finished", o.done, nodeIDs(ended))
+}
+
+// terminal are those that ended.
+func terminal(nodes []*node) (ended []*node) {
+	for _, n := range nodes {
+		if n.status.Terminal() {
+			ended = append(ended, n)
+		}
+	}
+	return ended
 }
 
 func nodeIDs(nodes []*node) []uuid.UUID {
@@ -303,6 +316,7 @@ type item struct {
 	reason     string
 	newSuccess int
 	priority   int
+	fenced     bool // by attempt 1
 }
 
 func (x item) String() string {
@@ -320,7 +334,10 @@ type reports struct {
 func (o *reports) run(ctx context.Context, tx pgx.Tx) error {
 	items := make([]map[string]any, len(o.items))
 	for i, x := range o.items {
-		items[i] = map[string]any{"task_id": x.task.id, "attempt": 1, "new_success": x.newSuccess}
+		items[i] = map[string]any{"task_id": x.task.id, "new_success": x.newSuccess}
+		if x.fenced {
+			items[i]["attempt"] = 1
+		}
 		if x.to != "" {
 			items[i]["status"] = x.to
 			if x.reason != "" {
@@ -352,6 +369,8 @@ func (o *reports) apply(m *model, _ observation) (verdict, error) {
 		switch {
 		case n == nil:
 			want = "unknown"
+		case x.fenced && n.attempt > 1:
+			want = "stale"
 		case x.to == "" && n.status.Terminal(), x.to != "" && !n.reportable():
 			want = "state"
 		}
@@ -375,11 +394,11 @@ func (o *reports) apply(m *model, _ observation) (verdict, error) {
 	for _, n := range ended {
 		for _, x := range o.items {
 			if x.task.id == n.id {
-				m.report(n, x.to, x.reason)
+				m.result(n, x.to, x.reason)
 			}
 		}
 	}
-	m.propagate(ended)
+	m.propagate(terminal(ended))
 	return nil, nil
 }
 

@@ -20,6 +20,8 @@ type row struct {
 	WaitFinished  int       `json:"wait_finished"`
 	WaitSuccess   int       `json:"wait_success"`
 	Contacted     bool      `json:"contacted"`
+	Attempt       int       `json:"attempt"`
+	MaxAttempts   int       `json:"max_attempts"`
 	Started       bool      `json:"started"`
 	Ended         bool      `json:"ended"`
 	Reason        string    `json:"reason"`
@@ -44,6 +46,7 @@ type deliveryRow struct {
 	Trigger   string    `json:"trigger"`
 	Condition string    `json:"condition"`
 	Number    int       `json:"number"`
+	Attempt   int       `json:"attempt"`
 	Label     string    `json:"label"`
 	Status    string    `json:"status"`
 	Tries     int       `json:"tries"`
@@ -52,7 +55,7 @@ type deliveryRow struct {
 	Lease     uuid.UUID `json:"lease"`
 }
 
-func (d deliveryRow) key() key { return key{event{d.Trigger, d.Condition}, d.Number} }
+func (d deliveryRow) key() key { return key{event{d.Trigger, d.Condition}, d.Number, d.Attempt} }
 
 // auditSchema is what the tests add to a database: the order of commits, and a look at what a transaction has changed.
 // SECURITY DEFINER, because most logins may not read private tables.
@@ -80,7 +83,7 @@ begin
       select jsonb_agg(jsonb_build_object(
         'id', t.id, 'name', t.name, 'batch', t.batch_id, 'seq', t.seq, 'status', t.status,
         'paused_from', coalesce(t.paused_from::text, ''), 'wait_finished', t.wait_finished, 'wait_success', t.wait_success,
-        'contacted', t.contacted, 'started', t.started_at is not null, 'ended', t.ended_at is not null,
+        'contacted', t.contacted, 'attempt', t.attempt, 'max_attempts', t.max_attempts, 'started', t.started_at is not null, 'ended', t.ended_at is not null,
         'reason', coalesce(t.failure_reason, ''), 'priority', t.priority, 'success', t.success, 'failures', t.failures,
         'run_at', case when t.run_at is null then '' when t.run_at > clock_timestamp() then 'ahead' else 'past' end,
         'queue', coalesce(q.state::text, ''), 'queue_priority', q.priority, 'queue_mine', q.xmin = v_xid,
@@ -94,7 +97,7 @@ begin
       where p_all or t.xmin = v_xid),
     'deliveries', (
       select jsonb_agg(jsonb_build_object(
-        'task', d.task_id, 'trigger', d.trigger, 'condition', coalesce(d.condition::text, ''), 'number', d.number,
+        'task', d.task_id, 'trigger', d.trigger, 'condition', coalesce(d.condition::text, ''), 'number', d.number, 'attempt', d.task_attempt,
         'label', substring(a.params ->> 'url' from '[^/]*$'), 'status', d.status, 'tries', d.tries,
         'due', q.delivery_id is not null, 'later', q.next_try_at > clock_timestamp(),
         'lease', case when q.leased_until > clock_timestamp() then q.leased_by end))
@@ -114,7 +117,7 @@ grant execute on function audit.observe(boolean) to public;`
 func (n *node) row() row {
 	r := row{
 		ID: n.id, Name: n.name, Batch: n.batch, Seq: n.seq, Status: n.status, PausedFrom: n.pausedFrom,
-		WaitFinished: n.waitFinished, WaitSuccess: n.waitSuccess, Contacted: n.contacted, Started: n.started,
+		WaitFinished: n.waitFinished, WaitSuccess: n.waitSuccess, Contacted: n.contacted, Attempt: n.attempt, MaxAttempts: n.maxAttempts, Started: n.started,
 		Ended: n.status.Terminal(), Reason: n.reason, Priority: n.priority, Success: n.success, Failures: n.failures,
 		RunAt: n.runAt, Active: n.active(), Replica: n.claim.replica, Due: n.claim.due, InEnded: n.status.Terminal(),
 		Touched: n.touched, StartedNow: n.startedNow, EndedNow: n.endedNow,
@@ -139,7 +142,7 @@ func (n *node) row() row {
 func (n *node) deliveryRow(k key) deliveryRow {
 	d := n.deliveries[k]
 	return deliveryRow{
-		Task: n.id, Trigger: k.on.trigger, Condition: k.on.condition, Number: k.number, Label: d.label, Status: d.status,
+		Task: n.id, Trigger: k.on.trigger, Condition: k.on.condition, Number: k.number, Attempt: k.attempt, Label: d.label, Status: d.status,
 		Tries: d.tries, Due: k.on != onStart && d.status == "Pending", Later: d.later, Lease: d.lease,
 	}
 }

@@ -25,9 +25,9 @@ func (m *model) become(n *node, to status) {
 		n.pausedFrom = n.status
 	}
 	n.status = to
-	if d, ok := n.deliveries[key{onStart, 1}]; ok && d.status == "Pending" && to != task.Pending && to != task.Claimed {
+	if d, ok := n.deliveries[n.first(onStart)]; ok && d.status == "Pending" && to != task.Pending && to != task.Claimed {
 		d.status = "Canceled" // no further try of on_start (contract 8.6)
-		n.deliveries[key{onStart, 1}] = d
+		n.deliveries[n.first(onStart)] = d
 	}
 	n.requeue()
 }
@@ -63,7 +63,7 @@ func (n *node) fire(on event) {
 	next := 1
 	var fired []string
 	for ; ; next++ {
-		d, ok := n.deliveries[key{on, next}]
+		d, ok := n.deliveries[key{on, next, n.attempt}]
 		if !ok {
 			break
 		}
@@ -73,7 +73,7 @@ func (n *node) fire(on event) {
 	slices.SortStableFunc(actions, func(a, b action) int { return a.position - b.position })
 	for _, a := range actions {
 		if a.on == on && !slices.Contains(fired, a.label) {
-			n.deliveries[key{on, next}] = delivery{label: a.label, status: "Pending"}
+			n.deliveries[key{on, next, n.attempt}] = delivery{label: a.label, status: "Pending"}
 			next++
 		}
 	}
@@ -162,7 +162,7 @@ func (m *model) insertLinks(links []link) verdict {
 			refused = refused.or(codeCycle)
 		}
 		c := m.tasks[l.child.id]
-		if s := c.effective(); s != task.Waiting && s != task.Pending || c.contacted {
+		if s := c.effective(); s != task.Waiting && s != task.Pending || c.contacted || c.attempt > 1 {
 			refused = refused.or(codeIllegal)
 		}
 	}
@@ -229,9 +229,10 @@ func (m *model) reaches(from, to uuid.UUID) bool {
 	return false
 }
 
-// recordStart notes a settled try of on_start. What was delivered stays so.
-func (m *model) recordStart(n *node, outcome string) {
-	d := n.deliveries[key{onStart, 1}]
+// recordStart notes a settled try of on_start in an attempt. What was delivered stays so.
+func (m *model) recordStart(n *node, attempt int, outcome string) {
+	k := key{onStart, 1, attempt}
+	d := n.deliveries[k]
 	for _, a := range n.actions {
 		if a.on == onStart {
 			d.label = a.label
@@ -241,7 +242,7 @@ func (m *model) recordStart(n *node, outcome string) {
 	if d.status != "Delivered" {
 		d.status = outcome
 	}
-	n.deliveries[key{onStart, 1}] = d
+	n.deliveries[k] = d
 }
 
 // started is Claimed -> Running (contract 5.3, rows 7 and 21).
@@ -279,6 +280,33 @@ func (m *model) report(n *node, to status, reason string) {
 	m.end(n, to, reason)
 }
 
+// result is a report by way of a function: a Failure with attempts left is a retry.
+func (m *model) result(n *node, to status, reason string) {
+	if to == task.Failure && n.attempt < n.maxAttempts {
+		m.retry(n, reason)
+		return
+	}
+	m.report(n, to, reason)
+}
+
+// retry is row 14 or 15. Tasks of this test wait for nothing between two attempts.
+func (m *model) retry(n *node, reason string) {
+	if n.status == task.Paused {
+		n.pausedFrom = task.Pending
+		n.requeue()
+	} else {
+		m.become(n, task.Pending)
+	}
+	if d, ok := n.deliveries[n.first(onStart)]; ok && d.status == "Pending" {
+		d.status = "Canceled"
+		n.deliveries[n.first(onStart)] = d
+	}
+	n.touch()
+	n.attempt++
+	n.reason, n.reasons = reason, nil
+	n.contacted, n.started, n.success, n.failures, n.runAt, n.held = false, false, 0, 0, past, false
+}
+
 // cancel is row 16 or 18.
 func (m *model) cancel(n *node, reason string) {
 	n.touch()
@@ -298,22 +326,26 @@ func (m *model) startsFailed(tries []lost) {
 	var ended []*node
 	for _, try := range tries {
 		n := try.n
-		last := n.deliveries[key{onStart, 1}].tries+1 >= m.startTries
+		last := n.deliveries[n.first(onStart)].tries+1 >= m.startTries
 		switch {
 		case n.status == task.Paused:
 			if try.cause != "" {
-				m.recordStart(n, "Canceled")
+				m.recordStart(n, n.attempt, "Canceled")
 			}
 			n.pausedFrom = task.Pending
 			n.requeue()
 		case try.cause != "" && (try.permanent || last):
-			m.recordStart(n, "Failed")
+			m.recordStart(n, n.attempt, "Failed")
+			if n.attempt < n.maxAttempts {
+				m.retry(n, "on_start webhook failed: "+try.cause)
+				break
+			}
 			n.touch()
 			m.end(n, task.Failure, "on_start webhook failed: "+try.cause)
 			ended = append(ended, n)
 		default:
 			if try.cause != "" {
-				m.recordStart(n, "Pending")
+				m.recordStart(n, n.attempt, "Pending")
 			}
 			if try.later {
 				n.runAt = ahead
