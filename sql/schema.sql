@@ -3874,6 +3874,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.submit(p_batch_id uuid, p_body jso
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
+ SET work_mem TO '32MB'
 AS $function$
 #variable_conflict use_column
 declare

@@ -3,6 +3,7 @@
 -- children. Links to tasks that exist already go the ordinary way, through triggers/link_500_count.sql, which counts
 -- parents by their state and fails what a failed one requires.
 -- p_batch_id: the id the batch gets; an empty request creates nothing, no batch either.
+-- The parts of a request are read several times: with a work_mem of 4 MB, 10,000 tasks went through temporary files.
 -- Entries whose dedupe_strategy hits are left out (dedupe_entries); if none stays, no batch is created.
 -- Returns one row: local ids and task ids in request order, of an entry that is left out the id of its match.
 -- Locks: only with a dedupe_strategy: its advisory locks. Only with links to existing tasks: graph lock shared, those tasks by
@@ -11,7 +12,8 @@
 -- Writes batch, task, link, action, queued_task.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off
+set work_mem = '32MB' as $$
 #variable_conflict use_column
 declare
   v_tasks jsonb;
