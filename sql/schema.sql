@@ -98,39 +98,17 @@ create table taskrunner.task (
   failure_reason text,
   metadata jsonb not null default 'null'::jsonb,
   rules jsonb not null default '[]'::jsonb,
-  constraint task_attempt_check CHECK ((((attempt >= 1) AND (attempt <= max_attempts)) AND (max_attempts <= 100))),
+  constraint task_attempt_check CHECK ((attempt <= max_attempts)),
   constraint task_contacted_check CHECK ((contacted OR (status <> ALL (ARRAY['Claimed'::taskrunner.status_kind, 'Running'::taskrunner.status_kind])))),
-  constraint task_counters_check CHECK (((success >= 0) AND (failures >= 0))),
+  constraint task_counters_check CHECK ((LEAST(success, failures) >= 0)),
   constraint task_ended_at_check CHECK (((status = ANY (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind])) = (ended_at IS NOT NULL))),
   constraint task_expected_count_check CHECK ((expected_count >= 0)),
-  constraint task_kind_check CHECK (((char_length(kind) >= 1) AND (char_length(kind) <= 100))),
-  constraint task_name_check CHECK (((char_length(name) >= 1) AND (char_length(name) <= 255))),
-  constraint task_paused_from_check CHECK (
-CASE
-    WHEN (status = 'Paused'::taskrunner.status_kind) THEN COALESCE((paused_from = ANY (ARRAY['Waiting'::taskrunner.status_kind, 'Pending'::taskrunner.status_kind, 'Claimed'::taskrunner.status_kind, 'Running'::taskrunner.status_kind])), false)
-    ELSE (paused_from IS NULL)
-END),
+  constraint task_paused_from_check CHECK ((((status = 'Paused'::taskrunner.status_kind) = (paused_from IS NOT NULL)) AND ((paused_from <= 'Running'::taskrunner.status_kind) IS NOT FALSE))),
   constraint task_priority_check CHECK (((priority >= '-1000'::integer) AND (priority <= 1000))),
-  constraint task_retry_check CHECK ((((retry_initial_delay_secs >= (0)::double precision) AND (retry_initial_delay_secs <= (86400)::double precision)) AND ((retry_multiplier >= (1)::double precision) AND (retry_multiplier <= (100)::double precision)) AND ((retry_max_delay_secs >= retry_initial_delay_secs) AND (retry_max_delay_secs <= (86400)::double precision)))),
   constraint task_rules_check CHECK ((jsonb_typeof(rules) = 'array'::text)),
-  constraint task_started_at_check CHECK (
-CASE status
-    WHEN 'Running'::taskrunner.status_kind THEN (started_at IS NOT NULL)
-    WHEN 'Waiting'::taskrunner.status_kind THEN (started_at IS NULL)
-    WHEN 'Pending'::taskrunner.status_kind THEN (started_at IS NULL)
-    WHEN 'Claimed'::taskrunner.status_kind THEN (started_at IS NULL)
-    ELSE true
-END),
-  constraint task_timeout_check CHECK (((timeout >= 1) AND (timeout <= 86400))),
+  constraint task_started_at_check CHECK (((status > 'Running'::taskrunner.status_kind) OR ((status = 'Running'::taskrunner.status_kind) = (started_at IS NOT NULL)))),
   constraint task_wait_check CHECK (((wait_success >= 0) AND (wait_finished >= wait_success))),
-  constraint task_waiting_check CHECK (
-CASE status
-    WHEN 'Waiting'::taskrunner.status_kind THEN (wait_finished > 0)
-    WHEN 'Pending'::taskrunner.status_kind THEN (wait_finished = 0)
-    WHEN 'Claimed'::taskrunner.status_kind THEN (wait_finished = 0)
-    WHEN 'Running'::taskrunner.status_kind THEN (wait_finished = 0)
-    ELSE true
-END),
+  constraint task_waiting_check CHECK (((status > 'Running'::taskrunner.status_kind) OR ((status = 'Waiting'::taskrunner.status_kind) = (wait_finished > 0)))),
   constraint task_batch_id_fkey FOREIGN KEY (batch_id) REFERENCES taskrunner.batch(id),
   constraint task_pkey PRIMARY KEY (id)
 ) with (fillfactor=30, autovacuum_vacuum_scale_factor=0.05);
@@ -398,6 +376,14 @@ begin
   join taskrunner.link l on l.child_id = t.id and l.requires_success
   join taskrunner.task p on p.id = l.parent_id and p.status in ('Failure', 'Canceled')
   where not taskrunner_private.is_terminal(t.status);
+
+  return query
+  select 'fields are within their limits', jsonb_build_object('task_id', t.id)
+  from taskrunner.task t
+  where not (char_length(t.name) between 1 and 255 and char_length(t.kind) between 1 and 100
+    and t.timeout between 1 and 86400 and t.attempt >= 1 and t.max_attempts <= 100
+    and t.retry_initial_delay_secs between 0 and 86400 and t.retry_multiplier between 1 and 100
+    and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
 
   return query
   select 'every link rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
@@ -2822,7 +2808,10 @@ declare
   v_end timestamptz;
   v_locked bigint;
 begin
-  if p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
+  if p_wait and cardinality(p_ids) = 1 then
+    perform from taskrunner.task t where t.id = p_ids[1] for no key update;
+    return true;
+  elsif p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
     perform from (
       select from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id
       order by t.rank for no key update of t
@@ -4439,8 +4428,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_isolation()
 AS $function$
 begin
   -- Links among new tasks need no isolation level; where older tasks are concerned link_count has looked already.
-  if current_setting('transaction_isolation') <> 'read committed'
-    and coalesce(current_setting('taskrunner.cause', true), '') not in ('propagate', 'link', 'rerank')
+  if coalesce(current_setting('taskrunner.cause', true), '') not in ('propagate', 'link', 'rerank')
     and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
   then
     perform taskrunner_private.require_read_committed();
@@ -5257,7 +5245,7 @@ CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH R
 
 CREATE TRIGGER task_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.task FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
-CREATE TRIGGER task_450_isolation AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_isolation();
+CREATE TRIGGER task_450_isolation AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((current_setting('transaction_isolation'::text) <> 'read committed'::text)) EXECUTE FUNCTION taskrunner_private.task_isolation();
 
 CREATE TRIGGER task_500_propagate AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_propagate();
 

@@ -27,6 +27,14 @@ begin
   where not taskrunner_private.is_terminal(t.status);
 
   return query
+  select 'fields are within their limits', jsonb_build_object('task_id', t.id)
+  from taskrunner.task t
+  where not (char_length(t.name) between 1 and 255 and char_length(t.kind) between 1 and 100
+    and t.timeout between 1 and 86400 and t.attempt >= 1 and t.max_attempts <= 100
+    and t.retry_initial_delay_secs between 0 and 86400 and t.retry_multiplier between 1 and 100
+    and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
+
+  return query
   select 'every link rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
   from taskrunner.link l
   join taskrunner.task p on p.id = l.parent_id

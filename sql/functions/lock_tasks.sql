@@ -5,7 +5,7 @@
 -- Each task is looked up by a join: for every row that changed while it was waited for, PostgreSQL evaluates the query
 -- again, and with id = any(p_ids) it would sort the array again each time (3,000 tasks that were being started took 36 s).
 -- Each only once: a second lock of a row that changed meanwhile is taken by way of its old version, at which whoever waits
--- for us may stand already, and that is a deadlock.
+-- for us may stand already, and that is a deadlock. One alone needs none of this.
 -- Locks: rows of task by rank, for no key update.
 create or replace function taskrunner_private.lock_tasks(p_ids uuid[], p_wait boolean) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -15,7 +15,10 @@ declare
   v_end timestamptz;
   v_locked bigint;
 begin
-  if p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
+  if p_wait and cardinality(p_ids) = 1 then
+    perform from taskrunner.task t where t.id = p_ids[1] for no key update;
+    return true;
+  elsif p_wait and (v_timeout = '0' or cardinality(p_ids) not between 2 and 1000) then
     perform from (
       select from (select distinct unnest(p_ids)) as given (id) join taskrunner.task t on t.id = given.id
       order by t.rank for no key update of t
