@@ -1032,6 +1032,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.children_of(p_ended uuid[], OUT id
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -1048,6 +1049,7 @@ begin
       from taskrunner.link
       where link.parent_id = parent.id
       offset 0) l
+    where l.child_id not in (select unnest(p_ended))           -- hashed once, as the generic plan has it
     group by l.child_id) c;
 end $function$
 ;
@@ -2718,11 +2720,14 @@ AS $function$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
   v_affected uuid[];
+  v_before uuid[];
   v_locked uuid[] := p_succeeded || p_failed;
   v_new uuid[];
 begin
   loop
+    v_before := v_affected;
     v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);  -- alone: a planner would run it for its estimates
+    exit when v_affected = v_before;                         -- the same in the same order, which is how it almost always ends
     v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, v_wait) then

@@ -9,11 +9,14 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_wait boolean := p_wait and taskrunner_private.lock_graph_shared(false);
   v_affected uuid[];
+  v_before uuid[];
   v_locked uuid[] := p_succeeded || p_failed;
   v_new uuid[];
 begin
   loop
+    v_before := v_affected;
     v_affected := taskrunner_private.affected_tasks(p_succeeded, p_failed);  -- alone: a planner would run it for its estimates
+    exit when v_affected = v_before;                         -- the same in the same order, which is how it almost always ends
     v_new := array(select unnest(v_affected) except select unnest(v_locked));
     exit when v_new = '{}';
     if not taskrunner_private.lock_tasks(v_new, v_wait) then
