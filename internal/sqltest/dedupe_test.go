@@ -200,3 +200,19 @@ func TestRequestsWithoutAStrategyDoNotWait(t *testing.T) {
 	require.Equal(t, []string{"d d Pending"}, e.submits(entry("d", "other", strategy(matcher("other", "Pending")))))
 	first.script("rollback")
 }
+
+// A rare match behind many newer tasks that ended the same way is found too, the newest of several.
+func TestDedupeFindsAnOldMatch(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("older", "old")
+	e.exec(`insert into taskrunner.task (name, kind) select 'other', 'k' from generate_series(1, 150)`)
+	e.exec(`update taskrunner.task set metadata = case when name = 'other' then '{"n": 2}' else '{"n": 1}' end::jsonb`)
+	e.exec("update taskrunner.task set status = 'Canceled'")
+	require.Equal(t, []string{"a =old Canceled", "b b Pending", "c c Pending", "d =other Canceled"}, e.submits(
+		entry("a", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Canceled", "n"))),
+		entry("b", "x", metadata(`{"n": 3}`), strategy(matcher("k", "Canceled", "n"))),
+		entry("c", "x", metadata(`{"n": 1}`), strategy(matcher("x", "Canceled", "n"))),
+		entry("d", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Canceled"))),
+	))
+}
