@@ -6,5 +6,7 @@ select r.task_id::uuid as task_id, r.outcome::text as outcome, coalesce(r.curren
 from taskrunner_private.report_tasks(sqlc.arg(reports)::jsonb) r;
 
 -- name: ProgressTasks :many
+-- Sets the lock_timeout of its transaction before the function begins.
 select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
-from taskrunner_private.progress_tasks(sqlc.arg(progress)::jsonb) p;
+from taskrunner_private.progress_tasks(
+  case when set_config('lock_timeout', sqlc.arg(lock_timeout)::text, true) is not null then sqlc.arg(progress)::jsonb end) p;

@@ -3028,7 +3028,32 @@ declare
   v_failures bigint[];
   v_locked boolean;
   v_cause text;
+  v_id uuid;
+  v_attempt integer;
+  v_new_success bigint;
+  v_new_failures bigint;
+  v_status taskrunner.status_kind;
 begin
+  if jsonb_array_length(p_items) = 1 then
+    v_id := p_items->0->>'task_id';
+    v_attempt := p_items->0->>'attempt';
+    v_new_success := coalesce(p_items->0->>'new_success', '0');
+    v_new_failures := coalesce(p_items->0->>'new_failures', '0');
+    v_cause := set_config('taskrunner.cause', 'progress', true);
+    update taskrunner.task t
+    set success = t.success + v_new_success,
+      failures = t.failures + v_new_failures,
+      last_updated = now()
+    where t.id = v_id and t.attempt = coalesce(v_attempt, t.attempt)
+      and v_new_success <= 9223372036854775807 - t.success and v_new_failures <= 9223372036854775807 - t.failures
+    returning t.status into v_status;
+    v_cause := set_config('taskrunner.cause', '', true);
+    if v_status is not null then
+      return query values (v_id, 'done', v_status);
+      return;
+    end if;
+  end if;
+
   select array_agg(i.task_id), array_agg(i.attempt), array_agg(coalesce(i.new_success, 0)), array_agg(coalesce(i.new_failures, 0))
   into v_ids, v_attempts, v_success, v_failures
   from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint);

@@ -13,8 +13,14 @@ import (
 
 const ProgressTasks = `-- name: ProgressTasks :many
 select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
-from taskrunner_private.progress_tasks($1::jsonb) p
+from taskrunner_private.progress_tasks(
+  case when set_config('lock_timeout', $1::text, true) is not null then $2::jsonb end) p
 `
+
+type ProgressTasksParams struct {
+	LockTimeout string
+	Progress    []byte
+}
 
 type ProgressTasksRow struct {
 	TaskID        uuid.UUID
@@ -22,8 +28,9 @@ type ProgressTasksRow struct {
 	CurrentStatus string
 }
 
-func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, progress []byte) ([]ProgressTasksRow, error) {
-	rows, err := db.Query(ctx, ProgressTasks, progress)
+// Sets the lock_timeout of its transaction before the function begins.
+func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, arg ProgressTasksParams) ([]ProgressTasksRow, error) {
+	rows, err := db.Query(ctx, ProgressTasks, arg.LockTimeout, arg.Progress)
 	if err != nil {
 		return nil, err
 	}

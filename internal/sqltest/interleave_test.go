@@ -468,6 +468,34 @@ func TestLockTimeoutOfAStep(t *testing.T) {
 	require.Equal(t, "20", e.line("select sum(success) from taskrunner.task"))
 }
 
+// Progress of one task is written without a look at it first: whatever changed while it waited counts.
+func TestLoneProgressWaits(t *testing.T) {
+	t.Parallel()
+	full := "select taskrunner.add_progress('" + id("t") + "', 9223372036854775800, 0)"
+	for name, tc := range map[string]struct{ first, end, outcome, success string }{
+		"other progress":    {"select taskrunner.add_progress('" + id("t") + "', 2, 0)", commit, "done|Running", "12"},
+		"its full":          {full, commit, "overflow|Running", "9223372036854775800"},
+		"full, rolled back": {full, rollback, "done|Running", "10"},
+		"its end":           {finishTask("t", "Failure"), commit, "done|Failure", "10"},
+		"its removal":       {finishTask("t", "Failure") + "; delete from taskrunner.task where id = '" + id("t") + "'", commit, "unknown|", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := setup(t)
+			e.tasks("t")
+			e.move("t", "Claimed", "Running")
+			first, second := e.pair()
+			first.script("begin; " + tc.first)
+			waits := second.begins(`select outcome, coalesce(current_status::text, '') from taskrunner_private.progress_tasks('[{"task_id": "` +
+				id("t") + `", "attempt": 1, "new_success": 10}]')`)
+			first.run(tc.end)
+			require.Equal(t, []string{tc.outcome}, e.requireEnds(waits))
+			require.Equal(t, tc.success, e.line("select coalesce(min(success)::text, '') from taskrunner.task"))
+			require.Equal(t, []string{""}, second.run("select current_setting('taskrunner.cause', true)"))
+		})
+	}
+}
+
 // A stop waits for many tasks that others change meanwhile. PostgreSQL evaluates the query that locks them again for each:
 // were its cost that of the whole array, this would take many minutes.
 func TestStopWhileEveryTaskChanges(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -37,8 +38,8 @@ const (
 	groupOverdue = 200 * time.Millisecond
 	// groupsAtOnce bounds the groups of a kind in flight, and half of the connections do so too: others want some as well.
 	groupsAtOnce = 4
-	// groupWork and quickWork are the statement_timeout of a group, and of the first try alone: long, because a busy database is
-	// not helped by groups that fall apart; and short, because the others of the group wait for it.
+	// groupWork and quickWork are the statement_timeout of a group of reports, and of the first try alone: long, because a busy
+	// database is not helped by groups that fall apart; and short, because the others of the group wait for it.
 	groupWork = "30s"
 	quickWork = "1s"
 	// groupTimeout bounds the writing of a group when the database does not: for connections that died without a word. What
@@ -198,8 +199,10 @@ func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []tas
 	}
 	var answers []db.ProgressTasksRow
 	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := b.begin()
-		many(batch, &answers, db.ProgressTasks, items)
+		// One statement, because a lone request feels each. It bounds its locks itself, and beside waiting for them it has next to
+		// nothing to do, so that there is no need of a statement_timeout.
+		batch := &pgx.Batch{}
+		many(batch, &answers, db.ProgressTasks, b.lock, items)
 		return send(ctx, conn, batch)
 	})
 	if err != nil {
