@@ -327,7 +327,7 @@ func TestReorderingLink(t *testing.T) {
 		"finish_task":   {finishTask("p", "Success"), []string{"c: Waiting 1/1"}},
 		"failure":       {finishTask("p", "Failure"), []string{"c: Failure 2/2", "d: Failure 2/1"}},
 		"cancel_task":   {call("cancel_task", "late"), []string{"c: Failure 2/2", "d: Failure 2/1"}},
-		"add_progress":  {"select taskrunner.add_progress('" + id("p") + "', 1, 1)", []string{"c: Waiting 2/2"}},
+		"add_progress":  {"select taskrunner.add_progress('" + id("c") + "', 1, 1)", []string{"c: Waiting 2/2"}},
 		"update parent": {set("Canceled", "late"), []string{"c: Failure 2/2", "d: Failure 2/1"}},
 		"pause child":   {call("pause_task", "c"), []string{"c: Paused 2/2 from Waiting"}},
 	} {
@@ -377,6 +377,7 @@ func TestReorderingLink(t *testing.T) {
 		_, err := second.try(set("Success", "r"))
 		requireCode(t, err, "40001")
 		second.run(set("Success", "free")) // nobody in its way
+		second.run("select taskrunner.add_progress('" + id("r") + "', 1, 1)")
 		first.run(commit)
 		second.run(set("Success", "r"))
 		e.requireStates("d: Waiting 1/1", "c: Waiting 2/2", "free: Success 0/0")
