@@ -2056,6 +2056,25 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.graph_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[], OUT cycle text)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_n integer := jsonb_array_length(p_tasks);
+begin
+  select * into parents, children, required from taskrunner_private.submit_links(p_tasks);
+  if exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
+    ordered := taskrunner_private.topological_order(v_n, parents, children);
+    if cardinality(ordered) < v_n then
+      cycle := taskrunner_private.cycle_error(p_tasks, parents, children, ordered);
+    end if;
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.handle_key()
  RETURNS bytea
  LANGUAGE sql
@@ -2444,24 +2463,19 @@ CREATE OR REPLACE FUNCTION taskrunner_private.linked_graph(p_tasks jsonb, OUT ta
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  v_n integer := jsonb_array_length(p_tasks);
+  v_cycle text;
   v_fault text;
 begin
-  tasks := p_tasks;
   select 'dependencies: dependency cycle: ' || (task ->> 'id') || ' -> ' || (task ->> 'id') into v_fault
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
   where task -> 'dependencies' @> jsonb_build_array(jsonb_build_object('id', task -> 'id'))
   order by n limit 1;
-  select * into parents, children, required from taskrunner_private.submit_links(p_tasks);
-  if v_fault is null and exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
-    ordered := taskrunner_private.topological_order(v_n, parents, children);
-    if cardinality(ordered) < v_n then
-      v_fault := taskrunner_private.cycle_error(p_tasks, parents, children, ordered);
-    end if;
-  end if;
+  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(p_tasks);
+  v_fault := coalesce(v_fault, v_cycle);
   if v_fault is not null then
     raise exception 'Validation failed' using errcode = 'TR003', detail = jsonb_build_array(v_fault)::text;
   end if;
+  tasks := p_tasks;
 end $function$
 ;
 
@@ -3647,6 +3661,26 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.retry_tasks(p_ids uuid[], p_reasons text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  update taskrunner.task t
+  set status = 'Pending', failure_reason = failed.reason, attempt = t.attempt + 1, success = 0, failures = 0,
+    started_at = null, contacted = false, last_updated = now(),
+    run_at = now() + taskrunner_private.retry_delay(
+      t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+  from unnest(p_ids, p_reasons) as failed (id, reason)
+  where t.id = failed.id;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.rules_errors(p_rules jsonb, p_metadata jsonb)
  RETURNS TABLE(path text, message text)
  LANGUAGE sql
@@ -3797,6 +3831,8 @@ declare
   v_failed jsonb;
   v_paused jsonb;
   v_again jsonb;
+  v_retried uuid[];
+  v_reasons text[];
 begin
   select
     jsonb_agg(item) filter (where t.status = 'Claimed' and item ->> 'error' is not null
@@ -3826,22 +3862,20 @@ begin
   end if;
 
   perform taskrunner_private.set_cause('start_failed');
+  select array_agg(t.id), array_agg('on_start webhook failed: ' || failed.error) into v_retried, v_reasons
+  from jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
+  cross join lateral (select * from taskrunner.task x where x.id = failed.task_id offset 0) t
+  where t.attempt < t.max_attempts;
+  if v_retried is not null then
+    perform taskrunner_private.retry_tasks(v_retried, v_reasons);
+  end if;
   update taskrunner.task t
-  set status = case when failed.error is not null and t.attempt = t.max_attempts then 'Failure'
-      when t.status = 'Claimed' then 'Pending' else t.status end,
+  set status = case when failed.error is not null then 'Failure' when t.status = 'Claimed' then 'Pending' else t.status end,
     paused_from = case when t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
     failure_reason = coalesce('on_start webhook failed: ' || failed.error, t.failure_reason),
-    ended_at = case when failed.error is not null and t.attempt = t.max_attempts then now() end,
-    run_at = case
-      when failed.error is not null and t.attempt < t.max_attempts then now() + taskrunner_private.retry_delay(
-        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
-      when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
-        then clock_timestamp() + make_interval(secs => try.delay_secs)
-      else t.run_at end,
-    attempt = t.attempt + (failed.error is not null and t.attempt < t.max_attempts)::integer,
-    success = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.success end,
-    failures = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.failures end,
-    contacted = failed.error is null or t.attempt = t.max_attempts,
+    ended_at = case when failed.error is not null then now() end,
+    run_at = case when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
+      then clock_timestamp() + make_interval(secs => try.delay_secs) else t.run_at end,
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
   left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
@@ -4058,7 +4092,8 @@ declare
   v_due uuid[];
   v_locked uuid[] := '{}';
   v_stale uuid[];
-  v_timed_out uuid[];
+  v_timed_out uuid[];                                        -- for good
+  v_retried uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
@@ -4073,26 +4108,24 @@ begin
   select
     array_agg(t.id) filter (where coalesce(t.paused_from, t.status) = 'Claimed'
       and a.claimed_at + make_interval(secs => p_claim_timeout_secs) <= clock_timestamp()),
-    array_agg(t.id) filter (where t.status = 'Running'
-      and t.last_updated + make_interval(secs => t.timeout) <= clock_timestamp())
-  into v_stale, v_timed_out
+    coalesce(array_agg(t.id) filter (where silent and t.attempt = t.max_attempts), '{}'),
+    coalesce(array_agg(t.id) filter (where silent and t.attempt < t.max_attempts), '{}')
+  into v_stale, v_timed_out, v_retried
   from taskrunner_private.active_task a
   join taskrunner.task t on t.id = a.task_id
+  cross join lateral (
+    select t.status = 'Running' and t.last_updated + make_interval(secs => t.timeout) <= clock_timestamp() as silent) s
   where a.task_id = any(v_locked) and a.due_at <= v_now;
 
   if v_stale is not null then
     perform taskrunner_private.requeue_stale(v_stale);
   end if;
-  if v_timed_out is not null then
+  if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
     set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
-    where t.id = any(v_timed_out) and t.attempt = t.max_attempts;
-    update taskrunner.task t
-    set status = 'Pending', failure_reason = 'Timeout', attempt = t.attempt + 1, success = 0, failures = 0, started_at = null,
-      contacted = false, last_updated = now(), run_at = now() + taskrunner_private.retry_delay(
-        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
-    where t.id = any(v_timed_out) and t.attempt < t.max_attempts and t.status = 'Running';
+    where t.id = any(v_timed_out);
+    perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));
     perform taskrunner_private.set_cause('');
   end if;
   update taskrunner_private.active_task a
@@ -4108,7 +4141,7 @@ begin
   set due_at = clock_timestamp() + interval '1 second'
   where a.task_id = any(array(select unnest(v_due) except select unnest(v_locked)));
 
-  return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
+  return query select cardinality(v_timed_out) + cardinality(v_retried), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();
 end $function$
 ;
@@ -5055,7 +5088,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known 
 AS $function$
 declare
   v_shape text;
-  v_n integer;
+  v_cycle text;
   v_faults text[];
   v_codes text[];
   v_total bigint;
@@ -5067,8 +5100,7 @@ begin
   if v_shape is not null then
     tasks := '[]';
   end if;
-  v_n := jsonb_array_length(tasks);
-  if v_n > 100000 then
+  if jsonb_array_length(tasks) > 100000 then
     raise exception 'at most 100000 tasks can be created at once' using errcode = 'TR006', constraint = 'request_size',
       detail = jsonb_build_array('tasks: must be at most 100000')::text;
   end if;
@@ -5077,14 +5109,11 @@ begin
   into v_faults, v_total, v_codes
   from taskrunner_private.graph_errors(p_body, tasks, p_known) with ordinality e (detail, total, codes, n);
 
-  select * into parents, children, required from taskrunner_private.submit_links(tasks);
-  if exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
-    ordered := taskrunner_private.topological_order(v_n, parents, children);
-    if cardinality(ordered) < v_n then
-      v_faults := v_faults || taskrunner_private.cycle_error(tasks, parents, children, ordered);
-      v_total := v_total + 1;
-      v_codes := v_codes || 'TR003'::text;
-    end if;
+  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(tasks);
+  if v_cycle is not null then
+    v_faults := v_faults || v_cycle;
+    v_total := v_total + 1;
+    v_codes := v_codes || 'TR003'::text;
   end if;
 
   if v_shape is not null then

@@ -1,6 +1,6 @@
 -- The fault of a request whose dependencies close a cycle, named by its local ids, the first entry first. Of a long cycle
 -- the ends are shown.
--- Locks: none. Called by: valid_graph.
+-- Locks: none. Called by: graph_links.
 create or replace function taskrunner_private.cycle_error(
   p_tasks jsonb, p_parents integer[], p_children integer[], p_order integer[]
 ) returns text

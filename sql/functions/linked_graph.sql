@@ -6,22 +6,17 @@ create or replace function taskrunner_private.linked_graph(
 )
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_n integer := jsonb_array_length(p_tasks);
+  v_cycle text;
   v_fault text;
 begin
-  tasks := p_tasks;
   select 'dependencies: dependency cycle: ' || (task ->> 'id') || ' -> ' || (task ->> 'id') into v_fault
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
   where task -> 'dependencies' @> jsonb_build_array(jsonb_build_object('id', task -> 'id'))
   order by n limit 1;
-  select * into parents, children, required from taskrunner_private.submit_links(p_tasks);
-  if v_fault is null and exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
-    ordered := taskrunner_private.topological_order(v_n, parents, children);
-    if cardinality(ordered) < v_n then
-      v_fault := taskrunner_private.cycle_error(p_tasks, parents, children, ordered);
-    end if;
-  end if;
+  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(p_tasks);
+  v_fault := coalesce(v_fault, v_cycle);
   if v_fault is not null then
     raise exception 'Validation failed' using errcode = 'TR003', detail = jsonb_build_array(v_fault)::text;
   end if;
+  tasks := p_tasks;
 end $$;

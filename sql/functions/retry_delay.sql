@@ -1,5 +1,5 @@
 -- How long a task waits before its next attempt (contract 6.6): full jitter, in whole milliseconds. p_attempt: the one that
--- failed. Locks: none. Called by: report_tasks, settle_failed_starts, sweep_active. Inlined there.
+-- failed. Locks: none. Called by: report_tasks, retry_tasks. Inlined there.
 create or replace function taskrunner_private.retry_delay(
   p_attempt integer, p_initial_delay_secs double precision, p_multiplier double precision, p_max_delay_secs double precision
 ) returns interval

@@ -2,8 +2,7 @@
 -- like a failed one; a task without a Start action (claimed by SQL, or by nobody's call) has no tries and just goes
 -- back. p_tries as for fail_starts, with "delay_secs"; the caller holds the locks of all that may end with them.
 -- Locks: none waited for. Called by: fail_starts, requeue_stale.
--- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated; when the attempt failed and another is
--- left, attempt, success, failures and contacted as well), delivery, delivery_try.
+-- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated; retry_tasks), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -11,6 +10,8 @@ declare
   v_failed jsonb;
   v_paused jsonb;
   v_again jsonb;
+  v_retried uuid[];
+  v_reasons text[];
 begin
   select
     jsonb_agg(item) filter (where t.status = 'Claimed' and item ->> 'error' is not null
@@ -40,22 +41,20 @@ begin
   end if;
 
   perform taskrunner_private.set_cause('start_failed');
+  select array_agg(t.id), array_agg('on_start webhook failed: ' || failed.error) into v_retried, v_reasons
+  from jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)
+  cross join lateral (select * from taskrunner.task x where x.id = failed.task_id offset 0) t
+  where t.attempt < t.max_attempts;
+  if v_retried is not null then
+    perform taskrunner_private.retry_tasks(v_retried, v_reasons);
+  end if;
   update taskrunner.task t
-  set status = case when failed.error is not null and t.attempt = t.max_attempts then 'Failure'
-      when t.status = 'Claimed' then 'Pending' else t.status end,
+  set status = case when failed.error is not null then 'Failure' when t.status = 'Claimed' then 'Pending' else t.status end,
     paused_from = case when t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
     failure_reason = coalesce('on_start webhook failed: ' || failed.error, t.failure_reason),
-    ended_at = case when failed.error is not null and t.attempt = t.max_attempts then now() end,
-    run_at = case
-      when failed.error is not null and t.attempt < t.max_attempts then now() + taskrunner_private.retry_delay(
-        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
-      when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
-        then clock_timestamp() + make_interval(secs => try.delay_secs)
-      else t.run_at end,
-    attempt = t.attempt + (failed.error is not null and t.attempt < t.max_attempts)::integer,
-    success = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.success end,
-    failures = case when failed.error is not null and t.attempt < t.max_attempts then 0 else t.failures end,
-    contacted = failed.error is null or t.attempt = t.max_attempts,
+    ended_at = case when failed.error is not null then now() end,
+    run_at = case when failed.error is null and t.status = 'Claimed' and try.delay_secs > 0
+      then clock_timestamp() + make_interval(secs => try.delay_secs) else t.run_at end,
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, delay_secs float8)
   left join jsonb_to_recordset(coalesce(v_failed, '[]')) as failed (task_id uuid, error text)

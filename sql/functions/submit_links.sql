@@ -1,7 +1,7 @@
 -- The links among the entries of a request, each end as the entry's position from 1, sorted by parent: the input of
 -- topological_order. Takes any request: what cannot be a link is left out, also what points to its own task.
 -- Nested loops are off so that local ids are looked up by hash however many there are.
--- Locks: none. Called by: valid_graph.
+-- Locks: none. Called by: graph_links.
 create or replace function taskrunner_private.submit_links(
   p_tasks jsonb, out parents integer[], out children integer[], out required boolean[]
 ) language plpgsql stable set search_path = pg_catalog, pg_temp set enable_nestloop = off set enable_hashjoin = on set jit = off as $$

@@ -5,8 +5,7 @@
 -- for itself, so that one open session does not stop the others.
 -- Locks: rows of active_task, skip locked: an end that is not committed has deleted its row, and would else be found again
 -- and again; afterwards it waits for nothing: graph lock shared and rows of task by rank are only tried. SQLSTATE: TR009.
--- Writes task (status, failure_reason, ended_at; in a retry attempt, run_at, success, failures, started_at, contacted and
--- last_updated instead of ended_at), active_task.due_at.
+-- Writes task (status, failure_reason, ended_at; retry_tasks), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -17,7 +16,8 @@ declare
   v_due uuid[];
   v_locked uuid[] := '{}';
   v_stale uuid[];
-  v_timed_out uuid[];
+  v_timed_out uuid[];                                        -- for good
+  v_retried uuid[];
 begin
   perform taskrunner_private.begin_counts();
   v_due := array(
@@ -32,26 +32,24 @@ begin
   select
     array_agg(t.id) filter (where coalesce(t.paused_from, t.status) = 'Claimed'
       and a.claimed_at + make_interval(secs => p_claim_timeout_secs) <= clock_timestamp()),
-    array_agg(t.id) filter (where t.status = 'Running'
-      and t.last_updated + make_interval(secs => t.timeout) <= clock_timestamp())
-  into v_stale, v_timed_out
+    coalesce(array_agg(t.id) filter (where silent and t.attempt = t.max_attempts), '{}'),
+    coalesce(array_agg(t.id) filter (where silent and t.attempt < t.max_attempts), '{}')
+  into v_stale, v_timed_out, v_retried
   from taskrunner_private.active_task a
   join taskrunner.task t on t.id = a.task_id
+  cross join lateral (
+    select t.status = 'Running' and t.last_updated + make_interval(secs => t.timeout) <= clock_timestamp() as silent) s
   where a.task_id = any(v_locked) and a.due_at <= v_now;
 
   if v_stale is not null then
     perform taskrunner_private.requeue_stale(v_stale);
   end if;
-  if v_timed_out is not null then
+  if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
     set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
-    where t.id = any(v_timed_out) and t.attempt = t.max_attempts;
-    update taskrunner.task t
-    set status = 'Pending', failure_reason = 'Timeout', attempt = t.attempt + 1, success = 0, failures = 0, started_at = null,
-      contacted = false, last_updated = now(), run_at = now() + taskrunner_private.retry_delay(
-        t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
-    where t.id = any(v_timed_out) and t.attempt < t.max_attempts and t.status = 'Running';
+    where t.id = any(v_timed_out);
+    perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));
     perform taskrunner_private.set_cause('');
   end if;
   update taskrunner_private.active_task a
@@ -67,6 +65,6 @@ begin
   set due_at = clock_timestamp() + interval '1 second'
   where a.task_id = any(array(select unnest(v_due) except select unnest(v_locked)));
 
-  return query select coalesce(cardinality(v_timed_out), 0), coalesce(cardinality(v_stale), 0), cardinality(v_due),
+  return query select cardinality(v_timed_out) + cardinality(v_retried), coalesce(cardinality(v_stale), 0), cardinality(v_due),
     taskrunner_private.take_counts();
 end $$;

@@ -1,6 +1,6 @@
 -- The graph that a request in either form describes, or the error that lists all that is wrong with it: the first 100
--- faults, then how many more there are. parents, children, required: the links among its entries (submit_links).
--- ordered: the entries' positions, parents first; null when the order of the request is such an order already.
+-- faults, then how many more there are. parents, children, required: the links among its entries, ordered: these sorted
+-- (graph_links).
 -- p_known: faults that the caller found in the text (graph_errors); with any there is always an error.
 -- Locks: none. SQLSTATEs: TR002 (unknown task_id), TR003 (cycle), TR004 (rules), TR006 (limit), if nothing else is wrong;
 -- TR007 otherwise. DETAIL is the list of faults as a JSON array, CONSTRAINT request_size tells the count of tasks from
@@ -12,7 +12,7 @@ create or replace function taskrunner_private.valid_graph(
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_shape text;
-  v_n integer;
+  v_cycle text;
   v_faults text[];
   v_codes text[];
   v_total bigint;
@@ -24,8 +24,7 @@ begin
   if v_shape is not null then
     tasks := '[]';
   end if;
-  v_n := jsonb_array_length(tasks);
-  if v_n > 100000 then
+  if jsonb_array_length(tasks) > 100000 then
     raise exception 'at most 100000 tasks can be created at once' using errcode = 'TR006', constraint = 'request_size',
       detail = jsonb_build_array('tasks: must be at most 100000')::text;
   end if;
@@ -34,14 +33,11 @@ begin
   into v_faults, v_total, v_codes
   from taskrunner_private.graph_errors(p_body, tasks, p_known) with ordinality e (detail, total, codes, n);
 
-  select * into parents, children, required from taskrunner_private.submit_links(tasks);
-  if exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
-    ordered := taskrunner_private.topological_order(v_n, parents, children);
-    if cardinality(ordered) < v_n then
-      v_faults := v_faults || taskrunner_private.cycle_error(tasks, parents, children, ordered);
-      v_total := v_total + 1;
-      v_codes := v_codes || 'TR003'::text;
-    end if;
+  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(tasks);
+  if v_cycle is not null then
+    v_faults := v_faults || v_cycle;
+    v_total := v_total + 1;
+    v_codes := v_codes || 'TR003'::text;
   end if;
 
   if v_shape is not null then
