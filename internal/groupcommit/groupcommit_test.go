@@ -289,15 +289,23 @@ func TestACallerLeaves(t *testing.T) {
 		w := &target{}
 		q := newQueue(t, w)
 		canceled, cancel := context.WithCancel(t.Context())
+		lone := ask(canceled, q, request{key: "x", n: 1})
 		taken := ask(canceled, q, request{key: "a", n: 1})
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, "done", (<-lone).answer)
 		waiting := ask(canceled, q, request{key: "b", n: 1})
 		other := ask(t.Context(), q, request{key: "c", n: 1})
 		cancel()
-		require.Equal(t, outcome{"", context.Canceled, 0}, <-taken)
+		require.Equal(t, outcome{"", context.Canceled, 1500 * time.Millisecond}, <-taken)
 		require.Equal(t, outcome{"", context.Canceled, 0}, <-waiting)
 		require.Equal(t, outcome{"", context.Canceled, 0}, <-ask(canceled, q, request{key: "d", n: 1}))
 		require.Equal(t, "done", (<-other).answer)
-		require.Equal(t, map[string]int{"a": 1, "c": 1}, w.sums, "what was taken is written, what waited is not")
+		require.Equal(t, map[string]int{"x": 1, "a": 1, "c": 1}, w.sums, "what was taken is written, what waited is not")
+
+		canceled, cancel = context.WithCancel(t.Context())
+		lone = ask(canceled, q, request{key: "x", n: 1})
+		cancel()
+		require.Equal(t, outcome{"done", nil, time.Second}, <-lone, "who writes it himself has no eye for anything else")
 	})
 }
 
