@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
@@ -51,12 +52,16 @@ func (c *benchCmd) Run(ctx context.Context) (err error) {
 			err = errors.New("interrupted")
 		}
 	}()
+	config.Pgbench, _ = exec.LookPath("pgbench") // "" without one
 	if config.URL == "" {
 		server, err := devpg.Start(ctx, devpg.Config{Log: log})
 		if err != nil {
 			return err
 		}
 		config.URL = server.DSN("postgres")
+		if path, err := exec.LookPath(filepath.Join(server.BinDir(), "pgbench")); err == nil {
+			config.Pgbench = path
+		}
 		return errors.Join(c.measure(ctx, config), stopServer(ctx, server))
 	}
 	return c.measure(ctx, config)

@@ -38,6 +38,7 @@ type Config struct {
 	// Of Reports and Submits.
 	Clients  int           // connections of the load client
 	Duration time.Duration // of each measurement
+	Pgbench  string        // the program, of Reports; "": a loop of our own
 	// Command makes this program's own command line with these arguments.
 	Command func(ctx context.Context, args ...string) *exec.Cmd
 }

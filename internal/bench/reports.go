@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -149,7 +148,7 @@ func (r *reportRun) all(ctx context.Context, dsn string, report func(Measure)) e
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
 		}
-		if err := r.commits(ctx, report); err != nil {
+		if err := r.commits(ctx, dsn, report); err != nil {
 			return fmt.Errorf("single-row commits: %w", err)
 		}
 	}
@@ -173,37 +172,6 @@ func (r *reportRun) load(ctx context.Context, name string, server *child, spec l
 	}
 	m.took(r.machine.since(before, err), result.All)
 	r.series[name] = append(r.series[name], m)
-	report(m)
-	return nil
-}
-
-// commits times what one client of pgbench does: an UPDATE of one row, committed.
-func (r *reportRun) commits(ctx context.Context, report func(Measure)) error {
-	if _, err := r.pool.Exec(ctx, `create table if not exists public.bench_row (id int primary key, n bigint not null) with (fillfactor = 30)`); err != nil {
-		return err
-	}
-	if _, err := r.pool.Exec(ctx, "insert into public.bench_row select i, 0 from generate_series(1, 1000) i on conflict do nothing"); err != nil {
-		return err
-	}
-	conn, err := r.pool.Acquire(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Release()
-	before, machineErr := r.machine.read()
-	var latencies []time.Duration
-	began := time.Now()
-	for n := 0; time.Since(began) < r.Duration; n++ {
-		at := time.Now()
-		if _, err := conn.Exec(ctx, "update public.bench_row set n = n + 1 where id = $1", 1+n%1000); err != nil {
-			return err
-		}
-		latencies = append(latencies, time.Since(at))
-	}
-	m := Measure{Name: "single-row commit", Value: float64(len(latencies)) / time.Since(began).Seconds(), Unit: "commits/s", Met: true}
-	m.took(r.machine.since(before, machineErr), len(latencies))
-	m.P50, m.P99 = percentiles(latencies)
-	r.series[m.Name] = append(r.series[m.Name], m)
 	report(m)
 	return nil
 }
