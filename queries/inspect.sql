@@ -31,6 +31,10 @@ cross join lateral (
   where m.task_id = t.id and (m.attempt is null or m.attempt = t.attempt)
 ) a;
 
+-- name: BlockedBy :one
+-- The rules that hold a task, as an array; null when none does.
+select coalesce(taskrunner_private.blocked_by(sqlc.arg(task_id)::uuid), 'null')::jsonb as blocked_by;
+
 -- name: Batch :one
 -- Sums are capped at the largest int8. total_expected is -1 as soon as one task has none.
 select b.id, b.name, b.metadata, b.dead_end_cancel, b.created_at,

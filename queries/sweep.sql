@@ -1,5 +1,6 @@
 -- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
--- release_scheduled.sql, drain_dead_ends.sql and delete_idempotency_keys.sql.
+-- release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, wake_limits.sql, recheck_limits.sql, delete_gates.sql and
+-- delete_idempotency_keys.sql.
 
 -- name: SweepActive :one
 select s.looked_at::integer as looked_at, s.counts::text as counts
@@ -18,3 +19,18 @@ from taskrunner_private.drain_dead_ends(sqlc.arg(most)::integer) d;
 
 -- name: DeleteIdempotencyKeys :one
 select taskrunner_private.delete_idempotency_keys(sqlc.arg(most)::integer, sqlc.arg(life_secs)::integer);
+
+-- name: RegisterShape :one
+-- Was there any due?
+select (taskrunner_private.register_shape() is not null)::boolean;
+
+-- name: WakeLimits :one
+select w.looked_at::integer as looked_at, w.unparked::integer as unparked
+from taskrunner_private.wake_limits(sqlc.arg(most)::integer) w;
+
+-- name: RecheckLimits :one
+select r.repaired::integer as repaired, r.progressed::integer as progressed
+from taskrunner_private.recheck_limits(sqlc.arg(all_gates)::boolean) r;
+
+-- name: DeleteGates :one
+select taskrunner_private.delete_gates(sqlc.arg(most)::integer);

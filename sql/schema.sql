@@ -219,6 +219,16 @@ create table taskrunner_private.ended_task (
 CREATE INDEX ended_task_ended_idx ON taskrunner_private.ended_task USING btree (ended_at);
 CREATE INDEX ended_task_status_idx ON taskrunner_private.ended_task USING btree (status, created_at, seq);
 
+create table taskrunner_private.gate (
+  id bigint not null,
+  limit_ids bigint[] not null,
+  blocked_by bigint not null,
+  maximum bigint not null,
+  is_capacity boolean not null,
+  constraint gate_pkey PRIMARY KEY (id)
+) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
+CREATE INDEX gate_blocked_idx ON taskrunner_private.gate USING btree (blocked_by);
+
 create table taskrunner_private.idempotency_key (
   token_name text not null,
   key text not null,
@@ -233,6 +243,19 @@ create table taskrunner_private.idempotency_key (
 );
 CREATE INDEX idempotency_key_created_idx ON taskrunner_private.idempotency_key USING btree (created_at);
 
+create table taskrunner_private.limit_lock (
+  stripe integer not null,
+  constraint limit_lock_pkey PRIMARY KEY (stripe)
+);
+
+create table taskrunner_private.limit_shape (
+  id integer not null generated always as identity,
+  kind text not null,
+  fields text[] not null,
+  constraint limit_shape_pkey PRIMARY KEY (id),
+  constraint limit_shape_key UNIQUE (kind, fields)
+);
+
 create table taskrunner_private.queued_task (
   task_id uuid not null,
   seq bigint not null,
@@ -242,11 +265,19 @@ create table taskrunner_private.queued_task (
   state taskrunner_private.queue_state not null,
   kind text not null,
   host text,
+  gate_id bigint,
+  limit_id bigint,
+  has_rules boolean not null default false,
+  put_off smallint not null default 0,
+  constraint queued_task_limit_id_check CHECK (((limit_id IS NULL) OR (state = 'ready'::taskrunner_private.queue_state))),
   constraint queued_task_run_at_check CHECK (((state <> 'scheduled'::taskrunner_private.queue_state) OR (run_at IS NOT NULL))),
   constraint queued_task_pkey PRIMARY KEY (task_id)
 ) with (fillfactor=80, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
+CREATE INDEX queued_task_gate_idx ON taskrunner_private.queued_task USING btree (gate_id, priority DESC, seq) WHERE (gate_id IS NOT NULL);
 CREATE INDEX queued_task_held_idx ON taskrunner_private.queued_task USING btree (state, created_at, seq) WHERE (state <> 'ready'::taskrunner_private.queue_state);
-CREATE INDEX queued_task_ready_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE (state = 'ready'::taskrunner_private.queue_state);
+CREATE INDEX queued_task_limit_idx ON taskrunner_private.queued_task USING btree (limit_id) WHERE (limit_id IS NOT NULL);
+CREATE INDEX queued_task_ready_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND (NOT has_rules));
+CREATE INDEX queued_task_ruled_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND has_rules);
 CREATE INDEX queued_task_scheduled_idx ON taskrunner_private.queued_task USING btree (run_at) WHERE (state = 'scheduled'::taskrunner_private.queue_state);
 
 create unlogged table taskrunner_private.replica (
@@ -279,11 +310,33 @@ create table taskrunner_private.server_setting (
   constraint server_setting_pkey PRIMARY KEY (singleton)
 );
 
+create table taskrunner_private.shape_request (
+  id bigint not null generated always as identity,
+  next_at timestamp with time zone not null default now(),
+  tries integer not null default 0,
+  kind text not null,
+  fields text[] not null,
+  constraint shape_request_pkey PRIMARY KEY (id)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500, vacuum_truncate=off);
+
+create table taskrunner_private.slot (
+  limit_id bigint not null,
+  task_id uuid not null,
+  constraint slot_pkey PRIMARY KEY (limit_id, task_id)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
+CREATE INDEX slot_task_idx ON taskrunner_private.slot USING btree (task_id);
+
 create table taskrunner_private.troubled_delivery (
   created_at timestamp with time zone not null,
   delivery_id uuid not null,
   constraint troubled_delivery_pkey PRIMARY KEY (created_at, delivery_id)
 );
+
+create table taskrunner_private.wake (
+  id bigint not null generated always as identity,
+  limit_id bigint not null,
+  constraint wake_pkey PRIMARY KEY (id)
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 
 -- functions
 
@@ -403,9 +456,29 @@ begin
   where t.id is null or q.task_id is null
     or (q.kind, q.priority, q.seq, q.created_at) is distinct from (t.kind, t.priority, t.seq, t.created_at)
     or not case t.status when 'Waiting' then q.state = 'waiting' when 'Paused' then q.state = 'paused'
-         else q.state in ('ready', 'scheduled') end
-    or (q.state = 'ready' and t.run_at > clock_timestamp())
-    or (q.state = 'scheduled' and q.run_at is distinct from t.run_at);
+         else q.state in ('ready', 'scheduled', 'parked') end
+    or (q.state in ('ready', 'parked') and t.run_at > clock_timestamp())
+    or (q.state = 'scheduled' and q.put_off = 0 and q.run_at is distinct from t.run_at)
+    or q.has_rules <> (t.rules <> '[]') or (q.state = 'parked' and not q.has_rules);
+
+  return query
+  select 'an active task has its slots, and nobody else has any', jsonb_build_object('task_id', coalesce(t.task_id, s.task_id),
+    'limit_id', coalesce(t.limit_id, s.limit_id), 'slot', s.task_id is not null)
+  from taskrunner_private.task_slots(array(
+    select x.id from taskrunner.task x where taskrunner_private.is_active(x.status, x.paused_from))) t
+  full join taskrunner_private.slot s on s.limit_id = t.limit_id and s.task_id = t.task_id
+  where t.task_id is null or s.task_id is null;
+
+  return query
+  select 'a parked task has its gate', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
+  from taskrunner_private.queued_task q
+  where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
+
+  -- Room in a Capacity limit made by progress is found by a chore.
+  return query
+  select 'a gate that would let pass has a probe or is about to be woken', to_jsonb(g)
+  from taskrunner_private.passable_gates() g
+  where not g.is_capacity;
 
   return query
   select 'an active task has its row in active_task', jsonb_build_object('task_id', coalesce(t.id, a.task_id),
@@ -863,6 +936,161 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.admit(p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer, OUT admitted uuid[], OUT refused uuid[], OUT held_by bigint[], OUT held_maximum bigint[], OUT held_capacity boolean[], OUT undecided uuid[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
+  v_unknown uuid[];
+  v_slot_ids uuid[]; v_slot_limits bigint[];
+  v_limits bigint[];
+  v_missing integer[];
+  v_counts bigint[];
+  v_sums numeric[];
+  v_capacity bigint[];
+  v_hold integer;
+  v_candidate record;
+begin
+  admitted := '{}'; refused := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
+
+  select coalesce(array_agg(n.task_id), '{}'), array_agg(n.limit_id), array_agg(n.is_capacity), array_agg(n.maximum),
+    array_agg(n.unsized), coalesce(array_agg(distinct n.task_id) filter (where n.shape_id is null), '{}')
+  into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown
+  from taskrunner_private.rule_needs(p_ruled) n;
+  select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
+  from taskrunner_private.task_slots(p_ids) s;
+  if v_unknown <> '{}' then
+    perform taskrunner_private.request_shapes(v_unknown);
+    undecided := v_unknown;
+  end if;
+
+  v_limits := array(
+    select u.limit_id from unnest(v_need_ids, v_need_limits) u (id, limit_id)
+    where u.limit_id is not null and u.id <> all(v_unknown)
+    union
+    select u.limit_id from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
+    where u.id = any(p_ruled) and u.id <> all(v_unknown));
+  v_missing := taskrunner_private.lock_stripes(v_limits, p_wait_ms);
+  if v_missing <> '{}' then
+    undecided := undecided || array(
+      select u.id from unnest(v_need_ids || v_slot_ids, v_need_limits || v_slot_limits) u (id, limit_id)
+      where (u.limit_id & 16383)::integer = any(v_missing) and u.id = any(p_ruled) and u.id <> all(v_unknown)
+      group by u.id);
+  end if;
+
+  -- In a later statement, now that nobody else decides about these limits.
+  v_capacity := array(
+    select distinct u.limit_id from unnest(v_need_limits, v_need_capacity) u (limit_id, is_capacity) where u.is_capacity);
+  select array_agg(c.slots order by c.o), array_agg(c.work order by c.o) into v_counts, v_sums
+  from (
+    select l.o, (select count(*) from taskrunner_private.slot s where s.limit_id = l.id) as slots,
+      case when l.id = any(v_capacity) then (
+        select coalesce(sum(w.work), 0) from taskrunner_private.slot s
+        cross join lateral (
+          select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+          from taskrunner.task t where t.id = s.task_id offset 0) w
+        where s.limit_id = l.id) end as work
+    from unnest(v_limits) with ordinality l (id, o)
+  ) c;
+
+  for v_candidate in
+    with lim as materialized (
+      select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
+    ), need as materialized (
+      select u.id, array_agg(l.o order by u.n) as places, array_agg(u.is_capacity order by u.n) as capacity,
+        array_agg(u.maximum order by u.n) as maxima, bool_or(u.unsized or u.limit_id is null) as impossible
+      from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
+        with ordinality u (id, limit_id, is_capacity, maximum, unsized, n)
+      left join lim l on l.id = u.limit_id
+      group by u.id
+    ), held as materialized (
+      select u.id, array_agg(l.o) as places
+      from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
+      join lim l on l.id = u.limit_id
+      group by u.id
+    )
+    select g.id, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
+      case when v_capacity <> '{}' then (
+        select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
+        else 0 end as work
+    from unnest(p_ids) with ordinality g (id, o)
+    left join need n on n.id = g.id
+    left join held h on h.id = g.id
+    where g.id <> all(undecided)
+    order by g.o
+  loop
+    v_hold := case when v_candidate.impossible then 0 end;
+    if v_hold is null and v_candidate.needs is not null then
+      for i in 1 .. cardinality(v_candidate.needs) loop
+        if not v_candidate.capacity[i] and v_counts[v_candidate.needs[i]] >= v_candidate.maxima[i]
+          or v_candidate.capacity[i] and v_sums[v_candidate.needs[i]] >= v_candidate.maxima[i]
+        then
+          v_hold := i;
+          exit;
+        end if;
+      end loop;
+    end if;
+    if v_hold is not null then
+      refused := refused || v_candidate.id;
+      held_by := held_by || v_limits[v_candidate.needs[nullif(v_hold, 0)]];
+      held_maximum := held_maximum || v_candidate.maxima[nullif(v_hold, 0)];
+      held_capacity := held_capacity || v_candidate.capacity[nullif(v_hold, 0)];
+    elsif cardinality(admitted) < p_most then
+      admitted := admitted || v_candidate.id;
+      for i in 1 .. coalesce(cardinality(v_candidate.slots), 0) loop
+        v_counts[v_candidate.slots[i]] := v_counts[v_candidate.slots[i]] + 1;
+        v_sums[v_candidate.slots[i]] := v_sums[v_candidate.slots[i]] + v_candidate.work;
+      end loop;
+    end if;
+  end loop;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.admit_by_sql(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_ids uuid[];
+  v_ruled uuid[];
+  v_kinds text[];
+  v_decision record;
+  v_refused uuid;
+begin
+  select array_agg(t.id order by t.priority desc, t.seq), coalesce(array_agg(t.id) filter (where t.rules <> '[]'), '{}'),
+    array_agg(distinct t.kind)
+  into v_ids, v_ruled, v_kinds
+  from unnest(p_ids) as given (id)
+  cross join lateral (select x.* from taskrunner.task x where x.id = given.id offset 0) t;
+  if taskrunner_private.try_lock_kinds(v_kinds) <> '{}' then
+    raise exception 'task %: a rule is being used for the first time, try again', v_ids[1]
+      using errcode = 'TR008', detail = 'Pending';
+  end if;
+  if v_ruled <> '{}' then
+    v_decision := taskrunner_private.admit(v_ids, v_ruled, cardinality(v_ids), null);
+    v_refused := coalesce(v_decision.refused[1], v_decision.undecided[1]);
+    if v_decision.refused <> '{}' then
+      raise exception 'task %: a rule''s limit is reached', v_refused using errcode = 'TR008', detail = 'Pending';
+    elsif v_refused is not null then
+      raise exception 'task %: a rule is being used for the first time, try again', v_refused
+        using errcode = 'TR008', detail = 'Pending';
+    end if;
+  end if;
+  perform taskrunner_private.insert_slots(v_ids, v_kinds);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.affected_tasks(p_ending uuid[], p_failing uuid[])
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -965,6 +1193,37 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.blocked_by(p_task_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  if not exists (
+    select from taskrunner.task t where t.id = p_task_id and t.status = 'Pending' and t.rules <> '[]')
+  then
+    return null;
+  end if;
+  return (
+    select jsonb_agg(jsonb_build_object('rule', n.rule, 'current', least(c.current, 9223372036854775807),
+      'reason', case when n.unsized then 'expected_count missing' else 'limit reached' end) order by n.n)
+    from taskrunner_private.rule_needs(array[p_task_id]) n
+    cross join lateral (
+      select case when n.is_capacity then coalesce(sum(
+          taskrunner_private.work_left(t.expected_count, t.success, t.failures)), 0) else count(*) end as current
+      from taskrunner_private.slot s
+      cross join lateral (select x.* from taskrunner.task x where x.id = s.task_id offset 0) t
+      where s.limit_id = n.limit_id
+      offset 0) c
+    where n.unsized or c.current >= n.maximum);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.change_batch_rules(p_batch_id uuid, p_body jsonb)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -995,11 +1254,6 @@ begin
     from (select * from taskrunner_private.rules_errors(v_rules, null) limit 10001) e
   ) f
   where f.fault is not null;
-  if v_total = 0 and v_rules <> '[]' then
-    v_faults := array['rules: is not supported yet'];
-    v_total := 1;
-    v_code := 'TR007';
-  end if;
   if v_total > 0 then
     raise exception 'Validation failed' using errcode = v_code,
       detail = to_jsonb(taskrunner_private.first_faults(v_faults, v_total))::text;
@@ -1009,6 +1263,7 @@ begin
   end if;
 
   perform taskrunner_private.require_read_committed();
+  v_rules := taskrunner_private.normal_rules(v_rules);
   v_ids := array(
     select t.id from taskrunner.task t
     where t.batch_id = p_batch_id and t.kind = v_kind and t.rules <> v_rules
@@ -1016,6 +1271,20 @@ begin
   if v_ids <> '{}' then
     perform taskrunner_private.lock_graph_shared(true);
     perform taskrunner_private.lock_tasks(v_ids, true);
+    v_faults := array(
+      select format('rules[%s].matcher.fields: %s is not a top-level key of the metadata of task %s', r.n - 1,
+        taskrunner_private.quoted(f.name), t.id)
+      from unnest(v_ids) as given (id)
+      cross join lateral (
+        select x.* from taskrunner.task x where x.id = given.id and not taskrunner_private.is_terminal(x.status) offset 0) t
+      cross join lateral jsonb_array_elements(v_rules) with ordinality r (rule, n)
+      cross join lateral jsonb_array_elements_text(r.rule -> 'matcher' -> 'fields') f (name)
+      where not case when jsonb_typeof(t.metadata) = 'object' then t.metadata ? f.name else false end
+      limit 101);
+    if v_faults <> '{}' then
+      raise exception 'Validation failed' using errcode = 'TR004',
+        detail = to_jsonb(taskrunner_private.first_faults(v_faults, cardinality(v_faults)))::text;
+    end if;
     perform taskrunner_private.set_cause('');
     update taskrunner.task t
     set rules = v_rules
@@ -1054,8 +1323,22 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[])
- RETURNS uuid[]
+CREATE OR REPLACE FUNCTION taskrunner_private.chores_notify()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if coalesce(current_setting('taskrunner.cause', true), '') <> 'wake' and exists (select from new_rows) then
+    perform taskrunner_private.notify_if_idle('chores');
+  end if;
+  return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], OUT task_ids uuid[], OUT kinds text[])
+ RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
@@ -1065,39 +1348,43 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, 
  SET enable_sort TO 'off'
 AS $function$
 declare
-  v_found uuid[] := '{}';
   v_above integer := 2147483647;                             -- priorities from here upwards are read
 begin
+  task_ids := '{}';
+  kinds := '{}';
   for i in 1 .. coalesce(cardinality(p_mark_priorities), 0) loop
-    v_found := v_found || array(
-      select t.id
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    from (
+      select t.id, q.kind
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
+      where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
       order by q.priority desc, q.seq
-      limit p_limit - cardinality(v_found)
-      for no key update of t skip locked);
-    v_found := v_found || array(
-      select t.id
+      limit p_limit - cardinality(task_ids)
+      for no key update of t skip locked) found;
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    from (
+      select t.id, q.kind
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
+      where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
       order by q.priority desc, q.seq
-      limit p_limit - cardinality(v_found)
-      for no key update of t skip locked);
+      limit p_limit - cardinality(task_ids)
+      for no key update of t skip locked) found;
     v_above := p_mark_priorities[i];
-    if cardinality(v_found) >= p_limit then
-      return v_found;
+    if cardinality(task_ids) >= p_limit then
+      return;
     end if;
   end loop;
-  return v_found || array(
-    select t.id
+  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  from (
+    select t.id, q.kind
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
-    where q.state = 'ready' and q.priority < v_above and t.status = 'Pending'
+    where q.state = 'ready' and not q.has_rules and q.priority < v_above and t.status = 'Pending'
     order by q.priority desc, q.seq
-    limit p_limit - cardinality(v_found)
-    for no key update of t skip locked);
+    limit p_limit - cardinality(task_ids)
+    for no key update of t skip locked) found;
 end $function$
 ;
 
@@ -1153,7 +1440,7 @@ end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limit integer, p_claim_timeout_secs integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean)
- RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text)
+ RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1166,16 +1453,23 @@ AS $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
+  v_kinds text[];
+  v_ruled uuid[];
+  v_probed bigint[];
+  v_again boolean;
   v_claimed uuid[];
   v_doubtful uuid[];
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
+  select c.task_ids, c.kinds into v_candidates, v_kinds
+  from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
     -- From the start: the first look's rows are found again, since this very transaction holds them.
-    v_candidates := taskrunner_private.claim_candidates(p_limit, '{}', '{}');
+    select c.task_ids, c.kinds into v_candidates, v_kinds from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
   end if;
+  select d.task_ids, d.kinds, d.ruled, d.probed, d.again into v_candidates, v_kinds, v_ruled, v_probed, v_again
+  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit) d;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
   -- ids: with statistics from before a large promotion the index of ready tasks looks empty, and all of it would be read.
@@ -1183,6 +1477,7 @@ begin
     delete from taskrunner_private.queued_task q
     using taskrunner.task t
     where q.task_id = any(v_candidates) and q.state::text = 'ready' and t.id = q.task_id and t.status = 'Pending'
+      and (not q.has_rules or q.task_id = any(v_ruled))
     returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
@@ -1194,8 +1489,19 @@ begin
   into v_claimed, v_doubtful
   from unqueued u;
 
+  if v_claimed is not null then
+    perform taskrunner_private.insert_slots(v_claimed, v_kinds);
+  end if;
+  if v_probed <> '{}' then
+    -- Probes that were started, or parked elsewhere: whether their limits have room for more is known now, under the same stripes.
+    -- The tasks of these rows are not held, so nothing is waited for from here on.
+    perform taskrunner_private.unpark(v_probed);
+  end if;
+
   if v_claimed is null then
-    if p_rescan then
+    if v_again then
+      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false, true;
+    elsif p_rescan then
       update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
@@ -1230,7 +1536,7 @@ begin
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, c.counts
+    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again
   from taskrunner.task t
   left join lateral (
       select x.id, x.params from taskrunner.action x
@@ -1329,6 +1635,65 @@ begin
     perform taskrunner_private.notify_if_idle('chores');
   end if;
   return null;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[], p_kinds text[], p_limit integer, OUT task_ids uuid[], OUT kinds text[], OUT ruled uuid[], OUT probed bigint[], OUT again boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  c_ruled constant integer := 100;                           -- tasks with rules that one claim decides about
+  v_busy text[];
+  v_decision record;
+begin
+  task_ids := p_task_ids;
+  kinds := p_kinds;
+  ruled := '{}';
+  again := false;
+  if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
+    and pg_try_advisory_xact_lock(1414681418, 3)
+  then
+    ruled := taskrunner_private.ruled_candidates(c_ruled);
+  end if;
+  if ruled <> '{}' then
+    -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
+    -- rows are found by their ids.
+    select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
+      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq)
+    into task_ids, ruled, kinds
+    from taskrunner_private.queued_task q
+    where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
+  end if;
+
+  v_busy := taskrunner_private.try_lock_kinds(kinds);
+  if v_busy <> '{}' then
+    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)));
+    task_ids := array(
+      select u.id from unnest(task_ids, kinds) with ordinality u (id, kind, n) where u.kind <> all(v_busy) order by u.n);
+    ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    again := true;
+  end if;
+  if ruled <> '{}' then
+    v_decision := taskrunner_private.admit(task_ids, ruled, p_limit, 100);
+    task_ids := v_decision.admitted;
+    again := again or v_decision.refused <> '{}' or v_decision.undecided <> '{}';
+    probed := array(
+      select distinct q.limit_id from taskrunner_private.queued_task q
+      where q.task_id = any(v_decision.admitted || v_decision.refused) and q.limit_id is not null);
+    if v_decision.refused <> '{}' then
+      perform taskrunner_private.park(
+        v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+    end if;
+    if v_decision.undecided <> '{}' then
+      perform taskrunner_private.put_off(v_decision.undecided);
+    end if;
+  end if;
 end $function$
 ;
 
@@ -1467,6 +1832,40 @@ AS $function$
   cross join lateral taskrunner_private.matcher_errors(matcher, false, null) m
   order by x.n, m.place)
 $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.delete_gates(p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_gates bigint[];
+  v_limits bigint[];
+  v_missing integer[];
+  v_deleted integer;
+begin
+  select array_agg(g.id) into v_gates
+  from (
+    select x.id from taskrunner_private.gate x
+    where not exists (select from taskrunner_private.queued_task q where q.gate_id = x.id)
+    limit p_limit) g;
+  if v_gates is null then
+    return 0;
+  end if;
+  v_limits := array(
+    select distinct l from taskrunner_private.gate g cross join lateral unnest(g.limit_ids) l where g.id = any(v_gates));
+  v_missing := taskrunner_private.lock_stripes(v_limits, 0);
+  -- In a later statement: whoever parks at a gate holds the stripes of its limits.
+  delete from taskrunner_private.gate g
+  where g.id = any(v_gates)
+    and not exists (select from unnest(g.limit_ids) l where (l & 16383)::integer = any(v_missing))
+    and not exists (select from taskrunner_private.queued_task q where q.gate_id = g.id);
+  get diagnostics v_deleted = row_count;
+  return v_deleted;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.delete_idempotency_keys(p_limit integer, p_life_secs integer)
@@ -1942,6 +2341,31 @@ CREATE OR REPLACE FUNCTION taskrunner_private.first_faults(p_faults text[], p_to
 RETURN ((p_faults)[1:100] || CASE WHEN (p_total > 10000) THEN ARRAY['and more than 9900 more'::text] WHEN (p_total > 100) THEN ARRAY[format('and %s more'::text, (p_total - 100))] ELSE '{}'::text[] END)
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.free_slots(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_limits bigint[];
+begin
+  if not exists (select from taskrunner_private.limit_shape) then
+    return;
+  end if;
+  with freed as (
+    delete from taskrunner_private.slot s where s.task_id = any(p_ids) returning s.limit_id
+  )
+  select array_agg(distinct f.limit_id) into v_limits from freed f;
+  if v_limits is not null then
+    perform taskrunner_private.wake_later(v_limits);
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.given_reason(p_status taskrunner.status_kind, p_reason text)
  RETURNS text
  LANGUAGE sql
@@ -2020,12 +2444,6 @@ begin
       and jsonb_path_exists(a.task, 'lax $.rules[*] ? (@.type == "Capacity")')
     union all
     select f.i, 30 + f.place, f.at, f.field || f.path, f.message, f.code from admission_fault f
-    union all
-    select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
-    from admission a
-    cross join (values (1, '.rules')) u (place, field)
-    left join admission_fault f on f.i = a.i and f.place = u.place
-    where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
     union all
     select null, b.place, 0, b.path, b.message, taskrunner_private.fault_code(b.message)
     from (values
@@ -2135,7 +2553,7 @@ AS $function$
 begin
   insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
     dead_end_barrier, max_attempts, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, run_at,
-    status, wait_finished, wait_success)
+    rules, status, wait_finished, wait_success)
   select p_ids[x.n], p_ranks[x.n], p_batch_id, task ->> 'name', task ->> 'kind',
     coalesce((task ->> 'timeout')::integer, 60), coalesce(task -> 'metadata', 'null'),
     (task ->> 'expected_count')::bigint, coalesce((task ->> 'priority')::integer, 0),
@@ -2146,6 +2564,7 @@ begin
     coalesce(round((task -> 'retry' ->> 'multiplier')::numeric, 9)::float8, 2),
     coalesce(round((task -> 'retry' ->> 'max_delay_secs')::numeric, 9)::float8, 300),
     case when task ->> 'run_at' is not null then taskrunner_private.to_moment(task ->> 'run_at') end,
+    case when coalesce(task -> 'rules', '[]') in ('[]', 'null') then '[]' else taskrunner_private.normal_rules(task -> 'rules') end,
     case when l.parents > 0 then 'Waiting' else 'Pending' end::taskrunner.status_kind,
     coalesce(l.parents, 0), coalesce(l.required_parents, 0)
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
@@ -2155,6 +2574,23 @@ begin
     group by u.child
   ) l on l.child = x.n
   order by x.n;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.insert_slots(p_ids uuid[], p_kinds text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  if exists (select from taskrunner_private.limit_shape s where s.kind = any(p_kinds)) then
+    insert into taskrunner_private.slot (limit_id, task_id)
+    select s.limit_id, s.task_id from taskrunner_private.task_slots(p_ids) s;
+  end if;
 end $function$
 ;
 
@@ -2246,6 +2682,13 @@ begin
     select held.delivery_id from taskrunner_private.due_delivery held
     where held.leased_by = p_replica for update skip locked);
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.limit_id(p_shape integer, p_fields text[], p_metadata jsonb)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (p_fields = '{}'::text[]) THEN jsonb_hash_extended(jsonb_build_array(p_shape), '8312345678901234567'::bigint) WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN jsonb_hash_extended((jsonb_build_array(p_shape) || (SELECT jsonb_agg((limit_id.p_metadata -> f.name) ORDER BY f.n) AS jsonb_agg FROM unnest(limit_id.p_fields) WITH ORDINALITY f(name, n))), '8312345678901234567'::bigint) ELSE NULL::bigint END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.link_count()
@@ -2820,6 +3263,43 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.lock_stripes(p_limits bigint[], p_wait_ms integer)
+ RETURNS integer[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_wanted integer[] := array(select distinct (l & 16383)::integer from unnest(p_limits) l);
+  v_timeout text := current_setting('lock_timeout');
+  v_got integer[];
+begin
+  if p_wait_ms is null then
+    perform from taskrunner_private.limit_lock l where l.stripe = any(v_wanted) order by l.stripe for no key update;
+    return '{}';
+  end if;
+  v_got := array(
+    select l.stripe from taskrunner_private.limit_lock l
+    where l.stripe = any(v_wanted) order by l.stripe for no key update skip locked);
+  if cardinality(v_got) = cardinality(v_wanted) or p_wait_ms = 0 then
+    return array(select unnest(v_wanted) except select unnest(v_got));
+  end if;
+  -- What is held already is not waited for, and whoever waits for us while we wait for him is broken up by the time limit.
+  begin
+    perform set_config('lock_timeout', greatest(1, p_wait_ms / (cardinality(v_wanted) - cardinality(v_got)))::text, true);
+    perform from taskrunner_private.limit_lock l where l.stripe = any(v_wanted) order by l.stripe for no key update;
+    v_got := v_wanted;
+  exception when lock_not_available then
+    null;                                                    -- what was taken before the block is still held
+  end;
+  perform set_config('lock_timeout', v_timeout, true);
+  return array(select unnest(v_wanted) except select unnest(v_got));
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.lock_tasks(p_ids uuid[], p_wait boolean)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2927,6 +3407,13 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.matcher_fields(p_matcher jsonb)
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ARRAY(SELECT DISTINCT (f.value COLLATE "C") AS f FROM jsonb_array_elements_text((matcher_fields.p_matcher -> 'fields'::text)) f(value) ORDER BY (f.value COLLATE "C"))
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.matching_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -2987,6 +3474,47 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.move_slots(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_limits bigint[];
+begin
+  if not exists (select from taskrunner_private.limit_shape) then
+    return;
+  end if;
+  with now_in as materialized (
+    select s.limit_id, s.task_id from taskrunner_private.task_slots(p_ids) s
+  ), entered as (
+    insert into taskrunner_private.slot (limit_id, task_id)
+    select n.limit_id, n.task_id from now_in n
+    on conflict do nothing
+  ), left_behind as (
+    delete from taskrunner_private.slot s
+    where s.task_id = any(p_ids)
+      and not exists (select from now_in n where n.limit_id = s.limit_id and n.task_id = s.task_id)
+    returning s.limit_id
+  )
+  select array_agg(distinct l.limit_id) into v_limits from left_behind l;
+  if v_limits is not null then
+    perform taskrunner_private.wake_later(v_limits);
+  end if;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.normal_rules(p_rules jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (SELECT COALESCE(jsonb_agg((CASE WHEN ((r.rule ->> 'type'::text) = 'Capacity'::text) THEN jsonb_build_object('type', 'Capacity', 'max_capacity', (r.rule -> 'max_capacity'::text)) ELSE jsonb_build_object('type', 'Concurency', 'max_concurency', COALESCE(NULLIF((r.rule -> 'max_concurency'::text), 'null'::jsonb), (r.rule -> 'max_concurrency'::text))) END || jsonb_build_object('matcher', jsonb_build_object('status', 'Running', 'kind', ((r.rule -> 'matcher'::text) -> 'kind'::text), 'fields', ((r.rule -> 'matcher'::text) -> 'fields'::text)))) ORDER BY r.n), '[]'::jsonb) AS "coalesce" FROM jsonb_array_elements(CASE WHEN (jsonb_typeof(normal_rules.p_rules) = 'array'::text) THEN normal_rules.p_rules ELSE '[]'::jsonb END) WITH ORDINALITY r(rule, n))
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.note_nothing_created(p_token_name text, p_key text)
  RETURNS void
  LANGUAGE sql
@@ -3021,6 +3549,73 @@ CREATE OR REPLACE FUNCTION taskrunner_private.number_error(p_value jsonb, p_min 
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN (jsonb_typeof(p_value) <> 'number'::text) THEN 'must be a number'::text WHEN (((p_value)::numeric < p_min) OR ((p_value)::numeric > p_max)) THEN ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) ELSE NULL::text END
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.park(p_ids uuid[], p_by bigint[], p_maxima bigint[], p_capacity boolean[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_gates bigint[];
+begin
+  with gate_of as materialized (
+    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, jsonb_hash_extended(
+      jsonb_agg(jsonb_build_array(n.limit_id, n.is_capacity, n.maximum) order by n.limit_id, n.is_capacity, n.maximum),
+      8312345678901234567) as id
+    from taskrunner_private.rule_needs(p_ids) n
+    group by n.task_id
+  ), refused as materialized (
+    select p.n, g.id, g.limit_ids, p.blocked_by, p.maximum, p.is_capacity
+    from unnest(p_ids, p_by, p_maxima, p_capacity) with ordinality p (task_id, blocked_by, maximum, is_capacity, n)
+    left join gate_of g on g.task_id = p.task_id and p.blocked_by is not null
+  ), opened as (
+    insert into taskrunner_private.gate as old (id, limit_ids, blocked_by, maximum, is_capacity)
+    select distinct on (r.id) r.id, r.limit_ids, r.blocked_by, r.maximum, r.is_capacity
+    from refused r
+    where r.id is not null
+    order by r.id, r.n desc
+    on conflict (id) do update
+    set blocked_by = excluded.blocked_by, maximum = excluded.maximum, is_capacity = excluded.is_capacity
+    where (old.blocked_by, old.maximum, old.is_capacity)
+      is distinct from (excluded.blocked_by, excluded.maximum, excluded.is_capacity)
+  )
+  select array_agg(r.id order by r.n) into v_gates from refused r;
+  update taskrunner_private.queued_task q
+  set state = 'parked', gate_id = p.gate_id, limit_id = null, put_off = 0
+  from unnest(p_ids, v_gates) p (task_id, gate_id)
+  where q.task_id = p.task_id;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.passable_gates()
+ RETURNS TABLE(gate_id bigint, limit_id bigint, is_capacity boolean, used bigint, maximum bigint)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  select g.id, g.blocked_by, g.is_capacity, u.slots, g.maximum
+  from taskrunner_private.gate g
+  cross join lateral (
+    select (select count(*) from taskrunner_private.slot s where s.limit_id = g.blocked_by) as slots offset 0) u
+  where case when g.is_capacity then (
+      select coalesce(sum(w.work), 0) from taskrunner_private.slot s
+      cross join lateral (
+        select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+        from taskrunner.task t where t.id = s.task_id offset 0) w
+      where s.limit_id = g.blocked_by) < g.maximum
+    else u.slots < g.maximum end
+    and exists (select from taskrunner_private.queued_task q where q.gate_id = g.id and q.state = 'parked')
+    and not exists (select from taskrunner_private.queued_task q where q.limit_id = g.blocked_by)
+    and not exists (select from taskrunner_private.wake w where w.limit_id = g.blocked_by);
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
@@ -3097,6 +3692,25 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.put_off(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  perform taskrunner_private.wake_later(array(
+    select q.limit_id from taskrunner_private.queued_task q where q.task_id = any(p_ids) and q.limit_id is not null));
+  update taskrunner_private.queued_task q
+  set state = 'scheduled', gate_id = null, limit_id = null, put_off = least(q.put_off + 1, 10),
+    run_at = clock_timestamp() + least(0.1 * 2 ^ least(q.put_off + 1, 10), 5) * interval '1 second'
+  where q.task_id = any(p_ids) and q.state::text = 'ready';
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.queue_state(p_status taskrunner.status_kind, p_run_at timestamp with time zone)
  RETURNS taskrunner_private.queue_state
  LANGUAGE sql
@@ -3170,6 +3784,9 @@ begin
         using errcode = 'TR006', constraint = 'counter_range',
           detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
     else
+      if p_outcome like 'metadata: %' then
+        raise exception 'task %: %', p_task_id, p_outcome using errcode = 'TR004', detail = jsonb_build_array(p_outcome)::text;
+      end if;
       raise exception 'task %: unknown task', coalesce(p_task_id::text, 'null') using errcode = 'TR002';
   end case;
 end $function$
@@ -3275,7 +3892,11 @@ begin
       union all
       select q.task_id
       from taskrunner_private.queued_task q
-      where p_status = 'Pending' and q.state = 'ready' and (p_kind is null or strpos(q.kind, p_kind) > 0)
+      where p_status = 'Pending' and q.state = 'ready' and not q.has_rules and (p_kind is null or strpos(q.kind, p_kind) > 0)
+      union all
+      select q.task_id
+      from taskrunner_private.queued_task q
+      where p_status = 'Pending' and q.state = 'ready' and q.has_rules and (p_kind is null or strpos(q.kind, p_kind) > 0)
       union all
       select a.task_id
       from taskrunner_private.active_task a
@@ -3306,6 +3927,45 @@ begin
       offset 0) b
     order by b.created_at desc, b.seq desc
     offset p_skip limit p_limit);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.recheck_limits(p_all boolean)
+ RETURNS TABLE(repaired integer, progressed integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_limits bigint[];
+  v_missing integer[];
+  v_limit bigint;
+  v_capacity boolean;
+  v_found integer;
+begin
+  repaired := 0;
+  progressed := 0;
+  v_limits := array(select distinct g.limit_id from taskrunner_private.passable_gates() g where p_all or g.is_capacity);
+  v_missing := taskrunner_private.lock_stripes(v_limits, 0);
+  -- Again, in a later statement, now that nobody else decides about them.
+  for v_limit, v_capacity in
+    select g.limit_id, bool_or(g.is_capacity) from taskrunner_private.passable_gates() g
+    where g.limit_id = any(v_limits) and (g.limit_id & 16383)::integer <> all(v_missing)
+    group by g.limit_id
+  loop
+    v_found := taskrunner_private.unpark(array[v_limit]);
+    if v_capacity then
+      progressed := progressed + v_found;
+    else
+      repaired := repaired + v_found;
+    end if;
+  end loop;
+  return next;
 end $function$
 ;
 
@@ -3385,6 +4045,55 @@ begin
   from recorded r
   join try on try.task_id = r.task_id
   where r.tries > 1;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.register_shape()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_request taskrunner_private.shape_request;
+begin
+  perform taskrunner_private.require_read_committed();
+  select r.* into v_request
+  from taskrunner_private.shape_request r
+  where r.next_at <= clock_timestamp()
+  order by r.id limit 1 for update skip locked;
+  if v_request.id is null then
+    return null;
+  end if;
+  begin
+    perform taskrunner_private.lock_graph_shared(true);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_request.kind) & 1023);
+    if not exists (
+      select from taskrunner_private.limit_shape s where s.kind = v_request.kind and s.fields = v_request.fields)
+    then
+      perform taskrunner_private.lock_tasks(
+        array(select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind), true);
+      insert into taskrunner_private.limit_shape (kind, fields) values (v_request.kind, v_request.fields);
+      -- In a later statement: those that are active still.
+      insert into taskrunner_private.slot (limit_id, task_id)
+      select s.limit_id, s.task_id
+      from taskrunner_private.task_slots(array(
+        select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind)) s
+      on conflict do nothing;
+    end if;
+  exception when lock_not_available then
+    update taskrunner_private.shape_request r
+    set tries = r.tries + 1, next_at = clock_timestamp() + least(0.05 * 2 ^ least(r.tries, 10), 5) * interval '1 second'
+    where r.id = v_request.id;
+    return false;
+  end;
+  delete from taskrunner_private.shape_request r where r.id = v_request.id;
+  return true;
 end $function$
 ;
 
@@ -3533,12 +4242,15 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
+    when i.metadata is not null and t.rules <> '[]' then coalesce((
+      select 'metadata: ' || f.message || ' (rules' || f.path || ')'
+      from taskrunner_private.rules_errors(t.rules, i.metadata) f limit 1), 'done')
     else 'done' end order by i.n),
     array_agg(coalesce(i.status = 'Failure' and t.attempt < t.max_attempts, false) order by i.n)
   into v_ids, v_statuses, v_outcomes, v_retries
   from rows from (jsonb_to_recordset(p_items) as (
-    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
-    with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
+    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint, metadata jsonb))
+    with ordinality as i (task_id, attempt, status, new_success, new_failures, metadata, n)
   left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   -- Reports of progress first, results next; each set-wise.
@@ -3577,6 +4289,47 @@ begin
   return query
   select answer.task_id, answer.outcome, answer.status, v_counts
   from unnest(v_ids, v_outcomes, v_statuses) as answer (task_id, outcome, status);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.request_shapes(p_ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into taskrunner_private.shape_request (kind, fields)
+  select distinct n.kind, n.fields
+  from taskrunner_private.rule_needs(p_ids) n
+  where n.shape_id is null and not exists (
+    select from taskrunner_private.shape_request r where r.kind = n.kind and r.fields = n.fields);
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.requeue(p_ids uuid[], p_held uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'on'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_probed bigint[];
+begin
+  if p_held is not null then
+    perform from taskrunner_private.queued_task q where q.task_id = any(p_held) for update;
+    v_probed := array(
+      select q.limit_id from taskrunner_private.queued_task q where q.task_id = any(p_held) and q.limit_id is not null);
+    if v_probed <> '{}' then
+      perform taskrunner_private.wake_later(v_probed);
+    end if;
+  end if;
+  update taskrunner_private.queued_task q
+  set state = taskrunner_private.queue_state(t.status, t.run_at), priority = t.priority, run_at = t.run_at,
+    has_rules = t.rules <> '[]', gate_id = null, limit_id = null, put_off = 0
+  from taskrunner.task t
+  where t.id = any(p_ids) and q.task_id = t.id;
 end $function$
 ;
 
@@ -3679,6 +4432,53 @@ begin
   from unnest(p_ids, p_reasons) as failed (id, reason)
   where t.id = failed.id;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.rule_needs(p_ids uuid[])
+ RETURNS TABLE(task_id uuid, n bigint, rule jsonb, shape_id integer, kind text, fields text[], limit_id bigint, is_capacity boolean, maximum bigint, unsized boolean)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  select t.id, r.n, r.rule, s.id, m.kind, m.fields, taskrunner_private.limit_id(s.id, m.fields, t.metadata), m.is_capacity,
+    m.maximum, m.is_capacity and t.expected_count is null
+  from unnest(p_ids) as given (id)
+  cross join lateral (
+    select x.id, x.rules, x.metadata, x.expected_count from taskrunner.task x where x.id = given.id and x.rules <> '[]' offset 0) t
+  cross join lateral jsonb_array_elements(t.rules) with ordinality r (rule, n)
+  cross join lateral (
+    select r.rule -> 'matcher' ->> 'kind' as kind, taskrunner_private.matcher_fields(r.rule -> 'matcher') as fields,
+      r.rule ->> 'type' = 'Capacity' as is_capacity,
+      coalesce(r.rule -> 'max_capacity', r.rule -> 'max_concurency')::bigint as maximum
+    offset 0) m
+  left join lateral (
+    select x.id from taskrunner_private.limit_shape x where x.kind = m.kind and x.fields = m.fields offset 0) s on true;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer)
+ RETURNS uuid[]
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_sort TO 'off'
+AS $function$
+  select array(
+    select t.id
+    from taskrunner_private.queued_task q
+    join taskrunner.task t on t.id = q.task_id
+    where q.state = 'ready' and q.has_rules and t.status = 'Pending'
+    order by q.priority desc, q.seq
+    limit p_limit
+    for no key update of t skip locked);
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.rules_errors(p_rules jsonb, p_metadata jsonb)
@@ -4005,9 +4805,9 @@ begin
   select v_ids[l.parent], v_ids[l.child], l.required
   from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
   perform taskrunner_private.insert_actions(v_tasks, v_ids);
-  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-    taskrunner_private.url_host(a.params ->> 'url')
+    taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
   from taskrunner.task t
   cross join lateral (
     select x.params from taskrunner.action x
@@ -4015,6 +4815,9 @@ begin
   where t.batch_id = p_batch_id
   order by t.seq;
   perform taskrunner_private.set_cause('');
+  if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
+    perform taskrunner_private.request_shapes(v_ids);
+  end if;
 
   if v_external <> '{}' then
     insert into taskrunner.link (parent_id, child_id, requires_success)
@@ -4321,8 +5124,7 @@ begin
     when new.name is null or new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
       then 'name: must not be blank'
     when new.kind is null or new.kind !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
-      then 'kind: must not be blank'
-    when jsonb_typeof(new.rules) = 'array' and new.rules <> '[]' then 'rules: are not supported yet' end;
+      then 'kind: must not be blank' end;
   if v_field is not null then
     raise exception 'task %: %', new.id, v_field
       using errcode = 'TR007', detail = jsonb_build_array(v_field)::text;
@@ -4410,9 +5212,6 @@ begin
   if jsonb_typeof(new.rules) is distinct from 'array' then
     raise exception 'task %: rules: must be an array', old.id
       using errcode = 'TR004', detail = jsonb_build_array('rules: must be an array')::text;
-  elsif new.rules <> '[]' then
-    raise exception 'task %: rules: are not supported yet', old.id
-      using errcode = 'TR007', detail = jsonb_build_array('rules: are not supported yet')::text;
   end if;
 
   -- A change of what a task reports about itself is a sign of life, unless the statement sets the time itself.
@@ -4639,20 +5438,26 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_insert()
  SET enable_mergejoin TO 'on'
  SET jit TO 'off'
 AS $function$
+declare
+  v_ruled uuid[];
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') = 'submit' then
     return null;
   end if;
   -- By the present rows: in a statement of several parts, links and actions of these tasks may have come before.
   execute $q$
-    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
     select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-      taskrunner_private.url_host(a.params ->> 'url')
+      taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
     from new_rows n
     join taskrunner.task t on t.id = n.id
     left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
     where not taskrunner_private.is_terminal(t.status)
   $q$;
+  execute $q$ select array_agg(n.id) from new_rows n where n.rules <> '[]' $q$ into v_ruled;
+  if v_ruled is not null then
+    perform taskrunner_private.request_shapes(v_ruled);
+  end if;
   return null;
 end $function$
 ;
@@ -4672,6 +5477,12 @@ declare
   v_left_queue uuid[];
   v_entered_queue uuid[];
   v_moved_in_queue uuid[];
+  v_held uuid[];
+  v_reordered uuid[];
+  v_ruled uuid[];
+  v_regrouped uuid[];
+  v_resized uuid[];
+  v_probed bigint[];
   v_left_active uuid[];
   v_entered_active uuid[];
   v_due uuid[];
@@ -4684,31 +5495,56 @@ begin
     array_agg(c.id) filter (where c.old_in = 'queue' and c.new_in <> 'queue'),
     array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in <> 'queue'),
     array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved and c.had_rules),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.reordered and not c.moved),
+    array_agg(c.id) filter (where c.new_in = 'queue' and c.ruled),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.regrouped),
+    array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.resized),
     array_agg(c.id) filter (where c.old_in = 'active' and c.new_in <> 'active'),
     array_agg(c.id) filter (where c.new_in = 'active' and c.old_in <> 'active'),
     array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.due),
     array_agg(c.id) filter (where c.new_in = 'ended' and c.old_in <> 'ended')
-  into v_left_queue, v_entered_queue, v_moved_in_queue, v_left_active, v_entered_active, v_due, v_ended
+  into v_left_queue, v_entered_queue, v_moved_in_queue, v_held, v_reordered, v_ruled, v_regrouped, v_resized,
+    v_left_active, v_entered_active, v_due, v_ended
   from (
     select n.id,
       case when taskrunner_private.is_terminal(n.status) then 'ended'
         when taskrunner_private.is_active(n.status, n.paused_from) then 'active' else 'queue' end as new_in,
       case when taskrunner_private.is_terminal(o.status) then 'ended'
         when taskrunner_private.is_active(o.status, o.paused_from) then 'active' else 'queue' end as old_in,
-      (n.status, n.priority, n.run_at) is distinct from (o.status, o.priority, o.run_at) as moved,
+      (n.status, n.run_at, n.rules) is distinct from (o.status, o.run_at, o.rules) or n.rules <> '[]'
+        and (n.metadata, n.expected_count) is distinct from (o.metadata, o.expected_count) as moved,
+      o.rules <> '[]' as had_rules,
+      n.priority is distinct from o.priority as reordered,
+      n.rules is distinct from o.rules as ruled,
+      n.metadata is distinct from o.metadata as regrouped,
+      n.expected_count is distinct from o.expected_count as resized,
       (n.status, n.timeout) is distinct from (o.status, o.timeout) or n.last_updated < o.last_updated as due
     from new_rows n
     full join old_rows o on o.id = n.id
-    where (n.status, n.priority, n.run_at, n.timeout, n.paused_from)
-      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.paused_from)
+    where (n.status, n.priority, n.run_at, n.timeout, n.paused_from, n.rules, n.expected_count)
+      is distinct from (o.status, o.priority, o.run_at, o.timeout, o.paused_from, o.rules, o.expected_count)
+      or not taskrunner_private.is_terminal(n.status) and n.metadata is distinct from o.metadata
       or coalesce(n.last_updated < o.last_updated, true)
   ) c;
 
+  if v_entered_active is not null then
+    -- Claimed by SQL. Before any row of the queue is locked, because it may wait for stripes.
+    perform taskrunner_private.admit_by_sql(v_entered_active);
+  end if;
   if v_left_queue is not null then
-    delete from taskrunner_private.queued_task where task_id = any(v_left_queue);
+    with gone as (
+      delete from taskrunner_private.queued_task where task_id = any(v_left_queue) returning limit_id
+    )
+    select array_agg(limit_id) filter (where limit_id is not null) into v_probed from gone;
+    if v_probed is not null then
+      -- Probes that will not be decided: their limits go on to the next.
+      perform taskrunner_private.wake_later(v_probed);
+    end if;
   end if;
   if v_left_active is not null then
     delete from taskrunner_private.active_task where task_id = any(v_left_active);
+    perform taskrunner_private.free_slots(v_left_active);
   end if;
   if v_ended is not null then
     insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
@@ -4717,15 +5553,18 @@ begin
     where t.id = any(v_ended);
   end if;
   if v_moved_in_queue is not null then
+    perform taskrunner_private.requeue(v_moved_in_queue, v_held);
+  end if;
+  if v_reordered is not null then
     update taskrunner_private.queued_task q
-    set state = taskrunner_private.queue_state(t.status, t.run_at), priority = t.priority, run_at = t.run_at
+    set priority = t.priority
     from taskrunner.task t
-    where t.id = any(v_moved_in_queue) and q.task_id = t.id;
+    where t.id = any(v_reordered) and q.task_id = t.id;
   end if;
   if v_entered_queue is not null then
-    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+    insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
     select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-      taskrunner_private.url_host(a.params ->> 'url')
+      taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
     from taskrunner.task t
     left join lateral (
       select x.params from taskrunner.action x
@@ -4733,7 +5572,7 @@ begin
     where t.id = any(v_entered_queue);
   end if;
   if v_entered_active is not null then
-    -- Claimed by SQL. Due at once: the sweep knows the claim timeout and sets the moment.
+    -- Due at once: the sweep knows the claim timeout and sets the moment.
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, kind)
     select t.id, t.seq, t.created_at, clock_timestamp(), clock_timestamp(), t.kind
     from taskrunner.task t
@@ -4749,8 +5588,61 @@ begin
     from taskrunner.task t
     where t.id = any(v_due) and a.task_id = t.id;
   end if;
+  if v_regrouped is not null then
+    perform taskrunner_private.move_slots(v_regrouped);
+  end if;
+  if v_resized is not null then
+    perform taskrunner_private.wake_later(array(
+      select s.limit_id from taskrunner_private.slot s where s.task_id = any(v_resized)));
+  end if;
+  if v_ruled is not null then
+    perform taskrunner_private.request_shapes(v_ruled);
+  end if;
   return null;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.task_rules()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_faults text[];
+begin
+  v_faults := array(
+    select 'rules' || f.path || ': ' || f.message from taskrunner_private.rules_errors(new.rules, new.metadata) f limit 101);
+  if v_faults = '{}' and tg_op = 'INSERT' and new.expected_count is null and jsonb_path_exists(new.rules, '$[*] ? (@.type == "Capacity")')
+  then
+    v_faults := array['expected_count: is required with a Capacity rule'];
+  end if;
+  if v_faults <> '{}' then
+    raise exception 'task %: %', new.id, v_faults[1] using errcode = 'TR004', detail = to_jsonb(v_faults)::text;
+  end if;
+  new.rules := taskrunner_private.normal_rules(new.rules);
+  return new;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.task_slots(p_ids uuid[])
+ RETURNS TABLE(limit_id bigint, task_id uuid)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  select distinct l.limit_id, t.id
+  from unnest(p_ids) as given (id)
+  cross join lateral (select x.id, x.kind, x.metadata from taskrunner.task x where x.id = given.id offset 0) t
+  cross join lateral (
+    select s.id, s.fields from taskrunner_private.limit_shape s where s.kind = t.kind offset 0) s
+  cross join lateral (select taskrunner_private.limit_id(s.id, s.fields, t.metadata) as limit_id offset 0) l
+  where l.limit_id is not null;
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.tasks_by_metadata(p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_skip bigint, p_limit integer)
@@ -4865,16 +5757,21 @@ declare
   v_now timestamptz := clock_timestamp();
   v_active timestamptz;
   v_scheduled timestamptz;
+  v_shape timestamptz;
   v_due text[];
   v_next timestamptz;
 begin
   select min(a.due_at) into v_active from taskrunner_private.active_task a where a.due_at < 'infinity';
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
+  select min(r.next_at) into v_shape from taskrunner_private.shape_request r;
   with handed_out as (
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
       when 'release_scheduled' then interval '20 milliseconds'
       when 'drain_dead_ends' then interval '20 milliseconds'
+      when 'wake_limits' then interval '20 milliseconds'
+      when 'register_shapes' then interval '20 milliseconds'
+      when 'recheck_limits' then interval '900 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -4884,6 +5781,9 @@ begin
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
         when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
+        when 'wake_limits' then exists (select from taskrunner_private.wake)
+        when 'register_shapes' then v_shape <= v_now
+        when 'recheck_limits' then exists (select from taskrunner_private.gate)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
@@ -4893,7 +5793,7 @@ begin
   select coalesce(array_agg(h.name order by h.name), '{}') into v_due from handed_out h;
 
   select min(greatest(due.at, c.next_at)) into v_next
-  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled)) due (name, at)
+  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled), ('register_shapes', v_shape)) due (name, at)
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
@@ -4906,7 +5806,8 @@ begin
     idle_chores_at = excluded.idle_chores_at;
 
   return query select v_due, v_next,
-    exists (select from taskrunner_private.queued_task q where q.state = 'ready'),
+    exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
+      or exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules),
     exists (
       select from taskrunner_private.due_delivery d
       where d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now));
@@ -5014,6 +5915,91 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.try_lock_kinds(p_kinds text[])
+ RETURNS text[]
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(array_agg(k.kind), '{}')
+  from (select distinct unnest(p_kinds) as kind) k
+  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 1023);
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.unpark(p_limits bigint[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_limits bigint[];
+  v_used bigint[];
+  v_sums numeric[];
+  v_ids uuid[];
+  v_of bigint[];
+  v_got uuid[];
+begin
+  select array_agg(l.id), array_agg(l.used), array_agg(l.work) into v_limits, v_used, v_sums
+  from (
+    select l.id,
+      (select count(*) from taskrunner_private.slot s where s.limit_id = l.id)
+        + (select count(*) from taskrunner_private.queued_task q where q.limit_id = l.id) as used,
+      case when exists (select from taskrunner_private.gate g where g.blocked_by = l.id and g.is_capacity) then (
+        select coalesce(sum(w.work), 0) from taskrunner_private.slot s
+        cross join lateral (
+          select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+          from taskrunner.task t where t.id = s.task_id offset 0) w
+        where s.limit_id = l.id) end as work
+    from (select distinct unnest(p_limits) as id) l
+    where exists (select from taskrunner_private.gate g where g.blocked_by = l.id)
+  ) l;
+  if v_limits is null then
+    return 0;
+  end if;
+
+  -- A gate offers as many as it would let pass; of all that a limit is offered the first ones fit. A Capacity rule lets one pass
+  -- at a time, because its size is not known before.
+  select array_agg(o.task_id), array_agg(o.limit_id) into v_ids, v_of
+  from (
+    select l.id as limit_id, l.used, g.is_capacity, g.maximum, best.task_id,
+      row_number() over (partition by l.id order by best.priority desc, best.seq) - 1 as ahead
+    from unnest(v_limits, v_used, v_sums) l (id, used, work)
+    cross join lateral (
+      select x.id, x.maximum, x.is_capacity from taskrunner_private.gate x where x.blocked_by = l.id offset 0) g
+    cross join lateral (
+      select q.task_id, q.priority, q.seq
+      from taskrunner_private.queued_task q
+      where q.gate_id = g.id and q.state = 'parked'
+      order by q.priority desc, q.seq
+      limit case when not g.is_capacity then greatest(g.maximum - l.used, 0) when l.work < g.maximum then 1 else 0 end) best
+  ) o
+  where case when o.is_capacity
+    then o.ahead = 0 and not exists (select from taskrunner_private.queued_task q where q.limit_id = o.limit_id)
+    else o.maximum > o.used + o.ahead end;
+  if v_ids is null then
+    return 0;
+  end if;
+
+  v_got := array(
+    select q.task_id from taskrunner_private.queued_task q
+    where q.task_id = any(v_ids) and q.state = 'parked' for update skip locked);
+  update taskrunner_private.queued_task q
+  set state = 'ready', limit_id = u.limit_id
+  from unnest(v_ids, v_of) u (task_id, limit_id)
+  where q.task_id = u.task_id and u.task_id = any(v_got);
+  -- Somebody holds the row, and may give it back.
+  if cardinality(v_got) < cardinality(v_ids) then
+    perform taskrunner_private.wake_later(array(
+      select u.limit_id from unnest(v_ids, v_of) u (task_id, limit_id) where u.task_id <> all(v_got)));
+  end if;
+  return cardinality(v_got);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.unsettled_tasks(p_status taskrunner.status_kind, p_name text, p_kind text, p_timeout integer, p_metadata jsonb, p_before timestamp with time zone, p_before_seq bigint, p_walk integer, p_skip bigint, p_limit integer)
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -5036,7 +6022,12 @@ begin
       from (
         (select q.task_id, q.created_at, q.seq, q.kind
         from taskrunner_private.queued_task q
-        where p_status = 'Pending' and q.state = 'ready'
+        where p_status = 'Pending' and q.state = 'ready' and not q.has_rules
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Pending' and q.state = 'ready' and q.has_rules
         order by q.created_at desc, q.seq desc)
         union all
         (select q.task_id, q.created_at, q.seq, q.kind
@@ -5129,6 +6120,50 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.wake_later(p_limits bigint[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into taskrunner_private.wake (limit_id) select distinct unnest(p_limits);
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer)
+ RETURNS TABLE(looked_at integer, unparked integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_wakes bigint[];
+  v_limits bigint[];
+  v_missing integer[];
+begin
+  select array_agg(w.id), array_agg(w.limit_id) into v_wakes, v_limits
+  from (
+    select x.id, x.limit_id from taskrunner_private.wake x order by x.id limit p_limit for update skip locked) w;
+  if v_wakes is null then
+    return query select 0, 0;
+    return;
+  end if;
+  v_missing := taskrunner_private.lock_stripes(v_limits, 0);
+  with taken as (
+    delete from taskrunner_private.wake w
+    where w.id = any(v_wakes) and (w.limit_id & 16383)::integer <> all(v_missing)
+    returning w.limit_id
+  )
+  select array_agg(t.limit_id) into v_limits from taken t;
+  perform taskrunner_private.set_cause('wake');
+  return query select coalesce(cardinality(v_limits), 0), taskrunner_private.unpark(coalesce(v_limits, '{}'));
+  perform taskrunner_private.set_cause('');
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.walk_batches(p_status taskrunner.status_kind, p_name text, p_kind text, p_since timestamp with time zone, p_until timestamp with time zone, p_before timestamp with time zone, p_before_seq bigint, p_walk bigint, p_skip bigint, p_limit integer)
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -5205,6 +6240,13 @@ AS $function$
     when h.value #>> '{}' ~ '[\x01-\x08\x0a-\x1f\x7f]' then 'has a control character' end) fault (message)
   where fault.message is not null
 $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.work_left(p_expected bigint, p_success bigint, p_failures bigint)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN GREATEST((((COALESCE(p_expected, (0)::bigint))::numeric - (p_success)::numeric) - (p_failures)::numeric), (0)::numeric)
 ;
 
 -- views
@@ -5305,9 +6347,13 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (new.rules = '[]'::jsonb) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
+
+CREATE TRIGGER task_150_rules_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text))))) EXECUTE FUNCTION taskrunner_private.task_rules();
+
+CREATE TRIGGER task_150_rules_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND ((new.rules IS DISTINCT FROM old.rules) OR (new.metadata IS DISTINCT FROM old.metadata)) AND ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text))))) EXECUTE FUNCTION taskrunner_private.task_rules();
 
 CREATE TRIGGER task_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.task FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
@@ -5332,6 +6378,10 @@ CREATE TRIGGER due_delivery_900_notify AFTER INSERT ON taskrunner_private.due_de
 CREATE TRIGGER queued_task_900_notify_insert AFTER INSERT ON taskrunner_private.queued_task REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.queued_task_notify();
 
 CREATE TRIGGER queued_task_900_notify_update AFTER UPDATE ON taskrunner_private.queued_task REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.queued_task_notify();
+
+CREATE TRIGGER shape_request_900_notify AFTER INSERT ON taskrunner_private.shape_request REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.chores_notify();
+
+CREATE TRIGGER wake_900_notify AFTER INSERT ON taskrunner_private.wake REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.chores_notify();
 
 -- access
 
@@ -5374,12 +6424,14 @@ grant execute on function taskrunner.why(uuid) to taskrunner_admin, taskrunner_p
 grant usage on schema taskrunner_private to taskrunner_service;
 grant select on table taskrunner_private.active_task to taskrunner_service;
 grant execute on function taskrunner_private.begin_counts() to taskrunner_service;
+grant execute on function taskrunner_private.blocked_by(uuid) to taskrunner_service;
 grant execute on function taskrunner_private.change_batch_rules(uuid,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.chore to taskrunner_service;
 grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
 grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;
 grant select on table taskrunner_private.code_version to taskrunner_service;
 grant select on table taskrunner_private.dead_end_check to taskrunner_service;
+grant execute on function taskrunner_private.delete_gates(integer) to taskrunner_service;
 grant execute on function taskrunner_private.delete_idempotency_keys(integer,integer) to taskrunner_service;
 grant select on table taskrunner_private.delivery to taskrunner_service;
 grant select on table taskrunner_private.delivery_try to taskrunner_service;
@@ -5387,16 +6439,21 @@ grant execute on function taskrunner_private.drain_dead_ends(integer) to taskrun
 grant select on table taskrunner_private.due_delivery to taskrunner_service;
 grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;
+grant select on table taskrunner_private.gate to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;
 grant execute on function taskrunner_private.leave(uuid) to taskrunner_service;
+grant select on table taskrunner_private.limit_lock to taskrunner_service;
+grant select on table taskrunner_private.limit_shape to taskrunner_service;
 grant execute on function taskrunner_private.list_batches(taskrunner.status_kind,text,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.list_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
+grant execute on function taskrunner_private.recheck_limits(boolean) to taskrunner_service;
+grant execute on function taskrunner_private.register_shape() to taskrunner_service;
 grant execute on function taskrunner_private.release_scheduled(integer) to taskrunner_service;
 grant execute on function taskrunner_private.replay_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,integer) to taskrunner_service;
 grant execute on function taskrunner_private.replay_delivery(uuid) to taskrunner_service;
@@ -5405,6 +6462,8 @@ grant execute on function taskrunner_private.report_tasks(jsonb) to taskrunner_s
 grant execute on function taskrunner_private.save_settings(boolean,integer,integer) to taskrunner_service;
 grant select on table taskrunner_private.server_setting to taskrunner_service;
 grant execute on function taskrunner_private.settle_deliveries(jsonb,double precision,double precision,double precision) to taskrunner_service;
+grant select on table taskrunner_private.shape_request to taskrunner_service;
+grant select on table taskrunner_private.slot to taskrunner_service;
 grant execute on function taskrunner_private.start_tasks(jsonb) to taskrunner_service;
 grant execute on function taskrunner_private.submit(uuid,jsonb) to taskrunner_service;
 grant execute on function taskrunner_private.sweep_active(integer,integer) to taskrunner_service;
@@ -5414,3 +6473,5 @@ grant execute on function taskrunner_private.take_idempotency_key(text,text,byte
 grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean) to taskrunner_service;
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
+grant select on table taskrunner_private.wake to taskrunner_service;
+grant execute on function taskrunner_private.wake_limits(integer) to taskrunner_service;

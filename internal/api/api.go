@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ type Store interface {
 	SubmitOnce(ctx context.Context, key task.IdempotencyKey, batchID uuid.UUID, body []byte) (task.Submitted, error)
 	SubmitFaults(ctx context.Context, body []byte, known []task.Fault) error
 	Task(ctx context.Context, id uuid.UUID) (task.Task, error)
+	BlockedBy(ctx context.Context, id uuid.UUID) (json.RawMessage, error)
 	ListTasks(ctx context.Context, f task.Filter, p task.Page) ([]task.Basic, *task.Position, error)
 	ListBatches(ctx context.Context, f task.BatchFilter, p task.Page) ([]task.ListedBatch, *task.Position, error)
 	Batch(ctx context.Context, id uuid.UUID) (task.Batch, error)

@@ -51,9 +51,6 @@ func TestBatchRulesInvalid(t *testing.T) {
 		`{"kind": 1, "rules": "[]"}`:       {"kind: must be a string", "rules: must be an array"},
 		`{"Kind": "etl", "Rules": []}`:     {"kind: is required", "rules: is required"},
 		`{"kind": "a\u0000", "rules": []}`: {"kind: must not contain U+0000"},
-		`{"kind": "etl", "rules": [` + good + `]}`: {"rules: is not supported yet"},
-		`{"kind": "etl", "rules": [` + good + `, {"type": "Capacity", "max_capacity": 9223372036854775807, "matcher": {"status": "Running", "kind": "x", "fields": []}}]}`: {
-			"rules: is not supported yet"},
 		`{"kind": "etl", "rules": [1, ` + good + `, {"type": "Capacity", "max_capacity": 0}, {"type": "Concurrency", "max_concurency": 1, "max_concurrency": 1,
 			"matcher": {"status": "Pending", "kind": " ", "fields": [1]}}]}`: {
 			"rules[0]: must be an object", "rules[2].max_capacity: must be at least 1", "rules[2].matcher: is required",

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -85,7 +86,7 @@ func ofBatch(err error, batchID uuid.UUID) error {
 // shownTask is the answer of GET /task/{task_id}.
 type shownTask struct {
 	task.Task
-	BlockedBy *struct{} `json:"blocked_by"` // null: there are no rules that could hold a task
+	BlockedBy json.RawMessage `json:"blocked_by"`
 }
 
 // showTask is GET /task/{task_id}.
@@ -97,7 +98,13 @@ func (s *server) showTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) 
 	if err := checkAttempt(attemptOf(r), t); err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, shownTask{Task: t})
+	shown := shownTask{Task: t, BlockedBy: json.RawMessage("null")}
+	if t.Status == task.Pending && string(t.Rules) != "[]" {
+		if shown.BlockedBy, err = s.Store.BlockedBy(r.Context(), id); err != nil {
+			return err
+		}
+	}
+	return reply(w, http.StatusOK, shown)
 }
 
 // cancelTask is DELETE /task/{task_id}.

@@ -108,7 +108,7 @@ func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batc
 // startBatch claims and starts tasks, and returns the reports of their success.
 func startBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) ([]tryItem, error) {
 	rows, err := pool.Query(ctx, `select task_id, attempt
-		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true)`, replica, batch)
+		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true) where task_id is not null`, replica, batch)
 	if err != nil {
 		return nil, fmt.Errorf("claim: %w", err)
 	}

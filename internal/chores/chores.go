@@ -41,6 +41,10 @@ type Store interface {
 	SweepReplicas(ctx context.Context, limit int, silence time.Duration) (int, error)
 	ReleaseScheduled(ctx context.Context, limit int) (int, error)
 	DrainDeadEnds(ctx context.Context, limit int) (int, error)
+	RegisterShape(ctx context.Context) (bool, error)
+	WakeLimits(ctx context.Context, limit int) (int, error)
+	RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error)
+	DeleteGates(ctx context.Context, limit int) (int, error)
 	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)
 }
 
@@ -70,6 +74,8 @@ type Chores struct {
 	contact    contact
 	list       []*chore
 	busy       atomic.Int32 // chores that run
+
+	recheckedAll time.Time // used by the chore alone
 }
 
 // chore is one kind of work, done in chunks. The pulse sets its signal, its own goroutine reads it.
@@ -101,6 +107,11 @@ func New(c Config, store Store) *Chores {
 		{"drain_dead_ends", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.DrainDeadEnds(ctx, chunk)
 		}, c.WakeDeliver, true},
+		{"register_shapes", slog.LevelDebug, notify.NewSignal(), r.registerShapes, c.WakeStart, false},
+		{"wake_limits", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
+			return store.WakeLimits(ctx, chunk)
+		}, c.WakeStart, true},
+		{"recheck_limits", slog.LevelDebug, notify.NewSignal(), r.recheckLimits, c.WakeStart, false},
 		{"delete_idempotency_keys", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.DeleteIdempotencyKeys(ctx, chunk, c.IdempotencyLife)
 		}, func() {}, false},

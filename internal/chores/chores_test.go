@@ -121,7 +121,7 @@ func (b *bundle) submit(t *testing.T) uuid.UUID {
 
 func (b *bundle) claim(t *testing.T, replica uuid.UUID) task.Claim {
 	t.Helper()
-	claims, err := b.store.ClaimTasks(t.Context(), replica, 10, 30*time.Second, nil, true)
+	claims, _, err := b.store.ClaimTasks(t.Context(), replica, 10, 30*time.Second, nil, true)
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	return claims[0]

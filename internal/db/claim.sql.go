@@ -14,10 +14,10 @@ import (
 
 const ClaimTasks = `-- name: ClaimTasks :many
 
-select c.task_id::uuid as task_id, array_remove(array[c.batch_id], null)::uuid[] as batch_ids,
+select array_remove(array[c.task_id], null)::uuid[] as task_ids, array_remove(array[c.batch_id], null)::uuid[] as batch_ids,
   c.attempt::integer as attempt, c.priority::integer as priority, c.seq::bigint as seq,
   c.claimed_at::timestamptz as claimed_at, c.idempotency_key::text as idempotency_key, c.params::jsonb as params,
-  c.counts::text as counts
+  c.counts::text as counts, c.has_rules::boolean as has_rules, c.again::boolean as again
 from taskrunner_private.claim_tasks($1::uuid, $2::integer,
   $3::integer, $4::integer[], $5::bigint[],
   $6::boolean) c
@@ -33,7 +33,7 @@ type ClaimTasksParams struct {
 }
 
 type ClaimTasksRow struct {
-	TaskID         uuid.UUID
+	TaskIds        []uuid.UUID
 	BatchIds       []uuid.UUID
 	Attempt        int32
 	Priority       int32
@@ -42,10 +42,13 @@ type ClaimTasksRow struct {
 	IdempotencyKey string
 	Params         []byte
 	Counts         string
+	HasRules       bool
+	Again          bool
 }
 
 // Claims of the start loop: sql/functions/claim_tasks.sql.
-// batch_ids holds the batch, or nothing for a task without one; params is null when there is nothing to call.
+// batch_ids holds the batch, or nothing for a task without one; params is null when there is nothing to call. task_ids is empty
+// in a row that says only that there may be more.
 func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams) ([]ClaimTasksRow, error) {
 	rows, err := db.Query(ctx, ClaimTasks,
 		arg.Replica,
@@ -63,7 +66,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 	for rows.Next() {
 		var i ClaimTasksRow
 		if err := rows.Scan(
-			&i.TaskID,
+			&i.TaskIds,
 			&i.BatchIds,
 			&i.Attempt,
 			&i.Priority,
@@ -72,6 +75,8 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 			&i.IdempotencyKey,
 			&i.Params,
 			&i.Counts,
+			&i.HasRules,
+			&i.Again,
 		); err != nil {
 			return nil, err
 		}

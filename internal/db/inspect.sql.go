@@ -204,6 +204,18 @@ func (q *Queries) BatchLinks(ctx context.Context, db DBTX, batchID *uuid.UUID) (
 	return items, nil
 }
 
+const BlockedBy = `-- name: BlockedBy :one
+select coalesce(taskrunner_private.blocked_by($1::uuid), 'null')::jsonb as blocked_by
+`
+
+// The rules that hold a task, as an array; null when none does.
+func (q *Queries) BlockedBy(ctx context.Context, db DBTX, taskID uuid.UUID) ([]byte, error) {
+	row := db.QueryRow(ctx, BlockedBy, taskID)
+	var blocked_by []byte
+	err := row.Scan(&blocked_by)
+	return blocked_by, err
+}
+
 const CheckInvariants = `-- name: CheckInvariants :many
 select i.invariant::text as invariant, i.detail::text as detail
 from taskrunner.check_invariants() i

@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const DeleteGates = `-- name: DeleteGates :one
+select taskrunner_private.delete_gates($1::integer)
+`
+
+func (q *Queries) DeleteGates(ctx context.Context, db DBTX, most int32) (int32, error) {
+	row := db.QueryRow(ctx, DeleteGates, most)
+	var delete_gates int32
+	err := row.Scan(&delete_gates)
+	return delete_gates, err
+}
+
 const DeleteIdempotencyKeys = `-- name: DeleteIdempotencyKeys :one
 select taskrunner_private.delete_idempotency_keys($1::integer, $2::integer)
 `
@@ -42,6 +53,35 @@ func (q *Queries) DrainDeadEnds(ctx context.Context, db DBTX, most int32) (Drain
 	return i, err
 }
 
+const RecheckLimits = `-- name: RecheckLimits :one
+select r.repaired::integer as repaired, r.progressed::integer as progressed
+from taskrunner_private.recheck_limits($1::boolean) r
+`
+
+type RecheckLimitsRow struct {
+	Repaired   int32
+	Progressed int32
+}
+
+func (q *Queries) RecheckLimits(ctx context.Context, db DBTX, allGates bool) (RecheckLimitsRow, error) {
+	row := db.QueryRow(ctx, RecheckLimits, allGates)
+	var i RecheckLimitsRow
+	err := row.Scan(&i.Repaired, &i.Progressed)
+	return i, err
+}
+
+const RegisterShape = `-- name: RegisterShape :one
+select (taskrunner_private.register_shape() is not null)::boolean
+`
+
+// Was there any due?
+func (q *Queries) RegisterShape(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, RegisterShape)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const ReleaseScheduled = `-- name: ReleaseScheduled :one
 select taskrunner_private.release_scheduled($1::integer)
 `
@@ -70,7 +110,8 @@ type SweepActiveRow struct {
 }
 
 // Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
-// release_scheduled.sql, drain_dead_ends.sql and delete_idempotency_keys.sql.
+// release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, wake_limits.sql, recheck_limits.sql, delete_gates.sql and
+// delete_idempotency_keys.sql.
 func (q *Queries) SweepActive(ctx context.Context, db DBTX, arg SweepActiveParams) (SweepActiveRow, error) {
 	row := db.QueryRow(ctx, SweepActive, arg.Most, arg.ClaimTimeoutSecs)
 	var i SweepActiveRow
@@ -97,5 +138,22 @@ func (q *Queries) SweepReplicas(ctx context.Context, db DBTX, arg SweepReplicasP
 	row := db.QueryRow(ctx, SweepReplicas, arg.Most, arg.SilenceSecs)
 	var i SweepReplicasRow
 	err := row.Scan(&i.Requeued, &i.Counts)
+	return i, err
+}
+
+const WakeLimits = `-- name: WakeLimits :one
+select w.looked_at::integer as looked_at, w.unparked::integer as unparked
+from taskrunner_private.wake_limits($1::integer) w
+`
+
+type WakeLimitsRow struct {
+	LookedAt int32
+	Unparked int32
+}
+
+func (q *Queries) WakeLimits(ctx context.Context, db DBTX, most int32) (WakeLimitsRow, error) {
+	row := db.QueryRow(ctx, WakeLimits, most)
+	var i WakeLimitsRow
+	err := row.Scan(&i.LookedAt, &i.Unparked)
 	return i, err
 }

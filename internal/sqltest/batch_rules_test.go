@@ -27,8 +27,6 @@ func TestSetBatchRules(t *testing.T) {
 		{"'k'", "'{}'", "TR004", `["rules: must be an array"]`},
 		{"'k'", "'[1]'", "TR004", `["rules[0]: must be an object"]`},
 		{"''", "'[1]'", "TR007", `["kind: must not be blank", "rules[0]: must be an object"]`},
-		{"'k'", `'[{"type": "Capacity", "max_capacity": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`, "TR007",
-			`["rules: is not supported yet"]`},
 	} {
 		require.Equal(t, tc.detail, e.fails(tc.code, setRules("b", tc.kind, tc.rules)).Detail)
 		require.Equal(t, tc.detail, e.fails(tc.code, setRules("nobody", tc.kind, tc.rules)).Detail, "the batch comes later")
@@ -45,8 +43,7 @@ func TestSetBatchRulesWaits(t *testing.T) {
 	for end, want := range map[string]string{commit: "0", rollback: "2"} {
 		e := setup(t)
 		e.batch("b", "t", "u")
-		// As if rules existed: only the owner can write this.
-		e.exec(`set session_replication_role = replica; update taskrunner.task set rules = '[{"type": "old"}]'; set session_replication_role = origin`)
+		e.exec("update taskrunner.task set rules = $1", "["+concurency(1, "k")+"]")
 		first, second := e.pair()
 		first.script("begin; " + call("stop_batch", "b"))
 		waits := second.begins(setRules("b", "'k'", "'[]'"))

@@ -161,8 +161,9 @@ func TestInsertGuards(t *testing.T) {
 		{"TR007", "params", action(header("Transfer-Encoding", "x"))},
 		{"TR007", "params", action(header("Connection", "x"))},
 		{"TR007", "params", action(`[]`)},
-		// What later versions can do is refused by name.
-		{"TR007", "rules", task("rules", `'[{"type": "Concurency", "max_concurency": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)},
+		{"TR004", "rules[0].max_concurency", task("rules", `'[{"type": "Concurency", "max_concurency": 0, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)},
+		{"TR004", "rules[0].matcher.fields", task("rules", `'[{"type": "Concurency", "max_concurency": 1, "matcher": {"status": "Running", "kind": "k", "fields": ["x"]}}]'`)},
+		{"TR004", "expected_count", task("rules", `'[{"type": "Capacity", "max_capacity": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)},
 		// Standard codes where the contract has no other.
 		{"23503", "", task("batch_id", "'"+id("no batch")+"'")},
 		{"23505", "", task("id", "'"+id("t")+"'")},
@@ -239,7 +240,7 @@ func TestProtectedColumns(t *testing.T) {
 		requireDetails(t, e.fails("TR006", "update taskrunner.task set "+sql+" where id = $1", id("running")).Detail, field)
 	}
 	requireDetails(t, e.fails("TR004", "update taskrunner.task set rules = '{}' where id = $1", id("running")).Detail, "rules")
-	requireDetails(t, e.fails("TR007", "update taskrunner.task set rules = '[{}]' where id = $1", id("running")).Detail, "rules")
+	requireDetails(t, e.fails("TR004", "update taskrunner.task set rules = '[{}]' where id = $1", id("running")).Detail, "rules[0].type")
 	for counter, sqlstate := range map[string]string{"success": "22003", "failures": "22003"} {
 		e.fails(sqlstate, "update taskrunner.task set "+counter+" = "+counter+" + 9223372036854775807 where id = $1", id("running"))
 	}

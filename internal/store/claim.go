@@ -15,10 +15,10 @@ import (
 // ClaimTasks claims up to limit ready tasks for a replica, by priority and insertion order. A claim older than
 // claimTimeout counts as stale. marks say how far the replica has consumed the queue, at most one per priority; with
 // rescan the queue is also read from its start if that finds too few, and a replica that gets nothing then is stamped
-// as idle. Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
+// as idle. again means that others were parked or put off, so that there may be more to claim. Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
 func (s *Store) ClaimTasks(
 	ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool,
-) ([]task.Claim, error) {
+) (claims []task.Claim, again bool, err error) {
 	args := db.ClaimTasksParams{
 		Replica:          replica,
 		Most:             clampInt32(int64(limit)),
@@ -36,33 +36,37 @@ func (s *Store) ClaimTasks(
 
 	const op = "claim tasks"
 	var rows []db.ClaimTasksRow
-	err := s.do(ctx, call{op: op, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err = s.do(ctx, call{op: op, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		rows, err = s.queries.ClaimTasks(ctx, conn, args)
 		return err
 	})
 	if err != nil || len(rows) == 0 {
-		return nil, err
+		return nil, false, err
 	}
 	s.transitions(op, rows[0].Counts) // each row has them all
-	claims := make([]task.Claim, 0, len(rows))
+	claims = make([]task.Claim, 0, len(rows))
 	for _, row := range rows {
+		if len(row.TaskIds) == 0 {
+			continue
+		}
 		c := task.Claim{
-			TaskID:         row.TaskID,
+			TaskID:         row.TaskIds[0],
 			BatchID:        optional(row.BatchIds),
 			Attempt:        row.Attempt,
 			Priority:       row.Priority,
 			Seq:            row.Seq,
 			ClaimedAt:      row.ClaimedAt,
 			IdempotencyKey: row.IdempotencyKey,
+			HasRules:       row.HasRules,
 		}
 		if row.Params != nil {
 			w, err := webhook(row.Params)
 			if err != nil { // the guards of the action table do not let it in; the call will fail and say so
-				s.log.Error("unreadable webhook", "task_id", row.TaskID, "error", err)
+				s.log.Error("unreadable webhook", "task_id", c.TaskID, "error", err)
 			}
 			c.Webhook = &w
 		}
 		claims = append(claims, c)
 	}
-	return claims, nil
+	return claims, rows[0].Again, nil
 }

@@ -281,11 +281,11 @@ func TestClaimWithMarks(t *testing.T) {
 	high["priority"], highest["priority"] = 5, 9
 	b.submit(t, low, high, highest)
 	marks := []task.Mark{{Priority: 0, Seq: math.MaxInt64}, {Priority: 5, Seq: math.MaxInt64}}
-	claims, err := b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, false)
+	claims, _, err := b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, false)
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	require.EqualValues(t, 9, claims[0].Priority)
-	claims, err = b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, true)
+	claims, _, err = b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, true)
 	require.NoError(t, err)
 	require.Len(t, claims, 2)
 	require.EqualValues(t, 5, claims[0].Priority)

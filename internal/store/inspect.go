@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -24,6 +25,16 @@ func (s *Store) Task(ctx context.Context, id uuid.UUID) (task.Task, error) {
 	}
 	t, err := fullTask(row)
 	return t, mapError(op, err)
+}
+
+// BlockedBy returns the rules that hold a Pending task, as the JSON array of contract section 7.4, or null when none does.
+// Errors: CodeUnavailable.
+func (s *Store) BlockedBy(ctx context.Context, id uuid.UUID) (blocks json.RawMessage, err error) {
+	err = s.do(ctx, call{op: "blocked by", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		blocks, err = s.queries.BlockedBy(ctx, conn, id)
+		return err
+	})
+	return blocks, err
 }
 
 // Batch returns a batch with the sums over its tasks. Errors: CodeUnknown, CodeUnavailable.

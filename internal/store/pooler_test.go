@@ -43,7 +43,7 @@ func TestThroughAPooler(t *testing.T) {
 		tasks := b.submit(t, parent, entry("b", "a"), entry("c"))
 		_, err := b.Pulse(t.Context(), task.Pulse{Replica: b.replica, Name: "r"})
 		require.NoError(t, err)
-		claims, err := b.ClaimTasks(t.Context(), b.replica, 1, time.Minute, []task.Mark{{Priority: -1000}, {Priority: -999}}, true)
+		claims, _, err := b.ClaimTasks(t.Context(), b.replica, 1, time.Minute, []task.Mark{{Priority: -1000}, {Priority: -999}}, true)
 		require.NoError(t, err)
 		require.Len(t, claims, 1)
 		require.NoError(t, b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}}))

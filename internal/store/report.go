@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -75,6 +76,9 @@ func outcomeError(id uuid.UUID, outcome, status string) error {
 	case "overflow":
 		e.Code, e.Message = task.CodeOverflow, fmt.Sprintf("task %s: a counter would overflow", id)
 	default:
+		if strings.HasPrefix(outcome, "metadata: ") {
+			return &task.Error{Code: task.CodeInvalid, Message: fmt.Sprintf("task %s: %s", id, outcome), Details: []string{outcome}}
+		}
 		return errors.New("unknown outcome " + outcome)
 	}
 	return e

@@ -71,6 +71,49 @@ func (s *Store) DrainDeadEnds(ctx context.Context, limit int) (int, error) {
 	return int(row.Examined), nil
 }
 
+// RegisterShape begins to count a shape that a rule names for the first time, unless somebody holds a task of that kind, and
+// reports whether one was due.
+func (s *Store) RegisterShape(ctx context.Context) (bool, error) {
+	var due bool
+	err := s.do(ctx, call{op: "register shape", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		due, err = s.queries.RegisterShape(ctx, conn)
+		return err
+	})
+	return due, err
+}
+
+// WakeLimits looks at up to limit limits that may have room for parked tasks, and returns at how many; limit means that there
+// may be more.
+func (s *Store) WakeLimits(ctx context.Context, limit int) (int, error) {
+	var row db.WakeLimitsRow
+	err := s.do(ctx, call{op: "wake limits", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.WakeLimits(ctx, conn, clampInt32(int64(limit)))
+		return err
+	})
+	return int(row.LookedAt), err
+}
+
+// RecheckLimits makes parked tasks ready for which progress has made room, and with all also those that were forgotten: there are
+// none, so repaired must stay 0.
+func (s *Store) RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error) {
+	var row db.RecheckLimitsRow
+	err = s.do(ctx, call{op: "recheck limits", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.RecheckLimits(ctx, conn, all)
+		return err
+	})
+	return int(row.Repaired), int(row.Progressed), err
+}
+
+// DeleteGates forgets up to limit gates at which no task waits.
+func (s *Store) DeleteGates(ctx context.Context, limit int) (int, error) {
+	var deleted int32
+	err := s.do(ctx, call{op: "delete gates", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		deleted, err = s.queries.DeleteGates(ctx, conn, clampInt32(int64(limit)))
+		return err
+	})
+	return int(deleted), err
+}
+
 // DeleteIdempotencyKeys removes up to limit Idempotency-Keys older than life, and returns how many; limit means that
 // there may be more.
 func (s *Store) DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error) {

@@ -26,6 +26,7 @@ type Claim struct {
 	Seq            int64
 	ClaimedAt      time.Time
 	IdempotencyKey string
+	HasRules       bool
 	Webhook        *Webhook // nil: nothing to call, the task is Running already
 }
 

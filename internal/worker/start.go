@@ -13,7 +13,7 @@ import (
 
 // StartStore is what the start loop needs of the database.
 type StartStore interface {
-	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool) ([]task.Claim, error)
+	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool) (claims []task.Claim, again bool, err error)
 	StartTasks(ctx context.Context, tries []task.StartTry) error
 	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
 }
@@ -107,7 +107,7 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (calls []t
 	if len(ahead) == 0 {
 		full, rescan = true, true
 	}
-	claims, err := s.store.ClaimTasks(ctx, s.config.Replica, limit, s.config.ClaimTimeout, ahead, rescan)
+	claims, again, err := s.store.ClaimTasks(ctx, s.config.Replica, limit, s.config.ClaimTimeout, ahead, rescan)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -124,18 +124,27 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (calls []t
 			calls = append(calls, c)
 		}
 	}
+	if again {
+		return calls, limit, nil // as if there had been more than slots: claim again at once
+	}
 	return calls, len(claims), nil
 }
 
 // consumed moves the marks. full: the queue was read from its start; filled: reading ended for want of slots.
 func (s *StartLoop) consumed(claims []task.Claim, full, filled bool) {
+	var plain []task.Claim // rules have a queue of their own, which is always read from its start
 	for _, c := range claims {
+		if !c.HasRules {
+			plain = append(plain, c)
+		}
+	}
+	for _, c := range plain {
 		if !full && filled && s.marks.covers(c) {
 			s.lookback.hint() // where this one stood, more may stand
 			break
 		}
 	}
-	s.marks.advance(claims)
+	s.marks.advance(plain)
 	if full && filled {
 		s.marks.cut(claims[len(claims)-1])
 	}

@@ -1,6 +1,6 @@
 -- PATCH /batch/{id}/rules: everything in the body is judged first, then the batch is looked for. Tasks that have the rules
 -- already are counted, not written, so that repeating it costs nothing; last_updated stays as it is.
--- Only [] takes effect until tasks can have rules.
+-- Every task that gets them must have the fields that they name, else nothing is changed. They are stored in one spelling.
 -- p_body: {"kind", "rules"}. Returns how many tasks of that kind have not ended.
 -- Locks: graph lock shared, the tasks that change by rank. Writes task.rules.
 -- SQLSTATEs: TR002 (unknown batch), TR004 (rules), TR007 (all else, and mixtures), TR009.
@@ -29,11 +29,6 @@ begin
     from (select * from taskrunner_private.rules_errors(v_rules, null) limit 10001) e
   ) f
   where f.fault is not null;
-  if v_total = 0 and v_rules <> '[]' then
-    v_faults := array['rules: is not supported yet'];
-    v_total := 1;
-    v_code := 'TR007';
-  end if;
   if v_total > 0 then
     raise exception 'Validation failed' using errcode = v_code,
       detail = to_jsonb(taskrunner_private.first_faults(v_faults, v_total))::text;
@@ -43,6 +38,7 @@ begin
   end if;
 
   perform taskrunner_private.require_read_committed();
+  v_rules := taskrunner_private.normal_rules(v_rules);
   v_ids := array(
     select t.id from taskrunner.task t
     where t.batch_id = p_batch_id and t.kind = v_kind and t.rules <> v_rules
@@ -50,6 +46,20 @@ begin
   if v_ids <> '{}' then
     perform taskrunner_private.lock_graph_shared(true);
     perform taskrunner_private.lock_tasks(v_ids, true);
+    v_faults := array(
+      select format('rules[%s].matcher.fields: %s is not a top-level key of the metadata of task %s', r.n - 1,
+        taskrunner_private.quoted(f.name), t.id)
+      from unnest(v_ids) as given (id)
+      cross join lateral (
+        select x.* from taskrunner.task x where x.id = given.id and not taskrunner_private.is_terminal(x.status) offset 0) t
+      cross join lateral jsonb_array_elements(v_rules) with ordinality r (rule, n)
+      cross join lateral jsonb_array_elements_text(r.rule -> 'matcher' -> 'fields') f (name)
+      where not case when jsonb_typeof(t.metadata) = 'object' then t.metadata ? f.name else false end
+      limit 101);
+    if v_faults <> '{}' then
+      raise exception 'Validation failed' using errcode = 'TR004',
+        detail = to_jsonb(taskrunner_private.first_faults(v_faults, cardinality(v_faults)))::text;
+    end if;
     perform taskrunner_private.set_cause('');
     update taskrunner.task t
     set rules = v_rules

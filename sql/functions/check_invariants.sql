@@ -52,9 +52,29 @@ begin
   where t.id is null or q.task_id is null
     or (q.kind, q.priority, q.seq, q.created_at) is distinct from (t.kind, t.priority, t.seq, t.created_at)
     or not case t.status when 'Waiting' then q.state = 'waiting' when 'Paused' then q.state = 'paused'
-         else q.state in ('ready', 'scheduled') end
-    or (q.state = 'ready' and t.run_at > clock_timestamp())
-    or (q.state = 'scheduled' and q.run_at is distinct from t.run_at);
+         else q.state in ('ready', 'scheduled', 'parked') end
+    or (q.state in ('ready', 'parked') and t.run_at > clock_timestamp())
+    or (q.state = 'scheduled' and q.put_off = 0 and q.run_at is distinct from t.run_at)
+    or q.has_rules <> (t.rules <> '[]') or (q.state = 'parked' and not q.has_rules);
+
+  return query
+  select 'an active task has its slots, and nobody else has any', jsonb_build_object('task_id', coalesce(t.task_id, s.task_id),
+    'limit_id', coalesce(t.limit_id, s.limit_id), 'slot', s.task_id is not null)
+  from taskrunner_private.task_slots(array(
+    select x.id from taskrunner.task x where taskrunner_private.is_active(x.status, x.paused_from))) t
+  full join taskrunner_private.slot s on s.limit_id = t.limit_id and s.task_id = t.task_id
+  where t.task_id is null or s.task_id is null;
+
+  return query
+  select 'a parked task has its gate', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
+  from taskrunner_private.queued_task q
+  where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
+
+  -- Room in a Capacity limit made by progress is found by a chore.
+  return query
+  select 'a gate that would let pass has a probe or is about to be woken', to_jsonb(g)
+  from taskrunner_private.passable_gates() g
+  where not g.is_capacity;
 
   return query
   select 'an active task has its row in active_task', jsonb_build_object('task_id', coalesce(t.id, a.task_id),

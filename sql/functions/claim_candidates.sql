@@ -1,48 +1,53 @@
--- The next ready tasks in order, their task rows locked. Reads the queue behind a replica's marks: per priority, rows
+-- The next ready tasks without rules in order, their task rows locked. Reads the queue behind a replica's marks: per priority, rows
 -- up to the mark are consumed, and stepping over their dead versions again at every claim is what makes a queue slow
 -- while an old snapshot is open (design: PlanetScale measured a backlog of 155,000 so). Priorities without a mark are
 -- read from their start. One index range per step; p_mark_priorities descends.
 -- What stands behind a mark after all (committed late, requeued, skipped while locked) is found by a call without
 -- marks, which the replica makes at least once a second and whenever it is woken.
+-- Returns their kinds beside them.
 -- Locks: rows of task, for no key update skip locked. The queue rows are not locked: whoever changes the state of a
 -- ready task's row holds the task.
 create or replace function taskrunner_private.claim_candidates(
-  p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[]
-) returns uuid[]
+  p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], out task_ids uuid[], out kinds text[]
+)
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 declare
-  v_found uuid[] := '{}';
   v_above integer := 2147483647;                             -- priorities from here upwards are read
 begin
+  task_ids := '{}';
+  kinds := '{}';
   for i in 1 .. coalesce(cardinality(p_mark_priorities), 0) loop
-    v_found := v_found || array(
-      select t.id
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    from (
+      select t.id, q.kind
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
+      where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
       order by q.priority desc, q.seq
-      limit p_limit - cardinality(v_found)
-      for no key update of t skip locked);
-    v_found := v_found || array(
-      select t.id
+      limit p_limit - cardinality(task_ids)
+      for no key update of t skip locked) found;
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    from (
+      select t.id, q.kind
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
+      where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
       order by q.priority desc, q.seq
-      limit p_limit - cardinality(v_found)
-      for no key update of t skip locked);
+      limit p_limit - cardinality(task_ids)
+      for no key update of t skip locked) found;
     v_above := p_mark_priorities[i];
-    if cardinality(v_found) >= p_limit then
-      return v_found;
+    if cardinality(task_ids) >= p_limit then
+      return;
     end if;
   end loop;
-  return v_found || array(
-    select t.id
+  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  from (
+    select t.id, q.kind
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
-    where q.state = 'ready' and q.priority < v_above and t.status = 'Pending'
+    where q.state = 'ready' and not q.has_rules and q.priority < v_above and t.status = 'Pending'
     order by q.priority desc, q.seq
-    limit p_limit - cardinality(v_found)
-    for no key update of t skip locked);
+    limit p_limit - cardinality(task_ids)
+    for no key update of t skip locked) found;
 end $$;

@@ -1,18 +1,20 @@
 -- (3) Claims up to p_limit ready tasks for a replica, by priority and insertion order: Pending -> Claimed. A task that
 -- has no Start action, or whose on_start of this attempt is already delivered, goes on to Running without a call;
 -- its params come back as null.
+-- What a limit holds is parked, and what cannot be decided now is put off (decide_candidates). again: some were, so there may be
+-- more to claim; if nothing was claimed, a row with nothing else says it.
 -- p_mark_*: per priority, the seq up to which this replica has consumed the queue (claim_candidates.sql). p_rescan: if
 -- that gives too few, read from the start as well. A replica that then gets nothing goes to sleep: it is stamped as
 -- idle, so that the next ready task notifies it.
 -- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
--- Locks: rows of task, skip locked; then rows of queued_task. Writes task (status, contacted, last_updated,
--- started_at), queued_task, active_task, replica.idle_start_at.
+-- Locks: rows of task, skip locked; those of decide_candidates; rows of queued_task. Writes task (status, contacted,
+-- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request, replica.idle_start_at.
 create or replace function taskrunner_private.claim_tasks(
   p_replica uuid, p_limit integer, p_claim_timeout_secs integer,
   p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean
 ) returns table (
   task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
-  idempotency_key text, params jsonb, counts text
+  idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -20,16 +22,23 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
+  v_kinds text[];
+  v_ruled uuid[];
+  v_probed bigint[];
+  v_again boolean;
   v_claimed uuid[];
   v_doubtful uuid[];
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  v_candidates := taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs);
+  select c.task_ids, c.kinds into v_candidates, v_kinds
+  from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
     -- From the start: the first look's rows are found again, since this very transaction holds them.
-    v_candidates := taskrunner_private.claim_candidates(p_limit, '{}', '{}');
+    select c.task_ids, c.kinds into v_candidates, v_kinds from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
   end if;
+  select d.task_ids, d.kinds, d.ruled, d.probed, d.again into v_candidates, v_kinds, v_ruled, v_probed, v_again
+  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit) d;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
   -- ids: with statistics from before a large promotion the index of ready tasks looks empty, and all of it would be read.
@@ -37,6 +46,7 @@ begin
     delete from taskrunner_private.queued_task q
     using taskrunner.task t
     where q.task_id = any(v_candidates) and q.state::text = 'ready' and t.id = q.task_id and t.status = 'Pending'
+      and (not q.has_rules or q.task_id = any(v_ruled))
     returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
@@ -48,8 +58,19 @@ begin
   into v_claimed, v_doubtful
   from unqueued u;
 
+  if v_claimed is not null then
+    perform taskrunner_private.insert_slots(v_claimed, v_kinds);
+  end if;
+  if v_probed <> '{}' then
+    -- Probes that were started, or parked elsewhere: whether their limits have room for more is known now, under the same stripes.
+    -- The tasks of these rows are not held, so nothing is waited for from here on.
+    perform taskrunner_private.unpark(v_probed);
+  end if;
+
   if v_claimed is null then
-    if p_rescan then
+    if v_again then
+      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false, true;
+    elsif p_rescan then
       update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
@@ -84,7 +105,7 @@ begin
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, c.counts
+    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again
   from taskrunner.task t
   left join lateral (
       select x.id, x.params from taskrunner.action x

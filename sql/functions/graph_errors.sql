@@ -72,12 +72,6 @@ begin
     union all
     select f.i, 30 + f.place, f.at, f.field || f.path, f.message, f.code from admission_fault f
     union all
-    select a.i, 30 + u.place, 0, u.field, 'is not supported yet', 'TR007'
-    from admission a
-    cross join (values (1, '.rules')) u (place, field)
-    left join admission_fault f on f.i = a.i and f.place = u.place
-    where f.i is null and coalesce(a.task -> substr(u.field, 2), 'null') not in ('null', '[]')
-    union all
     select null, b.place, 0, b.path, b.message, taskrunner_private.fault_code(b.message)
     from (values
       (1, 'name', case when p_body -> 'name' <> 'null' then taskrunner_private.text_error(p_body -> 'name', 255) end),

@@ -8,7 +8,7 @@ language plpgsql set search_path = pg_catalog, pg_temp set enable_nestloop = off
 begin
   insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
     dead_end_barrier, max_attempts, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, run_at,
-    status, wait_finished, wait_success)
+    rules, status, wait_finished, wait_success)
   select p_ids[x.n], p_ranks[x.n], p_batch_id, task ->> 'name', task ->> 'kind',
     coalesce((task ->> 'timeout')::integer, 60), coalesce(task -> 'metadata', 'null'),
     (task ->> 'expected_count')::bigint, coalesce((task ->> 'priority')::integer, 0),
@@ -19,6 +19,7 @@ begin
     coalesce(round((task -> 'retry' ->> 'multiplier')::numeric, 9)::float8, 2),
     coalesce(round((task -> 'retry' ->> 'max_delay_secs')::numeric, 9)::float8, 300),
     case when task ->> 'run_at' is not null then taskrunner_private.to_moment(task ->> 'run_at') end,
+    case when coalesce(task -> 'rules', '[]') in ('[]', 'null') then '[]' else taskrunner_private.normal_rules(task -> 'rules') end,
     case when l.parents > 0 then 'Waiting' else 'Pending' end::taskrunner.status_kind,
     coalesce(l.parents, 0), coalesce(l.required_parents, 0)
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)

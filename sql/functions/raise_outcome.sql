@@ -22,6 +22,9 @@ begin
         using errcode = 'TR006', constraint = 'counter_range',
           detail = jsonb_build_array('new_success, new_failures: the counter would overflow')::text;
     else
+      if p_outcome like 'metadata: %' then
+        raise exception 'task %: %', p_task_id, p_outcome using errcode = 'TR004', detail = jsonb_build_array(p_outcome)::text;
+      end if;
       raise exception 'task %: unknown task', coalesce(p_task_id::text, 'null') using errcode = 'TR002';
   end case;
 end $$;

@@ -36,7 +36,11 @@ begin
       union all
       select q.task_id
       from taskrunner_private.queued_task q
-      where p_status = 'Pending' and q.state = 'ready' and (p_kind is null or strpos(q.kind, p_kind) > 0)
+      where p_status = 'Pending' and q.state = 'ready' and not q.has_rules and (p_kind is null or strpos(q.kind, p_kind) > 0)
+      union all
+      select q.task_id
+      from taskrunner_private.queued_task q
+      where p_status = 'Pending' and q.state = 'ready' and q.has_rules and (p_kind is null or strpos(q.kind, p_kind) > 0)
       union all
       select a.task_id
       from taskrunner_private.active_task a

@@ -2,7 +2,8 @@
 -- classifies every item in a later statement, changes the good ones and answers each. No item's fault touches another.
 -- p_items: [{"task_id", "attempt"?, "status"?, "failure_reason"?, "new_success"?, "new_failures"?, "metadata"?,
 -- "expected_count"?, "priority"?}], a task at most once; JSON null equals absence. Shapes and ranges are the caller's.
--- outcome: done, unknown, stale (older attempt), ahead (newer one), state, overflow.
+-- outcome: done, unknown, stale (older attempt), ahead (newer one), state, overflow; or what is wrong with new metadata, which must
+-- have the fields that the task's rules name, beginning with 'metadata: '.
 -- A Failure with attempts left is a retry (contract 6.6): the task goes back to Pending, or stays paused, with its next attempt.
 -- Locks: graph lock shared, rows of task by rank (lock_affected). SQLSTATEs: 40001, TR009.
 -- Writes task (status, failure_reason, ended_at, last_updated, paused_from, success, failures, metadata, expected_count,
@@ -41,12 +42,15 @@ begin
       or (t.status in ('Pending', 'Paused') and t.contacted)) then 'state'
     when coalesce(i.new_success, 0) > 9223372036854775807 - t.success
       or coalesce(i.new_failures, 0) > 9223372036854775807 - t.failures then 'overflow'
+    when i.metadata is not null and t.rules <> '[]' then coalesce((
+      select 'metadata: ' || f.message || ' (rules' || f.path || ')'
+      from taskrunner_private.rules_errors(t.rules, i.metadata) f limit 1), 'done')
     else 'done' end order by i.n),
     array_agg(coalesce(i.status = 'Failure' and t.attempt < t.max_attempts, false) order by i.n)
   into v_ids, v_statuses, v_outcomes, v_retries
   from rows from (jsonb_to_recordset(p_items) as (
-    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint))
-    with ordinality as i (task_id, attempt, status, new_success, new_failures, n)
+    task_id uuid, attempt integer, status taskrunner.status_kind, new_success bigint, new_failures bigint, metadata jsonb))
+    with ordinality as i (task_id, attempt, status, new_success, new_failures, metadata, n)
   left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
 
   -- Reports of progress first, results next; each set-wise.

@@ -9,7 +9,7 @@
 -- Locks: only with a dedupe_strategy: its advisory locks. Only with links to existing tasks: graph lock shared, those tasks by
 -- rank.
 -- SQLSTATEs: as valid_graph; TR003 when a match closes a cycle; TR009, 40001.
--- Writes batch, task, link, action, queued_task.
+-- Writes batch, task, link, action, queued_task, shape_request.
 create or replace function taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
 returns table (local_ids text[], task_ids uuid[], counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off
@@ -83,9 +83,9 @@ begin
   select v_ids[l.parent], v_ids[l.child], l.required
   from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
   perform taskrunner_private.insert_actions(v_tasks, v_ids);
-  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host)
+  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
   select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-    taskrunner_private.url_host(a.params ->> 'url')
+    taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
   from taskrunner.task t
   cross join lateral (
     select x.params from taskrunner.action x
@@ -93,6 +93,9 @@ begin
   where t.batch_id = p_batch_id
   order by t.seq;
   perform taskrunner_private.set_cause('');
+  if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
+    perform taskrunner_private.request_shapes(v_ids);
+  end if;
 
   if v_external <> '{}' then
     insert into taskrunner.link (parent_id, child_id, requires_success)

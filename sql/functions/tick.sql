@@ -13,16 +13,21 @@ declare
   v_now timestamptz := clock_timestamp();
   v_active timestamptz;
   v_scheduled timestamptz;
+  v_shape timestamptz;
   v_due text[];
   v_next timestamptz;
 begin
   select min(a.due_at) into v_active from taskrunner_private.active_task a where a.due_at < 'infinity';
   select min(q.run_at) into v_scheduled from taskrunner_private.queued_task q where q.state = 'scheduled';
+  select min(r.next_at) into v_shape from taskrunner_private.shape_request r;
   with handed_out as (
     update taskrunner_private.chore c
     set next_at = v_now + case c.name when 'delete_idempotency_keys' then interval '1 minute'
       when 'release_scheduled' then interval '20 milliseconds'
       when 'drain_dead_ends' then interval '20 milliseconds'
+      when 'wake_limits' then interval '20 milliseconds'
+      when 'register_shapes' then interval '20 milliseconds'
+      when 'recheck_limits' then interval '900 milliseconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -32,6 +37,9 @@ begin
         when 'sweep_replicas' then exists (
           select from taskrunner_private.replica r where r.heartbeat_at < v_now - interval '5 seconds' and r.id <> p_replica)
         when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
+        when 'wake_limits' then exists (select from taskrunner_private.wake)
+        when 'register_shapes' then v_shape <= v_now
+        when 'recheck_limits' then exists (select from taskrunner_private.gate)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
       order by due.name
@@ -41,7 +49,7 @@ begin
   select coalesce(array_agg(h.name order by h.name), '{}') into v_due from handed_out h;
 
   select min(greatest(due.at, c.next_at)) into v_next
-  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled)) due (name, at)
+  from (values ('sweep_active', v_active), ('release_scheduled', v_scheduled), ('register_shapes', v_shape)) due (name, at)
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
@@ -54,7 +62,8 @@ begin
     idle_chores_at = excluded.idle_chores_at;
 
   return query select v_due, v_next,
-    exists (select from taskrunner_private.queued_task q where q.state = 'ready'),
+    exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
+      or exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules),
     exists (
       select from taskrunner_private.due_delivery d
       where d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now));

@@ -20,7 +20,12 @@ begin
       from (
         (select q.task_id, q.created_at, q.seq, q.kind
         from taskrunner_private.queued_task q
-        where p_status = 'Pending' and q.state = 'ready'
+        where p_status = 'Pending' and q.state = 'ready' and not q.has_rules
+        order by q.created_at desc, q.seq desc)
+        union all
+        (select q.task_id, q.created_at, q.seq, q.kind
+        from taskrunner_private.queued_task q
+        where p_status = 'Pending' and q.state = 'ready' and q.has_rules
         order by q.created_at desc, q.seq desc)
         union all
         (select q.task_id, q.created_at, q.seq, q.kind

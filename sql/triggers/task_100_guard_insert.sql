@@ -1,6 +1,7 @@
 -- What a client may put into a new task. The trigger's condition lets valid rows pass without calling anything;
 -- the function only finds the words for the others. SECURITY INVOKER, pg_catalog only.
--- SQLSTATEs: TR001 (protected column), TR004 (rules), TR006 (limit or size), TR007 (invalid field, not supported yet).
+-- SQLSTATEs: TR001 (protected column), TR004 (rules are no array; the rest: task_150_rules_insert.sql), TR006 (limit or
+-- size), TR007 (invalid field).
 create or replace function taskrunner_private.task_guard_insert() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -31,8 +32,7 @@ begin
     when new.name is null or new.name !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
       then 'name: must not be blank'
     when new.kind is null or new.kind !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
-      then 'kind: must not be blank'
-    when jsonb_typeof(new.rules) = 'array' and new.rules <> '[]' then 'rules: are not supported yet' end;
+      then 'kind: must not be blank' end;
   if v_field is not null then
     raise exception 'task %: %', new.id, v_field
       using errcode = 'TR007', detail = jsonb_build_array(v_field)::text;
@@ -72,7 +72,7 @@ for each row when ((
   and new.created_at = now() and new.last_updated = now()
   and new.started_at is null and new.ended_at is null and new.paused_from is null and new.failure_reason is null
   and new.success = 0 and new.failures = 0 and new.wait_finished = 0 and new.wait_success = 0
-  and new.attempt = 1 and new.max_attempts between 1 and 100 and not new.contacted and new.rules = '[]'
+  and new.attempt = 1 and new.max_attempts between 1 and 100 and not new.contacted and jsonb_typeof(new.rules) = 'array'
   and new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
   and new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
   and char_length(new.name) <= 255 and char_length(new.kind) <= 100

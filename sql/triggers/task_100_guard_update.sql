@@ -3,8 +3,8 @@
 -- person (cancel, pause, resume) come through here. Statements with a cause of their own set every column themselves
 -- and are not looked at again (the named CHECKs of the table remain).
 -- SECURITY INVOKER on purpose: the condition believes a cause only when current_user owns the schema. pg_catalog only.
--- SQLSTATEs: TR001 (transition, protected column), TR004 (rules), TR006 (limit), TR007 (not supported yet),
--- TR008 (start before run_at).
+-- SQLSTATEs: TR001 (transition, protected column), TR004 (rules are no array; the rest:
+-- task_150_rules_update.sql), TR006 (limit), TR008 (start before run_at).
 create or replace function taskrunner_private.task_guard_update() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -55,9 +55,6 @@ begin
   if jsonb_typeof(new.rules) is distinct from 'array' then
     raise exception 'task %: rules: must be an array', old.id
       using errcode = 'TR004', detail = jsonb_build_array('rules: must be an array')::text;
-  elsif new.rules <> '[]' then
-    raise exception 'task %: rules: are not supported yet', old.id
-      using errcode = 'TR007', detail = jsonb_build_array('rules: are not supported yet')::text;
   end if;
 
   -- A change of what a task reports about itself is a sign of life, unless the statement sets the time itself.

@@ -1,0 +1,322 @@
+package sqltest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// wakeOnce does one chunk of the chore that gives freed slots away, and returns "<limits looked at>|<tasks made ready>".
+const wakeOnce = "select looked_at, unparked from taskrunner_private.wake_limits(500)"
+
+// held starts a task that takes the only slot of a limit, and inserts others that wait for it.
+func (e *engine) held(first string, others ...string) {
+	e.t.Helper()
+	e.counted("k", []string{})
+	e.ruled([]string{concurency(1, "k")}, first)
+	require.Equal(e.t, []string{first}, e.all())
+	e.ruled([]string{concurency(1, "k")}, others...)
+}
+
+func TestTheLastSlotAndTwoReplicas(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string][]string{commit: {}, rollback: {"a"}} {
+		e := setup(t)
+		e.counted("k", []string{})
+		e.ruled([]string{concurency(1, "k")}, "a", "b")
+		first, second := e.pair()
+		first.script("begin")
+		require.Equal(t, []string{"a"}, first.run(claimSQL("r", "5")))
+		e.tasks("free")
+		require.Equal(t, []string{"free"}, second.run(claimSQL("s", "5")), "waits for nobody, and leaves those with rules to the other")
+		first.run(end)
+		if end == rollback {
+			e.move("free", "Success")
+			e.wakes()
+		}
+		require.Equal(t, want, e.all())
+		e.forgetsNobody()
+	}
+}
+
+// One claim by SQL, not committed, and another for the same limit: the second waits and then knows.
+func TestTheLastSlotAndTwoWorkers(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string]string{commit: "TR008", rollback: ""} {
+		for name, rules := range map[string][2]string{
+			"the same limit":     {concurency(1, "k"), concurency(1, "k")},
+			"exclude each other": {concurency(1, "l"), concurency(1, "k")},
+		} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				t.Parallel()
+				e := setup(t)
+				e.counted("k", []string{})
+				e.counted("l", []string{})
+				e.exec(insertRuled("k", []string{rules[0]}, "a"))
+				e.exec(insertRuled(map[bool]string{true: "l", false: "k"}[rules[0] != rules[1]], []string{rules[1]}, "b"))
+				first, second := e.pair()
+				first.script("begin; " + set("Claimed", "a"))
+				waits := second.begins(set("Claimed", "b"))
+				first.run(end)
+				require.Equal(t, want, codeOf(ends(t, waits).err))
+			})
+		}
+	}
+}
+
+// Somebody has claimed by SQL and thinks: replicas go on without what needs that limit, and come back to it later.
+func TestClaimBySQLLeftOpen(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string][]string{commit: {"c"}, rollback: {"a", "c"}} {
+		e := setup(t)
+		e.counted("k", []string{})
+		e.ruled([]string{concurency(1, "k")}, "a", "b")
+		e.ruled([]string{concurency(3, "l")}, "c")
+		e.counted("l", []string{})
+		first := e.session("first")
+		first.script("begin; " + set("Claimed", "a"))
+		e.tasks("free")
+		require.Equal(t, []string{"free"}, e.claim("r", 1))
+		require.Empty(t, e.all(), "c counts as one of the kind k, so its start has to wait as well")
+		e.queues("b: scheduled", "c: scheduled")
+		first.run(end)
+		e.move("free", "Success")
+		e.wakes()
+		e.pausesOver()
+		require.Equal(t, want, e.all())
+		e.queues("b: parked")
+	}
+}
+
+// A claim parks a task while the end that makes room is not committed, and the other way round.
+func TestParkAndFree(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string][]string{commit: {"b"}, rollback: {}} {
+		e := setup(t)
+		e.held("a", "b")
+		first, second := e.pair()
+		first.script("begin; " + finishTask("a", "Success"))
+		require.Empty(t, e.all())
+		e.queues("b: parked")
+		require.Equal(t, []string{"0|0"}, second.run(wakeOnce))
+		first.run(end)
+		e.wakes()
+		require.Equal(t, want, e.all())
+		e.forgetsNobody()
+	}
+	for end, want := range map[string]string{commit: "1|1", rollback: "1|0"} {
+		e := setup(t)
+		e.held("a", "b")
+		first, second := e.pair()
+		first.script("begin")
+		first.run(claimSQL("r", "5"))
+		e.exec(finishTask("a", "Success"))
+		require.Equal(t, []string{"0|0"}, second.run(wakeOnce), "somebody decides about the limit, so its row stays")
+		first.run(end)
+		require.Equal(t, []string{want}, second.run(wakeOnce))
+		require.Equal(t, []string{"b"}, e.all())
+		e.forgetsNobody()
+	}
+}
+
+// A parked task is to be released while it is being canceled; and a released one, before a claim has decided it.
+func TestReleaseAndCancel(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string][]string{commit: {"c"}, rollback: {"b"}} {
+		for _, what := range []string{call("cancel_task", "b"), call("pause_task", "b"),
+			"update taskrunner.task set run_at = now() + interval '1 day' where id = '" + id("b") + "'"} {
+			e := setup(t)
+			e.held("a", "b", "c")
+			require.Empty(t, e.all())
+			first, second := e.pair()
+			first.script("begin; " + what)
+			e.exec(finishTask("a", "Success"))
+			require.Equal(t, []string{"1|0"}, second.run(wakeOnce), "b is the best, and held by somebody")
+			require.Empty(t, e.all())
+			first.run(end)
+			require.Equal(t, []string{"1|1"}, second.run(wakeOnce))
+			require.Equal(t, want, e.all(), what)
+			e.forgetsNobody()
+
+			e = setup(t)
+			e.held("a", "b", "c")
+			require.Empty(t, e.all())
+			e.exec(finishTask("a", "Success"))
+			e.wakes()
+			e.queues("b: ready", "c: parked")
+			first, second = e.pair()
+			first.script("begin; " + what)
+			require.Equal(t, []string{"0|0"}, second.run(wakeOnce))
+			require.Empty(t, e.all())
+			first.run(end)
+			e.wakes()
+			require.Equal(t, want, e.all(), what)
+			e.forgetsNobody()
+		}
+	}
+}
+
+const registerShape = "select taskrunner_private.register_shape()"
+
+// A shape is used for the first time while a task of the kind starts, ends, moves, or is held by somebody.
+func TestFirstUseAgainst(t *testing.T) {
+	t.Parallel()
+	for end := range map[string]bool{commit: true, rollback: true} {
+		for name, what := range map[string]string{
+			"a claim":          claimSQL("r", "5"),
+			"a claim by SQL":   set("Claimed", "u"),
+			"an end":           set("Success", "v"),
+			"a reported end":   finishTask("v", "Success"),
+			"a cancel":         call("cancel_task", "v"),
+			"a move":           `update taskrunner.task set metadata = '{"p": 1}' where id = '` + id("v") + "'",
+			"a pause":          call("pause_task", "v"),
+			"progress":         "select taskrunner.add_progress('" + id("v") + "', 1, 0)",
+			"a reader's lock":  "select from taskrunner.task where id = '" + id("v") + "' for share",
+			"two at once":      set("Claimed", "u") + "; " + set("Success", "v"),
+			"a claim and more": claimSQL("r", "5") + "; " + set("Success", "u"),
+		} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				t.Parallel()
+				e := setup(t)
+				e.exec(`insert into taskrunner.task (id, name, kind, metadata) values ($1, 'v', 'k', '{"p": 2}')`, id("v"))
+				require.Equal(t, []string{"v"}, e.all())
+				e.exec(`insert into taskrunner.task (id, name, kind, metadata) values ($1, 'u', 'k', '{"p": 1}')`, id("u"))
+				first, second := e.pair()
+				first.script("begin; " + what)
+				e.exec("insert into taskrunner.task (id, name, kind) values ($1, 'elsewhere', 'l')", id("elsewhere"))
+				e.exec(insertRuled("m", []string{concurency(1, "k", "p")}, `ruled {"p": 1}`))
+				require.Equal(t, []string{"f"}, second.run(registerShape), "gives up in time")
+				require.Equal(t, "1", e.line("select tries from taskrunner_private.shape_request"))
+				require.Contains(t, e.all(), "elsewhere", "nobody else waits")
+				first.run(end)
+				e.exec("update taskrunner_private.shape_request set next_at = now()")
+				require.Equal(t, []string{"t"}, second.run(registerShape))
+				// The slots are what check_invariants wants (setup); and the rule holds.
+				e.pausesOver()
+				got := e.all()
+				count := e.line(`select count(*) from taskrunner.task where kind = 'k' and metadata = '{"p": 1}' and status in ('Claimed', 'Running', 'Paused')`)
+				if count == "0" {
+					require.Contains(t, got, "ruled")
+				} else {
+					require.NotContains(t, got, "ruled")
+				}
+			})
+		}
+	}
+}
+
+// While a shape is about to be counted, tasks of its kind are put off, with rules and without; all others start.
+func TestClaimWhileAShapeBegins(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.counted("k", []string{})
+	e.tasks("plain")
+	e.ruled([]string{concurency(5, "k")}, "ruled")
+	e.exec("insert into taskrunner.task (id, name, kind) values ($1, 'other', 'l')", id("other"))
+	e.exec(insertRuled("l", []string{concurency(5, "k")}, "otherRuled"))
+	first := e.session("first")
+	first.script("begin; select pg_advisory_xact_lock(1414681419, hashtext('k') & 1023)")
+	require.Equal(t, []string{"other", "otherRuled"}, e.all())
+	e.queues("plain: scheduled", "ruled: scheduled")
+	e.fails("TR008", set("Claimed", "ruled"))
+	first.run(commit)
+	e.pausesOver()
+	require.Equal(t, []string{"plain", "ruled"}, e.all())
+}
+
+func TestRulesAndClaim(t *testing.T) {
+	t.Parallel()
+	free := "update taskrunner.task set rules = '[]' where id = '" + id("b") + "'"
+	for end, want := range map[string][]string{commit: {"b"}, rollback: {}} {
+		e := setup(t)
+		e.held("a", "b")
+		first, second := e.pair()
+		first.script("begin; " + free)
+		require.Empty(t, second.run(claimSQL("r", "5")), "held by somebody")
+		e.queues("b: ready")
+		first.run(end)
+		require.Equal(t, want, e.all())
+
+		e = setup(t)
+		e.held("a", "b")
+		first, second = e.pair()
+		first.script("begin")
+		require.Empty(t, first.run("select t.name from taskrunner_private.claim_tasks('"+id("r")+"', 5, 30, '{}', '{}', true) c join taskrunner.task t on t.id = c.task_id"))
+		waits := second.begins(free)
+		first.run(end)
+		e.requireEnds(waits)
+		require.Equal(t, []string{"b"}, e.all())
+		e.forgetsNobody()
+	}
+}
+
+// A pause while on_start is open keeps the slot until the answer is there (contract 6.5).
+func TestPauseAndAnswer(t *testing.T) {
+	t.Parallel()
+	for _, pauseFirst := range []bool{true, false} {
+		for _, tries := range []string{"start_tasks", "fail_starts"} {
+			e := setup(t)
+			e.counted("k", []string{})
+			e.ruled([]string{concurency(1, "k")}, "a")
+			e.action("a", "Start", "start")
+			require.Equal(t, []string{"a"}, e.all())
+			e.ruled([]string{concurency(1, "k")}, "b")
+			require.Empty(t, e.all())
+			answer := `select * from taskrunner_private.start_tasks(jsonb_build_array(jsonb_build_object('task_id', '` + id("a") + `', 'attempt', 1, 'at', now(), 'latency_ms', 1, 'status_code', 200)))`
+			if tries == "fail_starts" {
+				answer = `select * from taskrunner_private.fail_starts('` + id("r") + `', (select jsonb_agg(jsonb_build_object('task_id', task_id, 'attempt', 1, 'claimed_at', claimed_at, 'at', now(), 'latency_ms', 1,
+					'status_code', 500, 'error', '500', 'permanent', false)) from taskrunner_private.active_task where task_id = '` + id("a") + `'), 1000)`
+			}
+			first, second := e.pair()
+			steps := []string{call("pause_task", "a"), answer}
+			if !pauseFirst {
+				steps = []string{answer, call("pause_task", "a")}
+			}
+			first.script("begin; " + steps[0])
+			waits := second.begins(steps[1])
+			first.run(commit)
+			e.requireEnds(waits)
+			e.wakes()
+			if tries == "start_tasks" {
+				e.requireStates("a: Paused 0/0 from Running")
+				require.Empty(t, e.all())
+			} else {
+				e.requireStates("a: Paused 0/0 from Pending")
+				require.Equal(t, []string{"b"}, e.all())
+			}
+			e.forgetsNobody()
+		}
+	}
+}
+
+func TestStopAndClaim(t *testing.T) {
+	t.Parallel()
+	for end := range map[string]bool{commit: true, rollback: true} {
+		e := setup(t)
+		e.counted("k", []string{})
+		e.batch("x", "a", "b", "c")
+		e.exec("update taskrunner.task set rules = $1 where kind = 'k'", "["+concurency(1, "k")+"]")
+		e.ruled([]string{concurency(1, "k")}, "other")
+		first, second := e.pair()
+		first.script("begin")
+		require.Equal(t, []string{"a"}, first.run(claimSQL("r", "2")))
+		waits := second.begins(call("stop_batch", "x"))
+		first.run(end)
+		e.requireEnds(waits)
+		e.requireStates("a: Canceled 0/0", "b: Canceled 0/0", "c: Canceled 0/0")
+		e.wakes()
+		require.Equal(t, []string{"other"}, e.all())
+
+		e = setup(t)
+		e.counted("k", []string{})
+		e.batch("x", "a", "b")
+		e.exec("update taskrunner.task set rules = $1 where kind = 'k'", "["+concurency(1, "k")+"]")
+		require.Equal(t, []string{"a"}, e.claim("r", 5))
+		first, second = e.pair()
+		first.script("begin; " + call("stop_batch", "x"))
+		require.Empty(t, second.run(claimSQL("r", "5")))
+		first.run(end)
+		e.wakes()
+		require.Empty(t, e.all())
+	}
+}

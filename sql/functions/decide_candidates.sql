@@ -1,0 +1,63 @@
+-- Takes the next tasks with rules as well, and decides which of all candidates of a claim start; without any that is next to
+-- nothing. Tasks with rules are decided by one claim at a time (an advisory lock, tried only: two would mostly wait for each
+-- other's limits); who does not get it takes the others. What a limit holds is parked, and what cannot be decided now is put off,
+-- so that neither stands in front of others.
+-- p_task_ids, p_kinds: ready tasks without rules in order, locked. p_limit: how many may start.
+-- Returns the tasks to start, whose kinds are locked (try_lock_kinds), the kinds of all, those that have rules, the limits of which
+-- a probe was decided, and whether any was parked or put off.
+-- Locks: rows of task, skip locked; advisory (1414681418, 3) and per kind, tried; rows of limit_lock for at most 100 ms in all
+-- (admit); rows of queued_task. Writes queued_task, gate, wake, shape_request. Called by: claim_tasks.
+create or replace function taskrunner_private.decide_candidates(
+  p_task_ids uuid[], p_kinds text[], p_limit integer,
+  out task_ids uuid[], out kinds text[], out ruled uuid[], out probed bigint[], out again boolean
+)
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  c_ruled constant integer := 100;                           -- tasks with rules that one claim decides about
+  v_busy text[];
+  v_decision record;
+begin
+  task_ids := p_task_ids;
+  kinds := p_kinds;
+  ruled := '{}';
+  again := false;
+  if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
+    and pg_try_advisory_xact_lock(1414681418, 3)
+  then
+    ruled := taskrunner_private.ruled_candidates(c_ruled);
+  end if;
+  if ruled <> '{}' then
+    -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
+    -- rows are found by their ids.
+    select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
+      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq)
+    into task_ids, ruled, kinds
+    from taskrunner_private.queued_task q
+    where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
+  end if;
+
+  v_busy := taskrunner_private.try_lock_kinds(kinds);
+  if v_busy <> '{}' then
+    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)));
+    task_ids := array(
+      select u.id from unnest(task_ids, kinds) with ordinality u (id, kind, n) where u.kind <> all(v_busy) order by u.n);
+    ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    again := true;
+  end if;
+  if ruled <> '{}' then
+    v_decision := taskrunner_private.admit(task_ids, ruled, p_limit, 100);
+    task_ids := v_decision.admitted;
+    again := again or v_decision.refused <> '{}' or v_decision.undecided <> '{}';
+    probed := array(
+      select distinct q.limit_id from taskrunner_private.queued_task q
+      where q.task_id = any(v_decision.admitted || v_decision.refused) and q.limit_id is not null);
+    if v_decision.refused <> '{}' then
+      perform taskrunner_private.park(
+        v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+    end if;
+    if v_decision.undecided <> '{}' then
+      perform taskrunner_private.put_off(v_decision.undecided);
+    end if;
+  end if;
+end $$;

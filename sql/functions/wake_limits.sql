@@ -1,0 +1,29 @@
+-- Gives freed slots to parked tasks: looks at limits where room may have appeared. One bounded chunk, in a transaction of its own,
+-- right after the one that made the room. A limit that somebody decides about at this moment keeps its row.
+-- Locks: rows of wake and limit_lock, skip locked; rows of queued_task, skip locked. Writes queued_task, wake.
+create or replace function taskrunner_private.wake_limits(p_limit integer) returns table (looked_at integer, unparked integer)
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_wakes bigint[];
+  v_limits bigint[];
+  v_missing integer[];
+begin
+  select array_agg(w.id), array_agg(w.limit_id) into v_wakes, v_limits
+  from (
+    select x.id, x.limit_id from taskrunner_private.wake x order by x.id limit p_limit for update skip locked) w;
+  if v_wakes is null then
+    return query select 0, 0;
+    return;
+  end if;
+  v_missing := taskrunner_private.lock_stripes(v_limits, 0);
+  with taken as (
+    delete from taskrunner_private.wake w
+    where w.id = any(v_wakes) and (w.limit_id & 16383)::integer <> all(v_missing)
+    returning w.limit_id
+  )
+  select array_agg(t.limit_id) into v_limits from taken t;
+  perform taskrunner_private.set_cause('wake');
+  return query select coalesce(cardinality(v_limits), 0), taskrunner_private.unpark(coalesce(v_limits, '{}'));
+  perform taskrunner_private.set_cause('');
+end $$;
