@@ -98,14 +98,9 @@ create table taskrunner.task (
   failure_reason text,
   metadata jsonb not null default 'null'::jsonb,
   rules jsonb not null default '[]'::jsonb,
-  constraint task_attempt_check CHECK ((attempt <= max_attempts)),
   constraint task_contacted_check CHECK ((contacted OR (status <> ALL (ARRAY['Claimed'::taskrunner.status_kind, 'Running'::taskrunner.status_kind])))),
-  constraint task_counters_check CHECK ((LEAST(success, failures) >= 0)),
   constraint task_ended_at_check CHECK (((status = ANY (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind])) = (ended_at IS NOT NULL))),
-  constraint task_expected_count_check CHECK ((expected_count >= 0)),
   constraint task_paused_from_check CHECK ((((status = 'Paused'::taskrunner.status_kind) = (paused_from IS NOT NULL)) AND ((paused_from <= 'Running'::taskrunner.status_kind) IS NOT FALSE))),
-  constraint task_priority_check CHECK (((priority >= '-1000'::integer) AND (priority <= 1000))),
-  constraint task_rules_check CHECK ((jsonb_typeof(rules) = 'array'::text)),
   constraint task_started_at_check CHECK (((status > 'Running'::taskrunner.status_kind) OR ((status = 'Running'::taskrunner.status_kind) = (started_at IS NOT NULL)))),
   constraint task_wait_check CHECK (((wait_success >= 0) AND (wait_finished >= wait_success))),
   constraint task_waiting_check CHECK (((status > 'Running'::taskrunner.status_kind) OR ((status = 'Waiting'::taskrunner.status_kind) = (wait_finished > 0)))),
@@ -434,7 +429,8 @@ begin
   select 'fields are within their limits', jsonb_build_object('task_id', t.id)
   from taskrunner.task t
   where not (char_length(t.name) between 1 and 255 and char_length(t.kind) between 1 and 100
-    and t.timeout between 1 and 86400 and t.attempt >= 1 and t.max_attempts <= 100
+    and t.timeout between 1 and 86400 and t.priority between -1000 and 1000 and t.attempt between 1 and t.max_attempts
+    and t.max_attempts <= 100 and least(t.success, t.failures, t.expected_count) >= 0 and jsonb_typeof(t.rules) = 'array'
     and t.retry_initial_delay_secs between 0 and 86400 and t.retry_multiplier between 1 and 100
     and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
 
@@ -2615,11 +2611,33 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_blank(p_text text)
 RETURN (p_text !~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text)
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.is_engine()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  return case when pg_catalog.current_setting('taskrunner.cause', true) operator(pg_catalog.<>) ''
+    then pg_catalog.has_schema_privilege('taskrunner', 'CREATE') else false end;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_action(p_action jsonb)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.is_progress()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+AS $function$
+begin
+  return case when pg_catalog.current_setting('taskrunner.cause', true) operator(pg_catalog.=) 'progress'
+    then pg_catalog.has_schema_privilege('taskrunner', 'CREATE') else false end;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_terminal(p_status taskrunner.status_kind)
@@ -5289,23 +5307,6 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.task_isolation()
- RETURNS trigger
- LANGUAGE plpgsql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  -- Links among new tasks need no isolation level; where older tasks are concerned link_count has looked already.
-  if coalesce(current_setting('taskrunner.cause', true), '') not in ('propagate', 'link', 'rerank')
-    and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
-  then
-    perform taskrunner_private.require_read_committed();
-  end if;
-  return null;
-end $function$
-;
-
 CREATE OR REPLACE FUNCTION taskrunner_private.task_outbox()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -5366,6 +5367,12 @@ declare
   v_failed uuid[];
   v_failing uuid[] := '{}';
 begin
+  if current_setting('transaction_isolation') <> 'read committed' and v_cause not in ('propagate', 'link', 'rerank')
+    -- Links among new tasks need no isolation level; where older tasks are concerned link_count has looked already.
+    and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
+  then
+    perform taskrunner_private.require_read_committed();
+  end if;
   if v_cause in ('claim', 'start', 'propagate', 'rerank', 'dead_end') then
     return null;
   end if;
@@ -5611,6 +5618,9 @@ AS $function$
 declare
   v_faults text[];
 begin
+  if tg_op = 'UPDATE' and (new.rules, new.metadata) is not distinct from (old.rules, old.metadata) then
+    return new;
+  end if;
   v_faults := array(
     select 'rules' || f.path || ': ' || f.message from taskrunner_private.rules_errors(new.rules, new.metadata) f limit 101);
   if v_faults = '{}' and tg_op = 'INSERT' and new.expected_count is null and jsonb_path_exists(new.rules, '$[*] ? (@.type == "Capacity")')
@@ -6349,27 +6359,25 @@ CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH R
 
 CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
-CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
+CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN ((((current_setting('taskrunner.cause'::text, true) <> ''::text) IS NOT TRUE) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 
-CREATE TRIGGER task_150_rules_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text))))) EXECUTE FUNCTION taskrunner_private.task_rules();
+CREATE TRIGGER task_150_rules_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND (NOT taskrunner_private.is_engine()))) EXECUTE FUNCTION taskrunner_private.task_rules();
 
-CREATE TRIGGER task_150_rules_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND ((new.rules IS DISTINCT FROM old.rules) OR (new.metadata IS DISTINCT FROM old.metadata)) AND ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) = ''::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text))))) EXECUTE FUNCTION taskrunner_private.task_rules();
+CREATE TRIGGER task_150_rules_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN (((new.rules <> '[]'::jsonb) AND (NOT taskrunner_private.is_engine()))) EXECUTE FUNCTION taskrunner_private.task_rules();
 
 CREATE TRIGGER task_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.task FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
-CREATE TRIGGER task_450_isolation AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((current_setting('transaction_isolation'::text) <> 'read committed'::text)) EXECUTE FUNCTION taskrunner_private.task_isolation();
-
-CREATE TRIGGER task_500_propagate AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_propagate();
+CREATE TRIGGER task_500_propagate AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((NOT taskrunner_private.is_progress())) EXECUTE FUNCTION taskrunner_private.task_propagate();
 
 CREATE TRIGGER task_600_queue_delete AFTER DELETE ON taskrunner.task REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_queue_delete();
 
 CREATE TRIGGER task_600_queue_insert AFTER INSERT ON taskrunner.task REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.task_queue_insert();
 
-CREATE TRIGGER task_600_queue_update AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_queue_update();
+CREATE TRIGGER task_600_queue_update AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((NOT taskrunner_private.is_progress())) EXECUTE FUNCTION taskrunner_private.task_queue_update();
 
-CREATE TRIGGER task_700_outbox AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_outbox();
+CREATE TRIGGER task_700_outbox AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((NOT taskrunner_private.is_progress())) EXECUTE FUNCTION taskrunner_private.task_outbox();
 
-CREATE TRIGGER task_800_count AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN (((current_setting('taskrunner.cause'::text, true) IS DISTINCT FROM 'progress'::text) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_count();
+CREATE TRIGGER task_800_count AFTER UPDATE ON taskrunner.task REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT WHEN ((NOT taskrunner_private.is_progress())) EXECUTE FUNCTION taskrunner_private.task_count();
 
 CREATE TRIGGER dead_end_check_900_notify AFTER INSERT ON taskrunner_private.dead_end_check REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.dead_end_check_notify();
 
@@ -6443,6 +6451,8 @@ grant select on table taskrunner_private.gate to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;
+grant execute on function taskrunner_private.is_engine() to taskrunner_admin, taskrunner_producer, taskrunner_worker;
+grant execute on function taskrunner_private.is_progress() to taskrunner_admin, taskrunner_producer, taskrunner_worker;
 grant execute on function taskrunner_private.leave(uuid) to taskrunner_service;
 grant select on table taskrunner_private.limit_lock to taskrunner_service;
 grant select on table taskrunner_private.limit_shape to taskrunner_service;

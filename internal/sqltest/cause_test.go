@@ -133,6 +133,7 @@ func TestForgedCauses(t *testing.T) {
 						{"session", fmt.Sprintf("set session taskrunner.cause = '%s'", cause), "true"},
 						{"savepoint", fmt.Sprintf("savepoint a; set local taskrunner.cause = '%s'; savepoint b; release b", cause), "true"},
 						{"statement", "", inside},
+						{"own operators", "set local search_path = own, pg_catalog; set session taskrunner.cause = '" + cause + "'", "true"},
 						{"savepoint and statement", fmt.Sprintf("savepoint a; set session taskrunner.cause = '%s'", cause), inside},
 					} {
 						require.Equal(t, honest, f.effect(way.before, statement, way.condition), "%s: cause %s by %s: %s", role, cause, way.name, statement)
@@ -143,6 +144,20 @@ func TestForgedCauses(t *testing.T) {
 		})
 	}
 }
+
+// ownOperators makes what a client may have in a schema of his, in front of pg_catalog. Whoever looks for a cause with these does not
+// name what he calls in full.
+const ownOperators = `
+	create schema own;
+	grant usage on schema own to public;
+	create function own.caught(a text, b text) returns boolean language plpgsql as $f$
+	begin
+		raise exception 'caught';
+	end $f$;
+	create operator own.= (leftarg = text, rightarg = text, function = own.caught);
+	create operator own.<> (leftarg = text, rightarg = text, function = own.caught);
+	create function own.current_setting(a text, b boolean) returns text language sql as $f$ select own.caught(a, a)::text $f$;
+	create function own.has_schema_privilege(a text, b text) returns boolean language sql as $f$ select own.caught(a, b) $f$`
 
 // forger runs statements as a client, on one and the same graph.
 type forger struct {
@@ -168,6 +183,7 @@ func newForger(t *testing.T, role string) *forger {
 	e.move("paused", "Claimed", "Running", "Paused")
 	e.move("held", "Paused")
 
+	e.exec(ownOperators)
 	config, err := pgconn.ParseConfig(e.Login(t, role))
 	require.NoError(t, err)
 	f := &forger{session: e.session(role), login: config.User}

@@ -34,6 +34,8 @@ declare
       taskrunner.finish_tasks(uuid[], taskrunner.status_kind, text),
       taskrunner.add_progress(uuid, bigint, bigint, integer)',
 
+    'producer worker admin|execute on function taskrunner_private.is_progress(), taskrunner_private.is_engine()',
+
     'admin|select on taskrunner.action',
     'admin|update (run_at, last_updated) on taskrunner.task',
     'admin|delete on taskrunner.task, taskrunner.batch',

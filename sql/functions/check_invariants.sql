@@ -30,7 +30,8 @@ begin
   select 'fields are within their limits', jsonb_build_object('task_id', t.id)
   from taskrunner.task t
   where not (char_length(t.name) between 1 and 255 and char_length(t.kind) between 1 and 100
-    and t.timeout between 1 and 86400 and t.attempt >= 1 and t.max_attempts <= 100
+    and t.timeout between 1 and 86400 and t.priority between -1000 and 1000 and t.attempt between 1 and t.max_attempts
+    and t.max_attempts <= 100 and least(t.success, t.failures, t.expected_count) >= 0 and jsonb_typeof(t.rules) = 'array'
     and t.retry_initial_delay_secs between 0 and 86400 and t.retry_multiplier between 1 and 100
     and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
 

@@ -133,6 +133,6 @@ end $$;
 
 create or replace trigger task_100_guard_update before update on taskrunner.task
 for each row when (
-  coalesce(current_setting('taskrunner.cause', true), '') = '' or not has_schema_privilege('taskrunner', 'CREATE')
+  (current_setting('taskrunner.cause', true) <> '') is not true or not has_schema_privilege('taskrunner', 'CREATE')
 )
 execute function taskrunner_private.task_guard_update();

@@ -6,6 +6,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_faults text[];
 begin
+  if tg_op = 'UPDATE' and (new.rules, new.metadata) is not distinct from (old.rules, old.metadata) then
+    return new;
+  end if;
   v_faults := array(
     select 'rules' || f.path || ': ' || f.message from taskrunner_private.rules_errors(new.rules, new.metadata) f limit 101);
   if v_faults = '{}' and tg_op = 'INSERT' and new.expected_count is null and jsonb_path_exists(new.rules, '$[*] ? (@.type == "Capacity")')
@@ -20,8 +23,5 @@ begin
 end $$;
 
 create or replace trigger task_150_rules_insert before insert on taskrunner.task
-for each row when (
-  new.rules <> '[]'
-  and (coalesce(current_setting('taskrunner.cause', true), '') = '' or not has_schema_privilege('taskrunner', 'CREATE'))
-)
+for each row when (new.rules <> '[]' and not taskrunner_private.is_engine())
 execute function taskrunner_private.task_rules();

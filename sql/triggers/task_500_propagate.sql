@@ -9,8 +9,8 @@
 -- Locks: functions that end tasks have locked everything before (lock_affected). For direct SQL: graph lock shared,
 -- only tried, since rows are held already; then the failing tasks and the children by rank, waiting with the graph
 -- lock and not waiting without it.
--- SQLSTATE: 40001. Writes of other tasks: status, failure_reason, ended_at, paused_from, wait_finished, wait_success;
--- dead_end_check.
+-- SQLSTATE: 40001, TR009 (status changes need READ COMMITTED). Writes of other tasks: status, failure_reason, ended_at,
+-- paused_from, wait_finished, wait_success; dead_end_check.
 create or replace function taskrunner_private.task_propagate() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -20,6 +20,12 @@ declare
   v_failed uuid[];
   v_failing uuid[] := '{}';
 begin
+  if current_setting('transaction_isolation') <> 'read committed' and v_cause not in ('propagate', 'link', 'rerank')
+    -- Links among new tasks need no isolation level; where older tasks are concerned link_count has looked already.
+    and exists (select from new_rows n join old_rows o using (id) where n.status <> o.status)
+  then
+    perform taskrunner_private.require_read_committed();
+  end if;
   if v_cause in ('claim', 'start', 'propagate', 'rerank', 'dead_end') then
     return null;
   end if;
@@ -54,7 +60,5 @@ end $$;
 
 create or replace trigger task_500_propagate after update on taskrunner.task
 referencing new table as new_rows old table as old_rows
-for each statement when (
-  current_setting('taskrunner.cause', true) is distinct from 'progress' or not has_schema_privilege('taskrunner', 'CREATE')
-)
+for each statement when (not taskrunner_private.is_progress())
 execute function taskrunner_private.task_propagate();

@@ -26,7 +26,5 @@ end $$;
 
 create or replace trigger task_800_count after update on taskrunner.task
 referencing new table as new_rows old table as old_rows
-for each statement when (
-  current_setting('taskrunner.cause', true) is distinct from 'progress' or not has_schema_privilege('taskrunner', 'CREATE')
-)
+for each statement when (not taskrunner_private.is_progress())
 execute function taskrunner_private.task_count();
