@@ -348,6 +348,9 @@ begin
     raise exception 'task %: new_success and new_failures must not be negative, and one of them must be positive', p_task_id
       using errcode = 'TR007', detail = jsonb_build_array('new_success: at least one counter must be positive')::text;
   end if;
+  if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
+    return;
+  end if;
   select * into v_answer from taskrunner_private.progress_tasks(jsonb_build_array(jsonb_build_object(
     'task_id', p_task_id, 'attempt', p_attempt, 'new_success', p_new_success, 'new_failures', p_new_failures)));
   perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.current_status, p_attempt);
@@ -3636,6 +3639,29 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.progress_task(p_task_id uuid, p_attempt integer, p_new_success bigint, p_new_failures bigint)
+ RETURNS taskrunner.status_kind
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "taskrunner.cause" TO 'progress'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_status taskrunner.status_kind;
+begin
+  update taskrunner.task t
+  set success = t.success + p_new_success,
+    failures = t.failures + p_new_failures,
+    last_updated = now()
+  where t.id = p_task_id and t.attempt = coalesce(p_attempt, t.attempt)
+    and p_new_success <= 9223372036854775807 - t.success and p_new_failures <= 9223372036854775807 - t.failures
+  returning t.status into v_status;
+  return v_status;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
  RETURNS TABLE(task_id uuid, outcome text, current_status taskrunner.status_kind)
  LANGUAGE plpgsql
@@ -3656,25 +3682,12 @@ declare
   v_locked boolean;
   v_cause text;
   v_id uuid;
-  v_attempt integer;
-  v_new_success bigint;
-  v_new_failures bigint;
   v_status taskrunner.status_kind;
 begin
   if jsonb_array_length(p_items) = 1 then
     v_id := p_items->0->>'task_id';
-    v_attempt := p_items->0->>'attempt';
-    v_new_success := coalesce(p_items->0->>'new_success', '0');
-    v_new_failures := coalesce(p_items->0->>'new_failures', '0');
-    v_cause := set_config('taskrunner.cause', 'progress', true);
-    update taskrunner.task t
-    set success = t.success + v_new_success,
-      failures = t.failures + v_new_failures,
-      last_updated = now()
-    where t.id = v_id and t.attempt = coalesce(v_attempt, t.attempt)
-      and v_new_success <= 9223372036854775807 - t.success and v_new_failures <= 9223372036854775807 - t.failures
-    returning t.status into v_status;
-    v_cause := set_config('taskrunner.cause', '', true);
+    v_status := taskrunner_private.progress_task(v_id, (p_items->0->>'attempt')::integer,
+      coalesce((p_items->0->>'new_success')::bigint, 0), coalesce((p_items->0->>'new_failures')::bigint, 0));
     if v_status is not null then
       return query values (v_id, 'done', v_status);
       return;
@@ -6460,6 +6473,7 @@ grant execute on function taskrunner_private.list_batches(taskrunner.status_kind
 grant execute on function taskrunner_private.list_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
+grant execute on function taskrunner_private.progress_task(uuid,integer,bigint,bigint) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
 grant execute on function taskrunner_private.recheck_limits(boolean) to taskrunner_service;

@@ -11,6 +11,34 @@ import (
 	"github.com/google/uuid"
 )
 
+const ProgressTask = `-- name: ProgressTask :one
+select coalesce(taskrunner_private.progress_task(
+  case when set_config('lock_timeout', $1::text, true) is not null then $2::uuid end,
+  $3::integer, $4::bigint, $5::bigint)::text, '')::text as current_status
+`
+
+type ProgressTaskParams struct {
+	LockTimeout string
+	TaskID      uuid.UUID
+	Attempt     *int32
+	NewSuccess  int64
+	NewFailures int64
+}
+
+// Sets the lock_timeout of its transaction before the function begins. Empty: not written, ProgressTasks says why.
+func (q *Queries) ProgressTask(ctx context.Context, db DBTX, arg ProgressTaskParams) (string, error) {
+	row := db.QueryRow(ctx, ProgressTask,
+		arg.LockTimeout,
+		arg.TaskID,
+		arg.Attempt,
+		arg.NewSuccess,
+		arg.NewFailures,
+	)
+	var current_status string
+	err := row.Scan(&current_status)
+	return current_status, err
+}
+
 const ProgressTasks = `-- name: ProgressTasks :many
 select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
 from taskrunner_private.progress_tasks(

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -189,6 +188,14 @@ func (s *Store) writeReports(ctx context.Context, c call, b bounds, group []repo
 }
 
 func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []task.Progress) ([]db.ProgressTasksRow, error) {
+	// Both are one statement, because a lone request feels each. They bound their locks themselves, and beside waiting for them
+	// they have next to nothing to do, so that there is no need of a statement_timeout.
+	if len(group) == 1 {
+		answer, err := s.writeLoneProgress(ctx, c, b, group[0])
+		if err != nil || answer.Outcome == "done" {
+			return []db.ProgressTasksRow{answer}, err
+		}
+	}
 	ids := make([]uuid.UUID, len(group))
 	for i, p := range group {
 		ids[i] = p.TaskID
@@ -198,12 +205,9 @@ func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []tas
 		return nil, mapError(c.op, err)
 	}
 	var answers []db.ProgressTasksRow
-	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) error {
-		// One statement, because a lone request feels each. It bounds its locks itself, and beside waiting for them it has next to
-		// nothing to do, so that there is no need of a statement_timeout.
-		batch := &pgx.Batch{}
-		many(batch, &answers, db.ProgressTasks, b.lock, items)
-		return send(ctx, conn, batch)
+	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		answers, err = s.queries.ProgressTasks(ctx, conn, db.ProgressTasksParams{LockTimeout: b.lock, Progress: items})
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -213,6 +217,21 @@ func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []tas
 		byID[a.TaskID] = &answers[i]
 	}
 	return inOrder(ids, byID)
+}
+
+// writeLoneProgress writes the progress of one task that is as expected; of any other it says nothing, and writes nothing.
+func (s *Store) writeLoneProgress(ctx context.Context, c call, b bounds, p task.Progress) (db.ProgressTasksRow, error) {
+	answer := db.ProgressTasksRow{TaskID: p.TaskID}
+	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		answer.CurrentStatus, err = s.queries.ProgressTask(ctx, conn, db.ProgressTaskParams{
+			LockTimeout: b.lock, TaskID: p.TaskID, Attempt: p.Attempt, NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
+		})
+		return err
+	})
+	if answer.CurrentStatus != "" {
+		answer.Outcome = "done"
+	}
+	return answer, err
 }
 
 // inOrder returns the answers in the order of the requests.

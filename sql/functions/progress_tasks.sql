@@ -1,9 +1,8 @@
 -- Progress (PUT, add_progress), many at once; allowed in every state, ended ones included. One answer per item.
 -- p_items: [{"task_id", "attempt"?, "new_success"?, "new_failures"?}], a task at most once.
 -- outcome: done, unknown, stale (older attempt), ahead (newer one), overflow.
--- The most frequent call of all, mostly for few tasks: it reads p_items once, and calls functions by assignment, which costs
--- a fraction of what PERFORM does. A task that comes alone is written by a single statement, if that finds it as it should
--- be: who holds nothing yet and waits for one row needs no order. Only if it does not is there something to look at under locks.
+-- It reads p_items once, and calls functions by assignment, which costs a fraction of what PERFORM does. A task that comes alone is
+-- written by progress_task, if that finds it as it should be; only if it does not is there something to look at under locks.
 -- Locks: graph lock shared, rows of task by rank; of one task its row only. Writes task (success, failures, last_updated).
 create or replace function taskrunner_private.progress_tasks(p_items jsonb)
 returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
@@ -18,25 +17,12 @@ declare
   v_locked boolean;
   v_cause text;
   v_id uuid;
-  v_attempt integer;
-  v_new_success bigint;
-  v_new_failures bigint;
   v_status taskrunner.status_kind;
 begin
   if jsonb_array_length(p_items) = 1 then
     v_id := p_items->0->>'task_id';
-    v_attempt := p_items->0->>'attempt';
-    v_new_success := coalesce(p_items->0->>'new_success', '0');
-    v_new_failures := coalesce(p_items->0->>'new_failures', '0');
-    v_cause := set_config('taskrunner.cause', 'progress', true);
-    update taskrunner.task t
-    set success = t.success + v_new_success,
-      failures = t.failures + v_new_failures,
-      last_updated = now()
-    where t.id = v_id and t.attempt = coalesce(v_attempt, t.attempt)
-      and v_new_success <= 9223372036854775807 - t.success and v_new_failures <= 9223372036854775807 - t.failures
-    returning t.status into v_status;
-    v_cause := set_config('taskrunner.cause', '', true);
+    v_status := taskrunner_private.progress_task(v_id, (p_items->0->>'attempt')::integer,
+      coalesce((p_items->0->>'new_success')::bigint, 0), coalesce((p_items->0->>'new_failures')::bigint, 0));
     if v_status is not null then
       return query values (v_id, 'done', v_status);
       return;
