@@ -1,11 +1,13 @@
 package bench
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +15,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// loadSpec is what a load client does: the same request again and again, on one connection per client.
+// loadSpec is what a load client does: the same request again and again, on one connection per client. It writes and reads the
+// connections itself, as pgbench does those of the database: http.Client passes each request through three goroutines, which takes
+// longer than some of what is measured.
 type loadSpec struct {
 	URL     string
 	Method  string
@@ -35,9 +39,10 @@ type loadResult struct {
 }
 
 func (l *loadSpec) run(ctx context.Context) (loadResult, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: l.Clients, MaxConnsPerHost: l.Clients, DisableCompression: true}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: time.Minute}
+	address, err := url.Parse(l.URL)
+	if err != nil {
+		return loadResult{}, err
+	}
 	var next atomic.Int64
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -53,6 +58,8 @@ func (l *loadSpec) run(ctx context.Context) (loadResult, error) {
 	end := from.Add(l.Measure)
 	for range l.Clients {
 		work.Go(func() {
+			client := &loadClient{host: address.Host}
+			defer client.close()
 			var own []time.Duration
 			var at time.Time
 			for ctx.Err() == nil {
@@ -61,7 +68,7 @@ func (l *loadSpec) run(ctx context.Context) (loadResult, error) {
 				if l.Once && n >= len(l.IDs) || began.After(end) && len(own) > 0 {
 					break
 				}
-				if err := l.once(ctx, client, l.IDs[n%len(l.IDs)]); err != nil {
+				if err := client.once(l, l.IDs[n%len(l.IDs)]); err != nil {
 					mu.Lock()
 					if failure == nil {
 						failure = err
@@ -92,20 +99,48 @@ func (l *loadSpec) run(ctx context.Context) (loadResult, error) {
 	return result, failure
 }
 
-func (l *loadSpec) once(ctx context.Context, client *http.Client, id uuid.UUID) error {
-	req, err := http.NewRequestWithContext(ctx, l.Method, l.URL+"/task/"+id.String(), bytes.NewReader([]byte(l.Body)))
-	if err != nil {
+// loadClient is one keep-alive connection.
+type loadClient struct {
+	host    string
+	conn    net.Conn // nil: not connected
+	reader  *bufio.Reader
+	request []byte
+}
+
+func (c *loadClient) once(l *loadSpec, id uuid.UUID) error {
+	if c.conn == nil {
+		conn, err := net.Dial("tcp", c.host)
+		if err != nil {
+			return err
+		}
+		c.conn, c.reader = conn, bufio.NewReader(conn)
+	}
+	if err := c.conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := client.Do(req)
+	c.request = fmt.Appendf(c.request[:0], "%s /task/%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		l.Method, id, c.host, len(l.Body), l.Body)
+	if _, err := c.conn.Write(c.request); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != l.Want {
-		err = fmt.Errorf("%s %s: %s: %s", l.Method, req.URL.Path, resp.Status, answer)
+		err = fmt.Errorf("%s /task/%s: %s: %s", l.Method, id, resp.Status, answer)
+	}
+	if resp.Close {
+		c.close()
 	}
 	return err
+}
+
+func (c *loadClient) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
 }
