@@ -216,3 +216,33 @@ func TestDedupeFindsAnOldMatch(t *testing.T) {
 		entry("d", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Canceled"))),
 	))
 }
+
+// So is a live one among more live tasks than are read for it, be its values rare or common, the newest of several.
+func TestDedupeFindsALiveMatch(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("older", "old", "new", "done", "started")
+	e.exec(`insert into taskrunner.task (name, kind, metadata) select 'other', 'k', '{"n": 2}' from generate_series(1, 600)`)
+	e.exec(`update taskrunner.task set metadata = '{"n": 1}' where name <> 'other'`)
+	e.move("done", "Claimed", "Success")
+	e.move("started", "Claimed")
+	for range 2 { // beside few and beside many
+		require.Equal(t, []string{"a =new Pending", "b b Pending", "c c Pending", "d =other Pending", "e =started Claimed", "f =started Claimed", "g g Pending"},
+			e.submits(
+				entry("a", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Pending", "n"))),
+				entry("b", "x", metadata(`{"n": 3}`), strategy(matcher("k", "Pending", "n"))),
+				entry("c", "x", metadata(`{"n": 1}`), strategy(matcher("y", "Pending", "n"))),
+				entry("d", "x", metadata(`{"n": 2}`), strategy(matcher("k", "Pending", "n"))),
+				entry("e", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Running", "n"))),
+				entry("f", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Claimed", "n"))),
+				entry("g", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Waiting", "n"))),
+			))
+		e.exec(`insert into taskrunner.task (name, kind, metadata) select 'other', 'k', '{"n": 2}' from generate_series(1, 600)`)
+	}
+	e.exec(`insert into taskrunner.task (name, kind, metadata) select 'running', 'k', '{"n": 2}' from generate_series(1, 1100)`)
+	e.exec("update taskrunner.task set status = 'Claimed' where name = 'running'")
+	require.Equal(t, []string{"a =started Claimed", "b b Pending"}, e.submits(
+		entry("a", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Running", "n"))),
+		entry("b", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Paused", "n"))),
+	))
+}
