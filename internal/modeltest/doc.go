@@ -1,8 +1,8 @@
-// Package modeltest compares the engine in sql/ with a small model of the contract (sections 5, 6 and 8.8), under random
+// Package modeltest compares the engine in sql/ with a small model of the contract (sections 5 to 7 and 8.8), under random
 // graphs and random operations. It holds tests only.
 //
-//   - model_test.go and rules_test.go are the model: what a task is, and what each event does to it and to its
-//     neighbours. They know nothing of PostgreSQL.
+//   - model_test.go, rules_test.go and admission_test.go are the model: what a task is, what each event does to it and to
+//     its neighbours, and which tasks may start. They know nothing of PostgreSQL.
 //   - op_*_test.go are the operations. Each can be run on a database and applied to the model, and says which SQLSTATE
 //     the contract asks for when it has to be refused.
 //   - draw_test.go chooses operations, from rapid or from a seed.
@@ -13,6 +13,10 @@
 //     numbers are an order in which the operations could have run one by one: they are applied to the model in this
 //     order, and each must have changed exactly the rows that the model says, and have given its answer. A refusal must
 //     be right at some moment between its beginning and its end.
+//
+// Whether a rule permits a start cannot be read off the order of commits: an end takes effect before it commits, for the
+// commit's number, and after it, for who decides at this moment. So starts are logged where they are decided, and judge_test.go
+// asks of each whether more than its rules permit must have been seen. At the end of a round nothing that may start is left.
 //
 // Each round of TestConcurrent weighs the kinds of operations differently, and operations keep their locks for some
 // milliseconds now and then, so that others meet them. Operations of which the contract (section 13) says that they never

@@ -17,6 +17,9 @@ func (d *drawer) shape(n int) []pair {
 			edges = append(edges, pair{p, c})
 		}
 	}
+	if d.flat && d.chance(85) {
+		return nil
+	}
 	switch d.intn(6) {
 	case 0: // deep
 		for i := 1; i < n; i++ {
@@ -108,13 +111,17 @@ func (d *drawer) submit() op {
 	place := d.order(n)
 	o.entries = make([]entry, n)
 	for i := range o.entries {
-		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), attempts: pick(d, []int{1, 1, 2, 3}), runAt: pick(d, []moment{never, never, past, ahead}), actions: d.hooks(true)}
+		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), attempts: pick(d, []int{1, 1, 2, 3}), runAt: pick(d, []moment{never, never, past, ahead}), spec: d.spec(), actions: d.hooks(true)}
 	}
 	for _, e := range d.shape(n) {
 		c := &o.entries[place[e.child]]
 		c.needs = append(c.needs, dependency{entry: place[e.parent], required: d.chance(60)})
 	}
 	for i := range o.entries {
+		if d.flat {
+			o.entries[i].runAt = never
+			continue
+		}
 		for range d.intn(2) {
 			if !d.chance(35) {
 				continue
@@ -146,7 +153,11 @@ func (d *drawer) insertGraph() op {
 		tasks[i] = d.newTask()
 	}
 	for list := range slices.Chunk(tasks, 1+d.intn(n)) {
-		add(&newTasks{base: by, batch: batch, tasks: list, priority: pick(d, priorities), barrier: d.chance(15)})
+		x := &newTasks{base: by, batch: batch, tasks: list, priority: pick(d, priorities), barrier: d.chance(15), spec: d.spec()}
+		if d.chance(3) {
+			x.rules = d.rules(metadata{object: true, p: 1, q: 1})
+		}
+		add(x)
 	}
 	actions := func() {
 		for _, t := range tasks {

@@ -53,6 +53,7 @@ type drawer struct {
 	weights []int  // of the kinds
 	entries int    // most entries of a request
 	room    int    // most live tasks
+	flat    bool   // few links and no run_at, so that many tasks are ready at once
 	as      string // the login of all operations, "" for any
 }
 
@@ -66,7 +67,8 @@ var kinds = []struct {
 	{"insert graph", 3, (*drawer).insertGraph},
 	{"link", 8, (*drawer).newLinks},
 	{"add action", 4, (*drawer).newAction},
-	{"claim", 10, (*drawer).claimTasks},
+	{"claim", 16, (*drawer).claimTasks},
+	{"claim by SQL", 8, (*drawer).claimBySQL},
 	{"start", 9, (*drawer).startTasks},
 	{"fail start", 6, (*drawer).failStarts},
 	{"finish_task", 8, (*drawer).finish},
@@ -82,6 +84,16 @@ var kinds = []struct {
 	{"stop_batch", 1, (*drawer).stop},
 	{"priority", 3, (*drawer).prioritize},
 	{"run_at", 2, (*drawer).setRunAt},
+	{"rules", 5, (*drawer).setRules},
+	{"batch rules", 3, (*drawer).batchRules},
+	{"metadata", 5, func(d *drawer) op { return d.setData("metadata") }},
+	{"expected_count", 3, func(d *drawer) op { return d.setData("expected_count") }},
+	{register, 8, chore(register)},
+	{wake, 10, chore(wake)},
+	{recheck, 4, chore(recheck)},
+	{prune, 2, chore(prune)},
+	{again, 3, chore(again)},
+	{"start all", 4, (*drawer).startAll},
 	{"time passes", 5, (*drawer).age},
 	{"sweep_active", 4, (*drawer).sweep},
 	{"release", 2, func(*drawer) op { return &release{base: base{"service"}} }},
@@ -115,6 +127,21 @@ func swarm(r *rand.Rand) []int {
 			weights[i] *= 8
 		case n < 45 && i > 1: // but something has to create tasks
 			weights[i] = 0
+		}
+	}
+	return weights
+}
+
+// crowd are weights of a run in which many want the same slots.
+func crowd(r *rand.Rand) []int {
+	weights := swarm(r)
+	for i, k := range kinds {
+		switch k.name {
+		case "submit", "start", register, wake, again, "claim", "claim by SQL", "update one", "update many", "finish_tasks", "report", "release":
+			weights[i] = max(weights[i], 3*k.weight)
+		case "rules", "batch rules", "metadata", "expected_count", "priority", recheck, prune, "pause_task", "resume_task", "transaction":
+		default:
+			weights[i] = min(weights[i], 1)
 		}
 	}
 	return weights
@@ -322,7 +349,13 @@ func (d *drawer) finishMany() op {
 func (d *drawer) reports() op {
 	o := &reports{base: base{"service"}}
 	for _, s := range d.targets(5, task.Claimed, task.Running, task.Paused, task.Pending) {
-		x := item{task: s.ref, newSuccess: d.intn(3), priority: pick(d, priorities), fenced: d.chance(50)}
+		x := item{task: s.ref, newSuccess: d.intn(3), priority: pick(d, priorities), expected: unknownCount, fenced: d.chance(50)}
+		if d.chance(25) {
+			x.data = &metadata{object: true, p: 1 + d.intn(len(values)-1), q: d.intn(len(values))}
+		}
+		if d.chance(25) {
+			x.expected = int64(d.intn(6))
+		}
 		if d.chance(60) {
 			x.to, x.reason = d.result(), d.reason()
 		}
@@ -378,7 +411,7 @@ func (d *drawer) updateMany() op {
 		return nil
 	}
 	o := &update{base: d.by("worker", "admin")}
-	for _, s := range d.targets(5, task.Claimed, task.Running) {
+	for _, s := range d.targets(5, task.Pending, task.Claimed, task.Running) {
 		o.changes = append(o.changes, d.change(s))
 	}
 	if o.changes == nil {
@@ -498,6 +531,7 @@ func (d *drawer) several() op {
 	draws := []func(*drawer) op{
 		(*drawer).newLinks, (*drawer).newLinks, (*drawer).newAction, (*drawer).finish, (*drawer).finishMany, (*drawer).updateOne,
 		(*drawer).updateMany, (*drawer).prioritize, (*drawer).setRunAt, (*drawer).progress, (*drawer).cancelMany, (*drawer).stop,
+		(*drawer).setRules, func(d *drawer) op { return d.setData("metadata") },
 		(*drawer).submit, func(d *drawer) op { return d.one("pause") }, func(d *drawer) op { return d.one("resume") },
 		func(d *drawer) op { return d.one("cancel") },
 	}

@@ -94,7 +94,7 @@ func (h *history) replay(m *model) []string {
 		switch {
 		case err != nil:
 			faults = []string{err.Error()}
-		case v != nil:
+		case !v.fits(""):
 			faults = []string{fmt.Sprintf("it went through, the contract refuses it with %q", v)}
 		default:
 			faults = append(m.differChanged(before, r.seen), m.differNotes(r.seen)...)

@@ -29,6 +29,9 @@ type seen struct {
 	from     status // paused from
 	seq      int64
 	priority int
+	kind     string
+	data     metadata
+	batch    uuid.UUID
 }
 
 func newKnown() *known {
@@ -50,18 +53,21 @@ func (k *known) learn(o op, changed observation) {
 			k.byID[r.ID] = s
 			k.tasks = append(k.tasks, s)
 		}
-		s.status, s.from, s.priority = r.Status, r.PausedFrom, r.Priority
+		s.status, s.from, s.priority, s.kind, s.batch = r.Status, r.PausedFrom, r.Priority, r.Kind, r.Batch
+		if data, err := decodeMetadata(r.Metadata); err == nil {
+			s.data = data
+		}
 		if r.Batch != uuid.Nil && !slices.Contains(k.batches, r.Batch) {
 			k.batches = append(k.batches, r.Batch)
 		}
 	}
 	switch o := o.(type) {
-	case *claimTasks:
-		for i, h := range o.claims {
-			if o.called[i] {
-				k.claims = append(k.claims, h)
-			}
+	case *startAll:
+		for _, c := range o.calls {
+			k.hold(c)
 		}
+	case *claimTasks:
+		k.hold(o)
 	case *claimDeliveries:
 		k.leases = append(k.leases, o.leases...)
 	case *remove:
@@ -72,6 +78,15 @@ func (k *known) learn(o op, changed observation) {
 	const most = 40
 	k.claims = k.claims[max(0, len(k.claims)-most):]
 	k.leases = k.leases[max(0, len(k.leases)-most):]
+}
+
+// hold takes note of claims whose on_start is to be called.
+func (k *known) hold(o *claimTasks) {
+	for i, h := range o.claims {
+		if o.called[i] {
+			k.claims = append(k.claims, h)
+		}
+	}
 }
 
 // live counts the tasks that have not ended.

@@ -91,16 +91,17 @@ type node struct {
 	reason       string      // "": null
 	reasons      []uuid.UUID // the reason may name any of these parents
 	priority     int
-	success      int64
-	failures     int64
-	runAt        moment
-	barrier      bool // the walk of dead ends stops here
-	quiet        bool // it ended without having its parents noted
-	held         bool // queued as scheduled
-	silent       bool // no sign of life for longer than its timeout
-	claim        claim
-	actions      []action // in insertion order
-	deliveries   map[key]delivery
+	spec
+	success    int64
+	failures   int64
+	runAt      moment
+	barrier    bool // the walk of dead ends stops here
+	quiet      bool // it ended without having its parents noted
+	held       bool // queued as scheduled
+	silent     bool // no sign of life for longer than its timeout
+	claim      claim
+	actions    []action // in insertion order
+	deliveries map[key]delivery
 
 	// What the present operation did.
 	created, touched, startedNow, endedNow bool
@@ -132,7 +133,7 @@ func (n *node) hasStart() bool {
 	return slices.ContainsFunc(n.actions, func(a action) bool { return a.on == onStart })
 }
 
-// ready: the claim may take it.
+// ready: the claim may take it, if no rule holds it.
 func (n *node) ready() bool { return n.status == task.Pending && !n.held }
 
 // reportable: a result is accepted (contract 4.4).
@@ -172,6 +173,7 @@ type model struct {
 	parents  map[uuid.UUID][]uuid.UUID
 	batches  map[uuid.UUID]bool
 	deadEnds deadEnds
+	counted  map[shape]bool // shapes that are counted
 	replicas map[uuid.UUID]replica
 	lastSeq  int64
 	users    map[string]string // login of each role
@@ -185,7 +187,7 @@ type model struct {
 func newModel(users map[string]string, startTries, deliveryTries int) *model {
 	return &model{
 		tasks: map[uuid.UUID]*node{}, links: map[edge]bool{}, children: map[uuid.UUID][]uuid.UUID{},
-		parents: map[uuid.UUID][]uuid.UUID{}, batches: map[uuid.UUID]bool{}, replicas: map[uuid.UUID]replica{},
+		parents: map[uuid.UUID][]uuid.UUID{}, batches: map[uuid.UUID]bool{}, counted: map[shape]bool{}, replicas: map[uuid.UUID]replica{},
 		deadEnds: deadEnds{says: map[uuid.UUID]bool{}, checks: map[uuid.UUID]int{}},
 		users:    users, startTries: startTries, deliveryTries: deliveryTries,
 	}
@@ -205,6 +207,7 @@ func (m *model) clone() *model {
 	c.children = cloneLists(m.children)
 	c.parents = cloneLists(m.parents)
 	c.batches = maps.Clone(m.batches)
+	c.counted = maps.Clone(m.counted)
 	c.replicas = maps.Clone(m.replicas)
 	c.deadEnds.says = maps.Clone(m.deadEnds.says)
 	c.deadEnds.checks = maps.Clone(m.deadEnds.checks)
@@ -242,13 +245,13 @@ func (m *model) sorted(fits func(*node) bool) []*node {
 func bySeq(a, b *node) int { return int(a.seq - b.seq) }
 
 // create adds a Pending task. seq 0 means that nobody knows it: the operation was refused.
-func (m *model) create(id uuid.UUID, name string, batch uuid.UUID, priority int, seq int64) *node {
+func (m *model) create(id uuid.UUID, name string, batch uuid.UUID, priority int, s spec, seq int64) *node {
 	if seq == 0 {
 		seq = m.lastSeq + 1
 	}
 	m.lastSeq = max(m.lastSeq, seq)
 	n := &node{
-		id: id, name: name, batch: batch, seq: seq, status: task.Pending, priority: priority,
+		id: id, name: name, batch: batch, seq: seq, status: task.Pending, priority: priority, spec: s,
 		attempt: 1, maxAttempts: 1, deliveries: map[key]delivery{}, created: true, touched: true,
 	}
 	m.tasks[id] = n

@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -28,8 +29,9 @@ type entry struct {
 	barrier  bool
 	attempts int
 	runAt    moment
-	needs    []dependency
-	actions  []action // ordered as in contract 1.4
+	spec
+	needs   []dependency
+	actions []action // ordered as in contract 1.4
 }
 
 // submit is POST /task: a whole graph in one request, in any order of its entries.
@@ -55,9 +57,13 @@ func (o *submit) body() string {
 			}
 		}
 		list[i] = map[string]any{
-			"id": e.name, "name": e.name, "kind": "model", "timeout": 3600, "priority": e.priority, "dependencies": needs,
+			"id": e.name, "name": e.name, "kind": e.kind, "timeout": 3600, "priority": e.priority, "dependencies": needs,
 			"dead_end_barrier": e.barrier,
 			"retry":            map[string]any{"max_attempts": e.attempts, "initial_delay_secs": 0, "max_delay_secs": 0},
+		}
+		list[i]["metadata"], list[i]["rules"] = json.RawMessage(e.data.String()), json.RawMessage(rulesText(e.rules))
+		if e.expected != unknownCount {
+			list[i]["expected_count"] = e.expected
 		}
 		switch e.runAt {
 		case past:
@@ -123,7 +129,7 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 			return nil, fmt.Errorf("entry %d is %s, not %s", i, tasks[i].name, e.name)
 		}
 		last := m.lastSeq
-		n := m.create(tasks[i].id, e.name, o.batch, e.priority, seen.seqOf(tasks[i].id))
+		n := m.create(tasks[i].id, e.name, o.batch, e.priority, e.spec, seen.seqOf(tasks[i].id))
 		n.actions, n.barrier, n.maxAttempts, n.runAt = e.actions, e.barrier, e.attempts, e.runAt
 		n.requeue()
 		if n.seq <= last && m.exact {
@@ -152,7 +158,7 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 func (o *submit) String() string {
 	s := o.login + " submits" + saying(o.says)
 	for _, e := range o.entries {
-		s += fmt.Sprintf(" %s(p%d%s", e.name, e.priority, map[bool]string{true: " barrier"}[e.barrier])
+		s += fmt.Sprintf(" %s(p%d%s %v", e.name, e.priority, map[bool]string{true: " barrier"}[e.barrier], e.spec)
 		for _, d := range e.needs {
 			parent := ""
 			if d.task != nil {
@@ -206,6 +212,7 @@ type newTasks struct {
 	tasks    []ref
 	priority int
 	barrier  bool
+	spec
 }
 
 func (o *newTasks) run(ctx context.Context, tx pgx.Tx) error {
@@ -218,21 +225,25 @@ func (o *newTasks) run(ctx context.Context, tx pgx.Tx) error {
 		names[i] = t.name
 	}
 	_, err := tx.Exec(ctx, `
-		insert into taskrunner.task (id, batch_id, name, kind, timeout, priority, dead_end_barrier)
-		select n.id, $2, n.name, 'model', 3600, $4, $5 from unnest($1::uuid[], $3::text[]) with ordinality as n (id, name, n) order by n.n`,
-		ids(o.tasks), batch, names, o.priority, o.barrier)
+		insert into taskrunner.task (id, batch_id, name, kind, timeout, priority, dead_end_barrier, metadata, rules, expected_count)
+		select n.id, $2, n.name, $6, 3600, $4, $5, $7::text::jsonb, $8::text::jsonb, nullif($9::bigint, -1)
+		from unnest($1::uuid[], $3::text[]) with ordinality as n (id, name, n) order by n.n`,
+		ids(o.tasks), batch, names, o.priority, o.barrier, o.kind, o.data.String(), rulesText(o.rules), o.expected)
 	return err
 }
 
 func (o *newTasks) apply(m *model, seen observation) (verdict, error) {
+	if !o.valid() {
+		return verdict{codeRules}, nil
+	}
 	for _, t := range o.tasks {
-		m.create(t.id, t.name, o.batch, o.priority, seen.seqOf(t.id)).barrier = o.barrier
+		m.create(t.id, t.name, o.batch, o.priority, o.spec, seen.seqOf(t.id)).barrier = o.barrier
 	}
 	return nil, nil
 }
 
 func (o *newTasks) String() string {
-	return fmt.Sprintf("%s inserts tasks %s (p%d, barrier %v) into batch %v", o.login, joined(o.tasks), o.priority, o.barrier, o.batch != uuid.Nil)
+	return fmt.Sprintf("%s inserts tasks %s (p%d, barrier %v, %v) into batch %v", o.login, joined(o.tasks), o.priority, o.barrier, o.spec, o.batch != uuid.Nil)
 }
 
 // newLinks is an INSERT of links.
@@ -388,6 +399,7 @@ func (o *several) run(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (o *several) apply(m *model, seen observation) (verdict, error) {
+	var open verdict // of steps that may have gone through
 	for _, s := range o.steps {
 		on := m
 		if s.how == undone {
@@ -403,11 +415,14 @@ func (o *several) apply(m *model, seen observation) (verdict, error) {
 			}
 			continue
 		}
-		if v != nil {
+		if !v.fits("") {
 			return v, nil
 		}
+		if v != nil {
+			open = v
+		}
 	}
-	return nil, nil
+	return open, nil
 }
 
 func (o *several) String() string {

@@ -3,6 +3,7 @@ package modeltest
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -210,7 +211,7 @@ func (o *update) apply(m *model, _ observation) (verdict, error) {
 	if refused != nil {
 		return refused, nil
 	}
-	var ended []*node
+	var ended, claimed []*node
 	for _, c := range o.changes {
 		n := m.tasks[c.task.id]
 		if n == nil || n.status == c.to {
@@ -228,16 +229,33 @@ func (o *update) apply(m *model, _ observation) (verdict, error) {
 		case n.status == task.Paused:
 			m.resume(n)
 		case c.to == task.Claimed:
-			n.contacted = true
-			n.touch()
-			m.become(n, task.Claimed)
-			n.claim = claim{due: true} // the sweep sets the moment
+			claimed = append(claimed, n)
 		case c.to == task.Running:
 			m.started(n)
 		}
 	}
 	m.propagate(ended)
-	return nil, nil
+	return m.claimBySQL(claimed), nil
+}
+
+// claimBySQL starts tasks that an UPDATE has set to Claimed, all or none: rules are asked after the whole statement. What
+// others do at this moment the model does not know: then it leaves the decision to the judge.
+func (m *model) claimBySQL(claimed []*node) verdict {
+	slices.SortFunc(claimed, byTurn)
+	var v verdict
+	for _, n := range claimed {
+		switch {
+		case m.exact && (!m.mayStart(n) || m.uncounted(n)):
+			return verdict{codeNotYet}
+		case !m.exact && len(n.rules) > 0:
+			v = verdict{"", codeNotYet}
+		}
+		n.contacted = true
+		n.touch()
+		m.become(n, task.Claimed)
+		n.claim = claim{due: true} // the sweep sets the moment
+	}
+	return v
 }
 
 func orElse(s, other string) string {
@@ -270,7 +288,7 @@ func (o *prioritize) apply(m *model, _ observation) (verdict, error) {
 		return verdict{codeIllegal}, nil
 	}
 	n.touch()
-	n.setPriority(o.priority)
+	n.priority = o.priority
 	return nil, nil
 }
 

@@ -18,17 +18,22 @@ const (
 	codeIllegal    = "TR001"
 	codeUnknown    = "TR002"
 	codeCycle      = "TR003"
+	codeRules      = "TR004"
 	codeStale      = "TR005"
 	codeInvalid    = "TR007"
 	codeNotYet     = "TR008"
 	codeForeignKey = "23503"
 	codeUnique     = "23505"
 
+	// Some are TR008 for a moment only: a rule is being used for the first time.
+	codeFirst = "TR008 at first"
+
 	codeRepeat   = "40001"
 	codeDeadlock = "40P01"
 )
 
-// verdict holds the SQLSTATEs of which the contract asks for one; nil: the operation goes through.
+// verdict holds the SQLSTATEs of which the contract asks for one; nil: the operation goes through. With "" among them it may
+// go through as well.
 type verdict []string
 
 func (v verdict) or(code string) verdict {
@@ -40,8 +45,11 @@ func (v verdict) or(code string) verdict {
 
 // fits: the database answered with this SQLSTATE, "" if it went through.
 func (v verdict) fits(code string) bool {
-	if code == "" {
-		return v == nil
+	if code == "" && v == nil {
+		return true
+	}
+	if code == codeFirst {
+		code = codeNotYet
 	}
 	return slices.Contains(v, code)
 }

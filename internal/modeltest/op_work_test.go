@@ -2,8 +2,10 @@ package modeltest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -43,7 +45,8 @@ func (o *claimTasks) run(ctx context.Context, tx pgx.Tx) error {
 	}
 	rows, err := tx.Query(ctx, `
 		select task_id, claimed_at::text, attempt, idempotency_key, params is not null
-		from taskrunner_private.claim_tasks($1, $2, 3600, $3, $4, $5)`, o.replica, o.limit, priorities, seqs, o.rescan)
+		from taskrunner_private.claim_tasks($1, $2, 3600, $3, $4, $5)
+		where task_id is not null`, o.replica, o.limit, priorities, seqs, o.rescan)
 	if err != nil {
 		return err
 	}
@@ -67,40 +70,65 @@ func (o *claimTasks) run(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// wanted lists what a claim takes when nobody else is at work: the first ones behind the marks, or, when they do not fill
-// the limit and the rest is looked at as well, the first of all (contract 7.3).
-func (o *claimTasks) wanted(m *model) []uuid.UUID {
-	ready := m.sorted((*node).ready)
-	slices.SortStableFunc(ready, func(a, b *node) int { return b.priority - a.priority })
+// wanted lists the tasks without rules among which a claim chooses when nobody else is at work: the first ones behind the
+// marks, or, when they do not fill the limit and the rest is looked at as well, the first of all (contract 7.3).
+func (o *claimTasks) wanted(m *model) []*node {
+	ready := m.sorted(func(n *node) bool { return n.ready() && len(n.rules) == 0 })
+	slices.SortFunc(ready, byTurn)
 	behind := slices.DeleteFunc(slices.Clone(ready), func(n *node) bool {
 		return slices.ContainsFunc(o.marks, func(k mark) bool { return k.priority == n.priority && n.seq <= k.seq })
 	})
 	if o.rescan && len(behind) < o.limit {
 		behind = ready
 	}
-	return nodeIDs(behind[:min(len(behind), o.limit)])
+	return behind[:min(len(behind), o.limit)]
+}
+
+// order checks that what was claimed comes first, when nobody else is at work. Tasks with rules may be among it.
+func (o *claimTasks) order(m *model) error {
+	wanted, places := o.wanted(m), o.limit
+	for _, h := range o.claims {
+		n := m.tasks[h.task.id]
+		switch {
+		case len(wanted) > 0 && wanted[0] == n:
+			wanted = wanted[1:]
+		case len(n.rules) == 0:
+			return fmt.Errorf("claimed %s, which is not its turn", n.name)
+		case len(wanted) > 0 && places == 1 && byTurn(wanted[0], n) < 0:
+			return fmt.Errorf("claimed %s, but %s comes first", n.name, wanted[0].name)
+		}
+		places--
+	}
+	if places > 0 && len(wanted) > 0 {
+		return fmt.Errorf("%s is left", wanted[0].name)
+	}
+	return nil
 }
 
 func (o *claimTasks) apply(m *model, _ observation) (verdict, error) {
-	got := make([]uuid.UUID, len(o.claims))
-	for i, c := range o.claims {
-		got[i] = c.task.id
-	}
 	if m.exact {
-		if err := sameIDs("claimed", got, o.wanted(m)); err != nil {
+		if err := o.order(m); err != nil {
 			return nil, err
 		}
 	}
-	if len(got) > o.limit {
-		return nil, fmt.Errorf("%d claims, the limit is %d", len(got), o.limit)
+	if len(o.claims) > o.limit {
+		return nil, fmt.Errorf("%d claims, the limit is %d", len(o.claims), o.limit)
 	}
+	return nil, o.take(m)
+}
+
+// take does to the model what claims do.
+func (o *claimTasks) take(m *model) error {
 	for i, h := range o.claims {
 		n := m.tasks[h.task.id]
 		if !n.ready() {
-			return nil, fmt.Errorf("claimed %s, which is %s and not ready", n.name, n.status)
+			return fmt.Errorf("claimed %s, which is %s and not ready", n.name, n.status)
 		}
 		if want := n.id.String() + n.first(onStart).suffix(); o.keys[i] != want {
-			return nil, fmt.Errorf("key %s, want %s", o.keys[i], want)
+			return fmt.Errorf("key %s, want %s", o.keys[i], want)
+		}
+		if m.exact && (!m.mayStart(n) || m.uncounted(n)) {
+			return fmt.Errorf("claimed %s, which a rule holds", n.name)
 		}
 		n.touch()
 		n.contacted = true
@@ -108,13 +136,13 @@ func (o *claimTasks) apply(m *model, _ observation) (verdict, error) {
 		n.claim = claim{replica: h.replica, at: h.at}
 		calls := n.hasStart() && n.deliveries[n.first(onStart)].status != "Delivered"
 		if calls != o.called[i] {
-			return nil, fmt.Errorf("%s: to be called %v, want %v", n.name, o.called[i], calls)
+			return fmt.Errorf("%s: to be called %v, want %v", n.name, o.called[i], calls)
 		}
 		if !calls {
 			m.started(n)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 func (o *claimTasks) String() string {
@@ -316,11 +344,13 @@ type item struct {
 	reason     string
 	newSuccess int
 	priority   int
+	data       *metadata
+	expected   int64
 	fenced     bool // by attempt 1
 }
 
 func (x item) String() string {
-	return fmt.Sprintf("%s=%s(%s) +%d p%d", x.task, x.to, x.reason, x.newSuccess, x.priority)
+	return fmt.Sprintf("%s=%s(%s) +%d p%d %v expects %d", x.task, x.to, x.reason, x.newSuccess, x.priority, x.data, x.expected)
 }
 
 // reports is a group of PATCH requests.
@@ -337,6 +367,12 @@ func (o *reports) run(ctx context.Context, tx pgx.Tx) error {
 		items[i] = map[string]any{"task_id": x.task.id, "new_success": x.newSuccess}
 		if x.fenced {
 			items[i]["attempt"] = 1
+		}
+		if x.data != nil {
+			items[i]["metadata"] = json.RawMessage(x.data.String())
+		}
+		if x.expected != unknownCount {
+			items[i]["expected_count"] = x.expected
 		}
 		if x.to != "" {
 			items[i]["status"] = x.to
@@ -373,23 +409,34 @@ func (o *reports) apply(m *model, _ observation) (verdict, error) {
 			want = "stale"
 		case x.to == "" && n.status.Terminal(), x.to != "" && !n.reportable():
 			want = "state"
+		case x.data != nil && !fits(n.rules, *x.data):
+			want = "metadata"
 		}
 		if n != nil {
 			was = n.status
 		}
-		if got := o.outcomes[x.task.id]; got != want || o.before[x.task.id] != was {
+		got, _, _ := strings.Cut(o.outcomes[x.task.id], ":")
+		if got != want || o.before[x.task.id] != was {
 			return nil, fmt.Errorf("%s: got %s (was %s), want %s (was %s)", x.task, got, o.before[x.task.id], want, was)
 		}
 		if want != "done" {
 			continue
 		}
 		n.success += int64(x.newSuccess)
+		data, expected := n.data, n.expected
+		if x.data != nil {
+			data = *x.data
+		}
+		if x.expected != unknownCount {
+			expected = x.expected
+		}
+		n.setData(data, expected)
 		if x.to != "" {
 			ended = append(ended, n)
 			continue
 		}
 		n.touch()
-		n.setPriority(x.priority)
+		n.priority = x.priority
 	}
 	for _, n := range ended {
 		for _, x := range o.items {
@@ -403,13 +450,6 @@ func (o *reports) apply(m *model, _ observation) (verdict, error) {
 }
 
 func (o *reports) String() string { return "reports " + joined(o.items) }
-
-func (n *node) setPriority(p int) {
-	if n.priority != p {
-		n.priority = p
-		n.requeue()
-	}
-}
 
 // progress is add_progress.
 type progress struct {

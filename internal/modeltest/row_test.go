@@ -29,7 +29,12 @@ type row struct {
 	Success       int64     `json:"success"`
 	Failures      int64     `json:"failures"`
 	RunAt         moment    `json:"run_at"`
-	Queue         string    `json:"queue"` // state in queued_task, "" without a row
+	Kind          string    `json:"kind"`
+	Metadata      string    `json:"metadata"`
+	Rules         string    `json:"rules"`
+	Expected      int64     `json:"expected"`
+	Blocked       string    `json:"blocked"` // the rules that hold it, when the whole database is read
+	Queue         string    `json:"queue"`   // state in queued_task, "" without a row; parked and put off are ready as well
 	QueuePriority int       `json:"queue_priority"`
 	QueueMine     bool      `json:"queue_mine"` // that row was written by the transaction that looks
 	Active        bool      `json:"active"`     // has a row in active_task
@@ -72,8 +77,35 @@ begin
 end $$;
 create trigger audit after insert or delete on taskrunner_private.dead_end_check
 for each row execute function audit.dead_end_check();
+create table audit.activity (
+  no bigint not null default nextval('audit.commit_seq'), xid xid8 not null default pg_current_xact_id(), what text not null,
+  task_id uuid not null, name text not null, kind text not null, rules jsonb not null, metadata jsonb not null, work bigint not null
+);
+create function audit.become_active() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into audit.activity (what, task_id, name, kind, rules, metadata, work)
+  select 'start', t.id, t.name, t.kind, t.rules, t.metadata, taskrunner_private.work_left(t.expected_count, t.success, t.failures)
+  from (select t.* from new_rows n join taskrunner.task t on t.id = n.task_id order by t.priority desc, t.seq) t;
+  return null;
+end $$;
+create trigger audit_start after insert on taskrunner_private.active_task
+referencing new table as new_rows for each statement execute function audit.become_active();
+create function audit.be_active() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into audit.activity (what, task_id, name, kind, rules, metadata, work)
+  select case when taskrunner_private.is_active(n.status, n.paused_from) then 'data' else 'leave' end,
+    n.id, n.name, n.kind, n.rules, n.metadata, taskrunner_private.work_left(n.expected_count, n.success, n.failures)
+  from new_rows n
+  join old_rows o on o.id = n.id
+  where taskrunner_private.is_active(o.status, o.paused_from)
+    and (taskrunner_private.is_active(n.status, n.paused_from), n.metadata::text, n.expected_count, n.success, n.failures)
+      is distinct from (true, o.metadata::text, o.expected_count, o.success, o.failures);
+  return null;
+end $$;
+create trigger audit after update on taskrunner.task
+referencing new table as new_rows old table as old_rows for each statement execute function audit.be_active();
 create function audit.observe(p_all boolean) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_xid xid := pg_current_xact_id()::xid;
 begin
@@ -85,8 +117,12 @@ begin
         'paused_from', coalesce(t.paused_from::text, ''), 'wait_finished', t.wait_finished, 'wait_success', t.wait_success,
         'contacted', t.contacted, 'attempt', t.attempt, 'max_attempts', t.max_attempts, 'started', t.started_at is not null, 'ended', t.ended_at is not null,
         'reason', coalesce(t.failure_reason, ''), 'priority', t.priority, 'success', t.success, 'failures', t.failures,
+        'kind', t.kind, 'metadata', t.metadata::text, 'rules', t.rules::text, 'expected', coalesce(t.expected_count, -1),
+        'blocked', case when p_all and t.rules <> '[]' and t.status = 'Pending' then (
+          select string_agg(format('%s: %s, %s', b.v -> 'rule', b.v ->> 'reason', b.v ->> 'current'), '; ' order by b.n)
+          from jsonb_array_elements(taskrunner_private.blocked_by(t.id)) with ordinality b (v, n)) end,
         'run_at', case when t.run_at is null then '' when t.run_at > clock_timestamp() then 'ahead' else 'past' end,
-        'queue', coalesce(q.state::text, ''), 'queue_priority', q.priority, 'queue_mine', q.xmin = v_xid,
+        'queue', case when q.state = 'parked' or q.put_off > 0 then 'ready' else coalesce(q.state::text, '') end, 'queue_priority', q.priority, 'queue_mine', q.xmin = v_xid,
         'active', a.task_id is not null, 'replica', a.replica_id, 'due', a.due_at <= clock_timestamp(),
         'in_ended', e.task_id is not null, 'touched', t.last_updated = now(), 'started_now', t.started_at = now(),
         'ended_now', t.ended_at = now()) order by t.seq)
@@ -119,6 +155,7 @@ func (n *node) row() row {
 		ID: n.id, Name: n.name, Batch: n.batch, Seq: n.seq, Status: n.status, PausedFrom: n.pausedFrom,
 		WaitFinished: n.waitFinished, WaitSuccess: n.waitSuccess, Contacted: n.contacted, Attempt: n.attempt, MaxAttempts: n.maxAttempts, Started: n.started,
 		Ended: n.status.Terminal(), Reason: n.reason, Priority: n.priority, Success: n.success, Failures: n.failures,
+		Kind: n.kind, Metadata: n.data.String(), Rules: rulesText(n.rules), Expected: n.expected,
 		RunAt: n.runAt, Active: n.active(), Replica: n.claim.replica, Due: n.claim.due, InEnded: n.status.Terminal(),
 		Touched: n.touched, StartedNow: n.startedNow, EndedNow: n.endedNow,
 	}
@@ -153,14 +190,18 @@ type look struct {
 	queue  bool // queue rows that others can change: nobody is at work
 	due    bool
 	leases bool
+	rules  bool // what holds it: nobody is at work, and the whole database was read
 }
 
 // differ compares a row with the model, "" if they are equal. A reason that the contract leaves open is taken over.
-func (n *node) differ(got row, l look) string {
+func (m *model) differ(n *node, got row, l look) string {
 	if slices.ContainsFunc(n.reasons, func(p uuid.UUID) bool { return requiredParentFailed(p) == got.Reason }) {
 		n.reason, n.reasons = got.Reason, nil
 	}
 	want := n.row()
+	if l.rules {
+		want.Blocked = m.blockedBy(n)
+	}
 	if !l.fresh {
 		got.Touched, got.StartedNow, got.EndedNow = want.Touched, want.StartedNow, want.EndedNow
 	}
@@ -186,7 +227,7 @@ func (m *model) differAll(o observation, l look) []string {
 		n := m.tasks[r.ID]
 		if n == nil {
 			faults = append(faults, fmt.Sprintf("task %s is in the database only: %+v", r.Name, r))
-		} else if d := n.differ(r, l); d != "" {
+		} else if d := m.differ(n, r, l); d != "" {
 			faults = append(faults, d)
 		}
 	}
@@ -239,7 +280,7 @@ func (m *model) differChanged(before *model, o observation) []string {
 		n := m.tasks[r.ID]
 		if n == nil {
 			faults = append(faults, fmt.Sprintf("task %s is in the database only: %+v", r.Name, r))
-		} else if d := n.differ(r, look{fresh: true}); d != "" {
+		} else if d := m.differ(n, r, look{fresh: true}); d != "" {
 			faults = append(faults, d)
 		}
 	}

@@ -87,7 +87,7 @@ func (s *sequential) do(rt *rapid.T, kind string, o op) {
 		s.fail(rt, "the operation ended in an error", err.Error())
 	}
 	s.m.begin()
-	on, see := s.m, look{fresh: true, queue: true, due: true, leases: true}
+	on, see := s.m, look{fresh: true, queue: true, due: true, leases: true, rules: true}
 	if got.code == "" {
 		s.counts.add(kind, "done")
 	} else {
