@@ -426,6 +426,30 @@ func TestClaimBySQL(t *testing.T) {
 	e.forgetsNobody()
 }
 
+// What holds is asked after the whole statement: it may end or move one task and start the next in its place (contract 13.1).
+func TestClaimBySQLInPlaceOfAnother(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]string{
+		"ends":  "status = case name when 'a' then 'Success' else 'Claimed' end::taskrunner.status_kind",
+		"moves": `status = case name when 'a' then status else 'Claimed' end, metadata = case name when 'a' then '{"p": 2}' else metadata end`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := setup(t)
+			e.counted("k", []string{"p"})
+			e.ruled([]string{concurency(1, "k", "p")}, `a {"p": 1}`, `b {"p": 1}`, `c {"p": 1}`)
+			require.Equal(t, []string{"a"}, e.all())
+			e.fails("TR008", "update taskrunner.task set "+others+" where name in ('a', 'b', 'c')")
+			e.exec("update taskrunner.task set " + others + " where name in ('a', 'b')")
+			require.Equal(t, "Claimed 0/0", e.state("b"))
+			e.wakes()
+			require.Empty(t, e.all())
+			e.queues("c: parked")
+			e.forgetsNobody()
+		})
+	}
+}
+
 // Limits are conditions on starting: what runs goes on (contract 7.2).
 func TestLoweredLimit(t *testing.T) {
 	t.Parallel()

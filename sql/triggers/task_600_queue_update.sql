@@ -31,7 +31,7 @@ begin
     array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved),
     array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.moved and c.had_rules),
     array_agg(c.id) filter (where c.new_in = 'queue' and c.old_in = 'queue' and c.reordered and not c.moved),
-    array_agg(c.id) filter (where c.new_in = 'queue' and c.ruled),
+    array_agg(c.id) filter (where c.new_in <> 'ended' and c.ruled),
     array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.regrouped),
     array_agg(c.id) filter (where c.new_in = 'active' and c.old_in = 'active' and c.resized),
     array_agg(c.id) filter (where c.old_in = 'active' and c.new_in <> 'active'),
@@ -62,6 +62,14 @@ begin
       or coalesce(n.last_updated < o.last_updated, true)
   ) c;
 
+  -- Slots that are left first, so that whatever the same statement starts may have them.
+  if v_left_active is not null then
+    delete from taskrunner_private.active_task where task_id = any(v_left_active);
+    perform taskrunner_private.free_slots(v_left_active);
+  end if;
+  if v_regrouped is not null then
+    perform taskrunner_private.move_slots(v_regrouped);
+  end if;
   if v_entered_active is not null then
     -- Claimed by SQL. Before any row of the queue is locked, because it may wait for stripes.
     perform taskrunner_private.admit_by_sql(v_entered_active);
@@ -75,10 +83,6 @@ begin
       -- Probes that will not be decided: their limits go on to the next.
       perform taskrunner_private.wake_later(v_probed);
     end if;
-  end if;
-  if v_left_active is not null then
-    delete from taskrunner_private.active_task where task_id = any(v_left_active);
-    perform taskrunner_private.free_slots(v_left_active);
   end if;
   if v_ended is not null then
     insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
@@ -121,9 +125,6 @@ begin
       else least(a.due_at, clock_timestamp()) end
     from taskrunner.task t
     where t.id = any(v_due) and a.task_id = t.id;
-  end if;
-  if v_regrouped is not null then
-    perform taskrunner_private.move_slots(v_regrouped);
   end if;
   if v_resized is not null then
     perform taskrunner_private.wake_later(array(
