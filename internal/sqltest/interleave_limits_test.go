@@ -156,6 +156,32 @@ func TestReleaseAndCancel(t *testing.T) {
 	}
 }
 
+// A task is being released while somebody changes it: he learns only afterwards that the limit has to go on to the next.
+func TestChangeOfATaskThatIsBeingReleased(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{commit, rollback} {
+		for _, what := range []string{
+			"update taskrunner.task set run_at = now() + interval '1 day' where id = '" + id("b") + "'",
+			"update taskrunner.task set rules = '[" + capacity(1, "k") + "]', expected_count = null where id = '" + id("b") + "'",
+			call("pause_task", "b"), call("cancel_task", "b"),
+		} {
+			e := setup(t)
+			e.held("a", "b", "c")
+			require.Empty(t, e.all())
+			e.exec(finishTask("a", "Success"))
+			first, second := e.pair()
+			first.script("begin")
+			require.Equal(t, []string{"1|1"}, first.run(wakeOnce))
+			waits := second.begins(what)
+			first.run(end)
+			e.requireEnds(waits)
+			e.wakes()
+			require.Equal(t, []string{"c"}, e.all(), "%s, %s", what, end)
+			e.forgetsNobody()
+		}
+	}
+}
+
 const registerShape = "select taskrunner_private.register_shape()"
 
 // A shape is used for the first time while a task of the kind starts, ends, moves, or is held by somebody.
