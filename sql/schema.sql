@@ -1962,9 +1962,11 @@ AS $function$
 #variable_conflict use_column
 declare
   v_checks uuid[];
+  v_own uuid[];
   v_dead uuid[];
   v_locked uuid[];
   v_busy uuid[] := '{}';
+  v_kept uuid[] := '{}';
   v_examined integer := 0;
   v_canceled integer := 0;
 begin
@@ -1975,11 +1977,13 @@ begin
       delete from taskrunner_private.dead_end_check d
       where d.id = any(array(
         select c.id from taskrunner_private.dead_end_check c order by c.id limit p_limit for update skip locked))
-      returning d.task_id
+      returning d.task_id, d.xmin = pg_current_xact_id()::xid as own
     )
-    select array_agg(distinct task_id), v_examined + count(*) into v_checks, v_examined from taken;
+    select array_agg(distinct task_id), coalesce(array_agg(distinct task_id) filter (where own), '{}'), v_examined + count(*)
+    into v_checks, v_own, v_examined from taken;
     exit when v_checks is null;
 
+    v_kept := v_kept || v_own;
     v_dead := taskrunner_private.are_dead_ends(v_checks);
     continue when v_dead = '{}';
     v_locked := array(select t.id from taskrunner.task t where t.id = any(v_dead) for no key update skip locked);
@@ -1998,7 +2002,10 @@ begin
       array(select t.id from taskrunner.task t where t.id = any(v_dead) and not t.dead_end_barrier));
   end loop;
   perform taskrunner_private.set_cause('dead_end');
-  insert into taskrunner_private.dead_end_check (task_id) select unnest(v_busy);
+  insert into taskrunner_private.dead_end_check (task_id)
+  select unnest(v_busy)
+  union
+  select t.id from taskrunner.task t where t.id = any(v_kept) and not taskrunner_private.is_terminal(t.status);
   perform taskrunner_private.set_cause('');
   return query select v_examined - cardinality(v_busy), v_canceled, taskrunner_private.take_counts();
 end $function$

@@ -33,10 +33,12 @@ func (e *engine) checks() []string {
 
 const drain = "select canceled from taskrunner_private.drain_dead_ends(100)"
 
-// requireDrained examines what is noted and requires how many tasks that cancels.
+// requireDrained examines what is noted and requires how many tasks that cancels. Living parents of these are left for a
+// second look.
 func (e *engine) requireDrained(canceled int) {
 	e.t.Helper()
 	require.Equal(e.t, fmt.Sprint(canceled), e.line(drain))
+	require.Equal(e.t, "0", e.line(drain))
 	require.Empty(e.t, e.checks())
 }
 
@@ -281,6 +283,31 @@ func TestLastTwoChildrenEndInParallel(t *testing.T) {
 		e.requireStates("p: Canceled 0/0")
 		require.Equal(t, []string{"end:failure failure Pending"}, e.deliveries("p"))
 	}
+}
+
+// Two drains cancel the last two children in parallel: neither sees what the other does, and the parent is canceled after both.
+func TestLastTwoChildrenAreDeadEndsInParallel(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.deadEnds(true)
+	e.tasks("p", "c", "d")
+	e.links("p>c", "p>d")
+	e.tasks("x", "y")
+	e.links("c>x", "d>y")
+	first, second := e.pair()
+	e.exec(call("cancel_task", "x"))
+	first.script("begin")
+	require.Equal(t, []string{"1"}, first.run(drain))
+	e.exec(call("cancel_task", "y"))
+	second.script("begin")
+	require.Equal(t, []string{"1"}, second.run(drain))
+	second.run(commit)
+	require.Equal(t, "0", e.line(drain))
+	first.run(commit)
+	e.requireStates("c: Canceled 1/1", "d: Canceled 1/1", "p: Pending 0/0")
+	e.requireDrained(1)
+	e.requireStates("p: Canceled 0/0")
+	e.requireDrained(0)
 }
 
 // A link added before the candidate is examined saves it, also one whose transaction is open then.
