@@ -777,6 +777,10 @@ begin
     return query select format('It waits for %s more tasks.', v_parents), jsonb_build_object('more_parents', v_parents);
   end if;
 
+  if v_task.rules <> '[]' then
+    return query select r.reason, r.detail from taskrunner_private.rules_in_the_way(p_task_id) r;
+  end if;
+
   if v_task.run_at > clock_timestamp() then
     v_moment := case when isfinite(v_task.run_at)
       then to_char(v_task.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') else v_task.run_at::text end;
@@ -4594,6 +4598,53 @@ AS $function$
     where jsonb_typeof(rule) = 'object'
   ) f
   order by r.n, f.place, f.message collate "C")
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.rules_in_the_way(p_task_id uuid)
+ RETURNS TABLE(reason text, detail jsonb)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  select case
+      when n.shape_id is null then format(
+        'Rule %s is the first about %s: it starts as soon as these are counted.', n.n, m.tasks)
+      when n.unsized then format('Rule %s limits the work of %s, but it has no expected_count.', n.n, m.tasks)
+      when n.is_capacity then format('Rule %s lets it start while active %s have less than %s left to do; they have %s: %s.',
+        n.n, m.tasks, n.maximum, c.work, c.names)
+      else format('Rule %s lets at most %s of the %s be active at once; %s %s: %s.', n.n, n.maximum, m.tasks, c.slots,
+        case c.slots when 1 then 'is' else 'are' end, c.names) end,
+    jsonb_build_object('rule', n.rule, 'current', case when n.is_capacity then c.work else c.slots end,
+      'reason', case when n.shape_id is null then 'not counted yet' when n.unsized then 'expected_count missing' else 'limit reached' end,
+      'holders', c.holders)
+  from taskrunner_private.rule_needs(array[p_task_id]) n
+  cross join lateral (
+    select format('tasks of kind "%s"', n.kind) || coalesce(' with ' || string_agg(
+        format('%s = %s', f.name, left((t.metadata -> f.name)::text, 100)), ', ' order by f.o), '') as tasks
+    from taskrunner.task t
+    cross join lateral unnest(n.fields) with ordinality f (name, o)
+    where t.id = p_task_id
+    offset 0) m
+  cross join lateral (
+    select count(*) as slots, coalesce(sum(s.work), 0) as work,
+      coalesce(string_agg(format('%s "%s"', s.id, s.name), ', ' order by s.seq) filter (where s.o <= 5), '')
+        || case when count(*) > 5 then format(' and %s more', count(*) - 5) else '' end as names,
+      coalesce(jsonb_agg(jsonb_build_object('task_id', s.id, 'name', s.name, 'status', s.status) order by s.seq)
+        filter (where s.o <= 5), '[]') as holders
+    from (
+      select t.id, t.name, t.status, t.seq, row_number() over (order by t.seq) as o,
+        taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+      from taskrunner_private.slot x
+      cross join lateral (select y.* from taskrunner.task y where y.id = x.task_id offset 0) t
+      where x.limit_id = n.limit_id) s
+    offset 0) c
+  where n.shape_id is null or n.unsized or case when n.is_capacity then c.work else c.slots end >= n.maximum
+  order by n.n;
 $function$
 ;
 

@@ -29,6 +29,15 @@ func TestWhy(t *testing.T) {
 	require.Equal(t, exitOK, code, stderr)
 	require.Contains(t, out, `{"task_id":"`+id+`","reason":"No replica is alive, so nobody starts tasks.","detail":{`)
 
+	_, err = db.Pool.Exec(t.Context(), `update taskrunner.task set run_at = null, expected_count = null,
+		rules = '[{"type": "Capacity", "max_capacity": 5, "matcher": {"status": "Running", "kind": "k", "fields": []}}]'`)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "select taskrunner_private.register_shape()")
+	require.NoError(t, err)
+	code, out, stderr = ask("taskrunner_reader", id)
+	require.Equal(t, exitOK, code, stderr)
+	require.Equal(t, "Rule 1 limits the work of tasks of kind \"k\", but it has no expected_count.\nNo replica is alive, so nobody starts tasks.\n", out)
+
 	code, _, stderr = ask("taskrunner_reader", uuid.NewString())
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, stderr, "unknown task")

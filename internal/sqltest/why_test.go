@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,47 @@ func TestWhy(t *testing.T) {
 
 	reader := e.sessionAs("reader", e.Login(t, "taskrunner_reader"))
 	require.Len(t, reader.run("select * from taskrunner.why($1)", id("fan")), 101)
+}
+
+// Every rule that is in the way has a row, with the tasks that hold it.
+func TestWhyNamesRules(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.replica("r")
+	one, work := concurency(1, "k", "p"), capacity(10, "k")
+	e.ruled([]string{one, work}, `a {"p": "x"}`, `b {"p": "x"}`)
+	require.Equal(t, []string{
+		`Rule 1 is the first about tasks of kind "k" with p = "x": it starts as soon as these are counted.`,
+		`Rule 2 is the first about tasks of kind "k": it starts as soon as these are counted.`,
+	}, e.why("a"))
+	e.wakes()
+	require.Empty(t, e.why("a"), "its turn is about to come")
+	e.exec("update taskrunner.task set expected_count = 12")
+	require.Equal(t, []string{"a"}, e.all())
+	require.Empty(t, e.why("a"))
+	require.Equal(t, []string{
+		`Rule 1 lets at most 1 of the tasks of kind "k" with p = "x" be active at once; 1 is: ` + id("a") + ` "a".`,
+		`Rule 2 lets it start while active tasks of kind "k" have less than 10 left to do; they have 12: ` + id("a") + ` "a".`,
+	}, e.why("b"))
+	require.JSONEq(t, fmt.Sprintf(`{"rule": %s, "current": 12, "reason": "limit reached",
+		"holders": [{"task_id": %q, "name": "a", "status": "Running"}]}`, work, id("a")),
+		e.lines("select detail from taskrunner.why($1)", id("b"))[1])
+
+	e.exec("update taskrunner.task set expected_count = null, metadata = '{\"p\": \"y\"}' where name = 'b'")
+	require.Equal(t, []string{`Rule 2 limits the work of tasks of kind "k", but it has no expected_count.`}, e.why("b"))
+	require.Equal(t, []string{"expected_count missing"}, e.lines("select detail ->> 'reason' from taskrunner.why($1)", id("b")))
+	e.move("b", "Paused")
+	require.Len(t, e.why("b"), 2, "paused, and its rule")
+
+	// Of many holders some are named.
+	e.counted("m", nil)
+	e.exec("insert into taskrunner.task (name, kind, status) select 'n' || n, 'm', 'Pending' from generate_series(1, 8) n")
+	e.exec("update taskrunner.task set status = 'Claimed' where kind = 'm'")
+	e.exec(insertRuled("m", []string{concurency(7, "m")}, "c"))
+	why := e.why("c")
+	require.Len(t, why, 1)
+	require.Contains(t, why[0], `be active at once; 8 are: `)
+	require.Contains(t, why[0], `"n5" and 3 more.`)
+	require.Equal(t, "5", e.line("select jsonb_array_length(detail -> 'holders') from taskrunner.why($1)", id("c")))
+	require.Len(t, e.sessionAs("reader", e.Login(t, "taskrunner_reader")).run("select * from taskrunner.why($1)", id("c")), 1)
 }

@@ -56,6 +56,10 @@ begin
     return query select format('It waits for %s more tasks.', v_parents), jsonb_build_object('more_parents', v_parents);
   end if;
 
+  if v_task.rules <> '[]' then
+    return query select r.reason, r.detail from taskrunner_private.rules_in_the_way(p_task_id) r;
+  end if;
+
   if v_task.run_at > clock_timestamp() then
     v_moment := case when isfinite(v_task.run_at)
       then to_char(v_task.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') else v_task.run_at::text end;
