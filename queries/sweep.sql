@@ -1,6 +1,6 @@
 -- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
--- release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, wake_limits.sql, recheck_limits.sql, delete_gates.sql and
--- delete_idempotency_keys.sql.
+-- release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, drop_shape.sql, wake_limits.sql, recheck_limits.sql,
+-- delete_gates.sql and delete_idempotency_keys.sql.
 
 -- name: SweepActive :one
 select s.looked_at::integer as looked_at, s.counts::text as counts
@@ -23,6 +23,10 @@ select taskrunner_private.delete_idempotency_keys(sqlc.arg(most)::integer, sqlc.
 -- name: RegisterShape :one
 -- Was there any due?
 select (taskrunner_private.register_shape() is not null)::boolean;
+
+-- name: DropShape :one
+-- Was there any due?
+select (taskrunner_private.drop_shape() is not null)::boolean;
 
 -- name: WakeLimits :one
 select w.looked_at::integer as looked_at, w.unparked::integer as unparked

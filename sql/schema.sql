@@ -220,6 +220,7 @@ create table taskrunner_private.gate (
   blocked_by bigint not null,
   maximum bigint not null,
   is_capacity boolean not null,
+  shape_ids integer[] not null default '{}'::integer[],
   constraint gate_pkey PRIMARY KEY (id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 CREATE INDEX gate_blocked_idx ON taskrunner_private.gate USING btree (blocked_by);
@@ -247,6 +248,7 @@ create table taskrunner_private.limit_shape (
   id integer not null generated always as identity,
   kind text not null,
   fields text[] not null,
+  used_at timestamp with time zone not null default now(),
   constraint limit_shape_pkey PRIMARY KEY (id),
   constraint limit_shape_key UNIQUE (kind, fields)
 );
@@ -472,6 +474,13 @@ begin
   select 'a parked task has its gate', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
   from taskrunner_private.queued_task q
   where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
+
+  return query
+  select 'the shapes of a gate are counted', to_jsonb(g)
+  from taskrunner_private.gate g
+  where exists (
+    select from unnest(g.shape_ids) s (id)
+    where not exists (select from taskrunner_private.limit_shape x where x.id = s.id));
 
   -- Room in a Capacity limit made by progress is found by a chore.
   return query
@@ -951,6 +960,7 @@ AS $function$
 declare
   v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
   v_unknown uuid[];
+  v_shapes integer[];
   v_slot_ids uuid[]; v_slot_limits bigint[];
   v_limits bigint[];
   v_missing integer[];
@@ -962,10 +972,21 @@ declare
 begin
   admitted := '{}'; refused := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
 
+  -- Shapes do not vanish until the end of the transaction. Who makes them vanish holds this for a moment, and waits for nothing.
+  perform pg_advisory_xact_lock_shared(1414681418, 4);
   select coalesce(array_agg(n.task_id), '{}'), array_agg(n.limit_id), array_agg(n.is_capacity), array_agg(n.maximum),
-    array_agg(n.unsized), coalesce(array_agg(distinct n.task_id) filter (where n.shape_id is null), '{}')
-  into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown
+    array_agg(n.unsized), coalesce(array_agg(distinct n.task_id) filter (where n.shape_id is null), '{}'),
+    array_agg(distinct n.shape_id)
+  into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown, v_shapes
   from taskrunner_private.rule_needs(p_ruled) n;
+  if exists (
+    select from taskrunner_private.limit_shape s where s.id = any(v_shapes) and s.used_at < now() - interval '10 minutes')
+  then
+    update taskrunner_private.limit_shape s set used_at = now()
+    where s.id = any(array(
+      select x.id from taskrunner_private.limit_shape x
+      where x.id = any(v_shapes) and x.used_at < now() - interval '10 minutes' for no key update skip locked));
+  end if;
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then
@@ -2012,6 +2033,62 @@ begin
   select t.id from taskrunner.task t where t.id = any(v_kept) and not taskrunner_private.is_terminal(t.status);
   perform taskrunner_private.set_cause('');
   return query select v_examined - cardinality(v_busy), v_canceled, taskrunner_private.take_counts();
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.drop_shape()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_shape taskrunner_private.limit_shape;
+begin
+  perform taskrunner_private.require_read_committed();
+  select s.* into v_shape
+  from taskrunner_private.limit_shape s
+  where s.used_at < clock_timestamp() - interval '1 hour'
+  order by s.used_at limit 1 for update skip locked;
+  if v_shape.id is null then
+    return null;
+  end if;
+  if exists (select from taskrunner_private.gate g where v_shape.id = any(g.shape_ids)) then
+    update taskrunner_private.limit_shape s set used_at = clock_timestamp() where s.id = v_shape.id;
+    return false;
+  end if;
+  begin
+    perform taskrunner_private.lock_graph_shared(true);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_shape.kind) & 1023);
+    perform taskrunner_private.lock_tasks(
+      array(select a.task_id from taskrunner_private.active_task a where a.kind = v_shape.kind), true);
+    if not pg_try_advisory_xact_lock(1414681418, 4) then
+      raise lock_not_available;
+    end if;
+  exception when lock_not_available then
+    update taskrunner_private.limit_shape s set used_at = clock_timestamp() - interval '59 minutes' where s.id = v_shape.id;
+    return false;
+  end;
+  -- Again, in a later statement, now that nobody decides.
+  if exists (select from taskrunner_private.gate g where v_shape.id = any(g.shape_ids)) then
+    update taskrunner_private.limit_shape s set used_at = clock_timestamp() where s.id = v_shape.id;
+    return false;
+  end if;
+  delete from taskrunner_private.slot s
+  using (
+    select t.id, taskrunner_private.limit_id(v_shape.id, v_shape.fields, t.metadata) as limit_id
+    from taskrunner_private.active_task a
+    cross join lateral (select x.id, x.metadata from taskrunner.task x where x.id = a.task_id offset 0) t
+    where a.kind = v_shape.kind
+  ) held
+  where s.task_id = held.id and s.limit_id = held.limit_id;
+  delete from taskrunner_private.limit_shape s where s.id = v_shape.id;
+  return true;
 end $function$
 ;
 
@@ -3631,18 +3708,19 @@ declare
   v_gates bigint[];
 begin
   with gate_of as materialized (
-    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, jsonb_hash_extended(
+    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, array_agg(distinct n.shape_id) as shape_ids,
+      jsonb_hash_extended(
       jsonb_agg(jsonb_build_array(n.limit_id, n.is_capacity, n.maximum) order by n.limit_id, n.is_capacity, n.maximum),
       8312345678901234567) as id
     from taskrunner_private.rule_needs(p_ids) n
     group by n.task_id
   ), refused as materialized (
-    select p.n, g.id, g.limit_ids, p.blocked_by, p.maximum, p.is_capacity
+    select p.n, g.id, g.limit_ids, g.shape_ids, p.blocked_by, p.maximum, p.is_capacity
     from unnest(p_ids, p_by, p_maxima, p_capacity) with ordinality p (task_id, blocked_by, maximum, is_capacity, n)
     left join gate_of g on g.task_id = p.task_id and p.blocked_by is not null
   ), opened as (
-    insert into taskrunner_private.gate as old (id, limit_ids, blocked_by, maximum, is_capacity)
-    select distinct on (r.id) r.id, r.limit_ids, r.blocked_by, r.maximum, r.is_capacity
+    insert into taskrunner_private.gate as old (id, limit_ids, shape_ids, blocked_by, maximum, is_capacity)
+    select distinct on (r.id) r.id, r.limit_ids, r.shape_ids, r.blocked_by, r.maximum, r.is_capacity
     from refused r
     where r.id is not null
     order by r.id, r.n desc
@@ -5889,6 +5967,7 @@ begin
       when 'wake_limits' then interval '20 milliseconds'
       when 'register_shapes' then interval '20 milliseconds'
       when 'recheck_limits' then interval '900 milliseconds'
+      when 'drop_shapes' then interval '10 seconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -5900,6 +5979,8 @@ begin
         when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
         when 'wake_limits' then exists (select from taskrunner_private.wake)
         when 'register_shapes' then v_shape <= v_now
+        when 'drop_shapes' then exists (
+          select from taskrunner_private.limit_shape s where s.used_at < v_now - interval '1 hour')
         when 'recheck_limits' then exists (select from taskrunner_private.gate)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
@@ -6551,6 +6632,7 @@ grant execute on function taskrunner_private.delete_idempotency_keys(integer,int
 grant select on table taskrunner_private.delivery to taskrunner_service;
 grant select on table taskrunner_private.delivery_try to taskrunner_service;
 grant execute on function taskrunner_private.drain_dead_ends(integer) to taskrunner_service;
+grant execute on function taskrunner_private.drop_shape() to taskrunner_service;
 grant select on table taskrunner_private.due_delivery to taskrunner_service;
 grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;

@@ -42,6 +42,7 @@ type Store interface {
 	ReleaseScheduled(ctx context.Context, limit int) (int, error)
 	DrainDeadEnds(ctx context.Context, limit int) (int, error)
 	RegisterShape(ctx context.Context) (bool, error)
+	DropShape(ctx context.Context) (bool, error)
 	WakeLimits(ctx context.Context, limit int) (int, error)
 	RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error)
 	DeleteGates(ctx context.Context, limit int) (int, error)
@@ -108,6 +109,7 @@ func New(c Config, store Store) *Chores {
 			return store.DrainDeadEnds(ctx, chunk)
 		}, c.WakeDeliver, true},
 		{"register_shapes", slog.LevelDebug, notify.NewSignal(), r.registerShapes, c.WakeStart, false},
+		{"drop_shapes", slog.LevelDebug, notify.NewSignal(), r.dropShapes, func() {}, false},
 		{"wake_limits", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.WakeLimits(ctx, chunk)
 		}, c.WakeStart, true},

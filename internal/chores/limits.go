@@ -9,9 +9,18 @@ import (
 const recheckAllEvery = 10 * time.Second
 
 // registerShapes begins to count the shapes that rules name for the first time.
-func (r *Chores) registerShapes(ctx context.Context) (worked int, err error) {
+func (r *Chores) registerShapes(ctx context.Context) (int, error) {
+	return whileDue(ctx, r.store.RegisterShape)
+}
+
+// dropShapes ceases to count those that nobody needs any more.
+func (r *Chores) dropShapes(ctx context.Context) (int, error) {
+	return whileDue(ctx, r.store.DropShape)
+}
+
+func whileDue(ctx context.Context, one func(context.Context) (due bool, err error)) (worked int, err error) {
 	for {
-		due, err := r.store.RegisterShape(ctx)
+		due, err := one(ctx)
 		if err != nil || !due {
 			return worked, err
 		}

@@ -53,6 +53,18 @@ func (q *Queries) DrainDeadEnds(ctx context.Context, db DBTX, most int32) (Drain
 	return i, err
 }
 
+const DropShape = `-- name: DropShape :one
+select (taskrunner_private.drop_shape() is not null)::boolean
+`
+
+// Was there any due?
+func (q *Queries) DropShape(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, DropShape)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const RecheckLimits = `-- name: RecheckLimits :one
 select r.repaired::integer as repaired, r.progressed::integer as progressed
 from taskrunner_private.recheck_limits($1::boolean) r
@@ -110,8 +122,8 @@ type SweepActiveRow struct {
 }
 
 // Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
-// release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, wake_limits.sql, recheck_limits.sql, delete_gates.sql and
-// delete_idempotency_keys.sql.
+// release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, drop_shape.sql, wake_limits.sql, recheck_limits.sql,
+// delete_gates.sql and delete_idempotency_keys.sql.
 func (q *Queries) SweepActive(ctx context.Context, db DBTX, arg SweepActiveParams) (SweepActiveRow, error) {
 	row := db.QueryRow(ctx, SweepActive, arg.Most, arg.ClaimTimeoutSecs)
 	var i SweepActiveRow

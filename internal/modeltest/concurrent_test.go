@@ -191,6 +191,7 @@ func (c *concurrent) verify(t *testing.T, m *model, k *known, h *history) {
 	if faults := h.replay(m); len(faults) > 0 {
 		fail("no order of the operations explains what happened", faults)
 	}
+	m.countedAre(c.w.counted(t))
 	if faults := m.differAll(c.w.all(t), look{queue: true, leases: true, rules: true}); faults != nil {
 		fail("in the end database and model differ", faults)
 	}

@@ -145,6 +145,7 @@ const (
 	recheck  = "recheck limits"
 	prune    = "delete gates"
 	again    = "pauses end" // of what was put off for a while
+	drop     = "drop shape" // after hours without use
 )
 
 // endPauses makes due what a claim or a chore has put off.
@@ -171,6 +172,17 @@ func (o *limits) run(ctx context.Context, tx pgx.Tx) (err error) {
 	switch o.what {
 	case again:
 		_, err = tx.Exec(ctx, endPauses)
+		return err
+	case drop:
+		_, err = tx.Exec(ctx, `
+			update taskrunner_private.limit_shape s set used_at = now() - interval '2 hours'
+			where s.id = any(array(select x.id from taskrunner_private.limit_shape x for update skip locked))`)
+		if err == nil {
+			err = tx.QueryRow(ctx, "select coalesce(taskrunner_private.drop_shape(), false)::integer").Scan(&o.worked)
+		}
+		if err == nil {
+			o.counted, err = countedShapes(ctx, tx)
+		}
 		return err
 	case wake:
 		return tx.QueryRow(ctx, "select looked_at from taskrunner_private.wake_limits(500)").Scan(&o.worked)
@@ -209,10 +221,18 @@ func (o *limits) apply(m *model, _ observation) (verdict, error) {
 	if m.exact && o.worked < 0 {
 		return nil, errors.New("a shape could not be counted, and nobody is at work")
 	}
-	for _, s := range o.counted {
-		m.counted[s] = true
+	if m.exact && (o.what == register || o.what == drop) {
+		m.countedAre(o.counted)
 	}
 	return nil, nil
+}
+
+// countedAre: what is counted only the database knows.
+func (m *model) countedAre(shapes []shape) {
+	m.counted = map[shape]bool{}
+	for _, s := range shapes {
+		m.counted[s] = true
+	}
 }
 
 func (o *limits) String() string {
@@ -272,9 +292,7 @@ func (o *startAll) apply(m *model, _ observation) (verdict, error) {
 	for _, n := range m.sorted(func(n *node) bool { return n.held && n.runAt == past }) {
 		n.held = false
 	}
-	for _, s := range o.counted {
-		m.counted[s] = true
-	}
+	m.countedAre(o.counted)
 	for _, x := range o.steps {
 		if x.repaired > 0 {
 			return nil, fmt.Errorf("%d limits had been forgotten", x.repaired)
@@ -417,6 +435,6 @@ func (d *drawer) startAll() op {
 }
 
 func chore(what string) func(*drawer) op {
-	login := map[bool]string{true: "owner", false: "service"}[what == again]
+	login := map[bool]string{true: "owner", false: "service"}[what == again || what == drop]
 	return func(*drawer) op { return &limits{base: base{login}, what: what} }
 }

@@ -136,6 +136,21 @@ func (w *world) all(t tester) observation {
 	return o
 }
 
+// counted reads which shapes are counted.
+func (w *world) counted(t tester) (shapes []shape) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, w.owner, func(tx pgx.Tx) (err error) {
+		shapes, err = countedShapes(ctx, tx)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return shapes
+}
+
 // activities reads the log of starts.
 func (w *world) activities(t tester) []logged {
 	t.Helper()

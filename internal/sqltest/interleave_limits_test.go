@@ -250,6 +250,100 @@ func TestClaimWhileAShapeBegins(t *testing.T) {
 	require.Equal(t, []string{"plain", "ruled"}, e.all())
 }
 
+const dropShape = "select taskrunner_private.drop_shape()"
+
+// unused lets hours pass in which no rules were decided.
+func (e *engine) unused() {
+	e.t.Helper()
+	e.exec("update taskrunner_private.limit_shape set used_at = now() - interval '2 hours'")
+}
+
+// A shape that nobody has used for an hour is not counted any more, unless somebody waits for one of its limits; and is again when
+// it is needed.
+func TestUnusedShapesAreDropped(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	shapes := "select kind from taskrunner_private.limit_shape order by kind"
+	e.counted("other", []string{"p"})
+	e.held("a", "b")
+	require.Empty(t, e.all())
+	require.Equal(t, "", e.line("select coalesce(taskrunner_private.drop_shape()::text, '')"), "in use")
+	e.unused()
+	for range 2 {
+		e.line(dropShape)
+	}
+	require.Equal(t, []string{"k"}, e.lines(shapes), "b waits for it")
+	require.Equal(t, "", e.line("select coalesce(taskrunner_private.drop_shape()::text, '')"), "it will be looked at again in an hour")
+
+	e.move("a", "Success")
+	e.wakes()
+	require.Equal(t, []string{"b"}, e.all())
+	e.unused()
+	require.Equal(t, "f", e.line(dropShape))
+	e.line("select taskrunner_private.delete_gates(100)")
+	e.ruled([]string{concurency(1, "k")}, "c") // asks for nothing: it is counted
+	e.unused()
+	require.Equal(t, "t", e.line(dropShape))
+	require.Empty(t, e.lines(shapes))
+	require.Equal(t, "0", e.line("select count(*) from taskrunner_private.slot"))
+	require.Empty(t, e.all(), "c asks for it now")
+	e.wakes()
+	require.Equal(t, []string{"k"}, e.lines(shapes))
+	e.pausesOver()
+	require.Empty(t, e.all(), "b counts again")
+	e.move("b", "Success")
+	e.wakes()
+	require.Equal(t, []string{"c"}, e.all())
+	e.unused()
+	e.move("c", "Running")
+	require.Equal(t, "f", e.line(dropShape), "the gate of c")
+}
+
+// While a shape is to be dropped somebody decides by it, or holds a task of its kind: then it stays, and nobody waits for long.
+func TestDropAgainst(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{commit, rollback} {
+		for name, what := range map[string]string{
+			"a claim":                     claimSQL("r", "5"),
+			"a claim by SQL":              set("Claimed", "elsewhere"),
+			"a claim by SQL of that kind": set("Claimed", "u"),
+			"a move":                      `update taskrunner.task set metadata = '{"p": 2}' where id = '` + id("v") + "'",
+			"an end":                      set("Success", "v"),
+		} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				t.Parallel()
+				e := setup(t)
+				e.counted("k", []string{"p"})
+				e.exec(`insert into taskrunner.task (id, name, kind, metadata) values ($1, 'v', 'k', '{"p": 1}')`, id("v"))
+				require.Equal(t, []string{"v"}, e.all())
+				e.exec(insertRuled("m", []string{concurency(2, "k", "p")}, `elsewhere {"p": 1}`))
+				e.exec(`insert into taskrunner.task (id, name, kind, metadata) values ($1, 'u', 'k', '{"p": 1}')`, id("u"))
+				e.unused()
+				first, second := e.pair()
+				first.script("begin; " + what)
+				require.NotEqual(t, []string{"t"}, second.run(dropShape), "in use, or gives up in time")
+				first.run(end)
+				require.Equal(t, "1", e.line("select count(*) from taskrunner_private.limit_shape"))
+				e.unused()
+				require.Equal(t, []string{"t"}, second.run(dropShape))
+			})
+		}
+	}
+	// The other way round: a decision waits until it is dropped, and asks for it again.
+	e := setup(t)
+	e.counted("k", []string{"p"})
+	e.exec(insertRuled("m", []string{concurency(1, "k", "p")}, `elsewhere {"p": 1}`))
+	e.unused()
+	first, second := e.pair()
+	first.script("begin; " + dropShape)
+	waits := second.begins(claimSQL("r", "5"))
+	first.run(commit)
+	require.Empty(t, e.requireEnds(waits))
+	e.wakes()
+	e.pausesOver()
+	require.Equal(t, []string{"elsewhere"}, e.all())
+}
+
 func TestRulesAndClaim(t *testing.T) {
 	t.Parallel()
 	free := "update taskrunner.task set rules = '[]' where id = '" + id("b") + "'"

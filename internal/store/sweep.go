@@ -82,6 +82,17 @@ func (s *Store) RegisterShape(ctx context.Context) (bool, error) {
 	return due, err
 }
 
+// DropShape ceases to count a shape that nobody has used for long, unless somebody holds a task of that kind, and reports whether
+// one was due.
+func (s *Store) DropShape(ctx context.Context) (bool, error) {
+	var due bool
+	err := s.do(ctx, call{op: "drop shape", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		due, err = s.queries.DropShape(ctx, conn)
+		return err
+	})
+	return due, err
+}
+
 // WakeLimits looks at up to limit limits that may have room for parked tasks, and returns at how many; limit means that there
 // may be more.
 func (s *Store) WakeLimits(ctx context.Context, limit int) (int, error) {

@@ -8,7 +8,7 @@
 -- place are in none of the lists.
 -- Stripes stand for all that candidates with rules read or write. Both, because of two tasks that exclude each other: each has to
 -- see the other. They are held until the end of the transaction, so what is decided here is true when it commits.
--- Locks: rows of limit_lock. Writes shape_request. Called by: claim_tasks, admit_by_sql.
+-- Locks: advisory (1414681418, 4) shared; rows of limit_lock. Writes shape_request, limit_shape.used_at. Called by: claim_tasks, admit_by_sql.
 create or replace function taskrunner_private.admit(
   p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer,
   out admitted uuid[], out refused uuid[], out held_by bigint[], out held_maximum bigint[], out held_capacity boolean[],
@@ -19,6 +19,7 @@ set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off set
 declare
   v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
   v_unknown uuid[];
+  v_shapes integer[];
   v_slot_ids uuid[]; v_slot_limits bigint[];
   v_limits bigint[];
   v_missing integer[];
@@ -30,10 +31,21 @@ declare
 begin
   admitted := '{}'; refused := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
 
+  -- Shapes do not vanish until the end of the transaction. Who makes them vanish holds this for a moment, and waits for nothing.
+  perform pg_advisory_xact_lock_shared(1414681418, 4);
   select coalesce(array_agg(n.task_id), '{}'), array_agg(n.limit_id), array_agg(n.is_capacity), array_agg(n.maximum),
-    array_agg(n.unsized), coalesce(array_agg(distinct n.task_id) filter (where n.shape_id is null), '{}')
-  into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown
+    array_agg(n.unsized), coalesce(array_agg(distinct n.task_id) filter (where n.shape_id is null), '{}'),
+    array_agg(distinct n.shape_id)
+  into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown, v_shapes
   from taskrunner_private.rule_needs(p_ruled) n;
+  if exists (
+    select from taskrunner_private.limit_shape s where s.id = any(v_shapes) and s.used_at < now() - interval '10 minutes')
+  then
+    update taskrunner_private.limit_shape s set used_at = now()
+    where s.id = any(array(
+      select x.id from taskrunner_private.limit_shape x
+      where x.id = any(v_shapes) and x.used_at < now() - interval '10 minutes' for no key update skip locked));
+  end if;
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then

@@ -71,6 +71,13 @@ begin
   from taskrunner_private.queued_task q
   where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
 
+  return query
+  select 'the shapes of a gate are counted', to_jsonb(g)
+  from taskrunner_private.gate g
+  where exists (
+    select from unnest(g.shape_ids) s (id)
+    where not exists (select from taskrunner_private.limit_shape x where x.id = s.id));
+
   -- Room in a Capacity limit made by progress is found by a chore.
   return query
   select 'a gate that would let pass has a probe or is about to be woken', to_jsonb(g)

@@ -10,18 +10,19 @@ declare
   v_gates bigint[];
 begin
   with gate_of as materialized (
-    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, jsonb_hash_extended(
+    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, array_agg(distinct n.shape_id) as shape_ids,
+      jsonb_hash_extended(
       jsonb_agg(jsonb_build_array(n.limit_id, n.is_capacity, n.maximum) order by n.limit_id, n.is_capacity, n.maximum),
       8312345678901234567) as id
     from taskrunner_private.rule_needs(p_ids) n
     group by n.task_id
   ), refused as materialized (
-    select p.n, g.id, g.limit_ids, p.blocked_by, p.maximum, p.is_capacity
+    select p.n, g.id, g.limit_ids, g.shape_ids, p.blocked_by, p.maximum, p.is_capacity
     from unnest(p_ids, p_by, p_maxima, p_capacity) with ordinality p (task_id, blocked_by, maximum, is_capacity, n)
     left join gate_of g on g.task_id = p.task_id and p.blocked_by is not null
   ), opened as (
-    insert into taskrunner_private.gate as old (id, limit_ids, blocked_by, maximum, is_capacity)
-    select distinct on (r.id) r.id, r.limit_ids, r.blocked_by, r.maximum, r.is_capacity
+    insert into taskrunner_private.gate as old (id, limit_ids, shape_ids, blocked_by, maximum, is_capacity)
+    select distinct on (r.id) r.id, r.limit_ids, r.shape_ids, r.blocked_by, r.maximum, r.is_capacity
     from refused r
     where r.id is not null
     order by r.id, r.n desc

@@ -28,6 +28,7 @@ begin
       when 'wake_limits' then interval '20 milliseconds'
       when 'register_shapes' then interval '20 milliseconds'
       when 'recheck_limits' then interval '900 milliseconds'
+      when 'drop_shapes' then interval '10 seconds'
       else interval '200 milliseconds' end
     where c.name in (
       select due.name from taskrunner_private.chore due
@@ -39,6 +40,8 @@ begin
         when 'drain_dead_ends' then exists (select from taskrunner_private.dead_end_check)
         when 'wake_limits' then exists (select from taskrunner_private.wake)
         when 'register_shapes' then v_shape <= v_now
+        when 'drop_shapes' then exists (
+          select from taskrunner_private.limit_shape s where s.used_at < v_now - interval '1 hour')
         when 'recheck_limits' then exists (select from taskrunner_private.gate)
         when 'delete_idempotency_keys' then exists (select from taskrunner_private.idempotency_key)
         end
