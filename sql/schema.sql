@@ -2481,7 +2481,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.given_reason(p_status taskrunner.s
 RETURN COALESCE(p_reason, CASE WHEN (p_status = 'Failure'::taskrunner.status_kind) THEN ('Set to Failure by '::text || (SESSION_USER)::text) ELSE NULL::text END)
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.graph_errors(p_body jsonb, p_tasks jsonb, p_known jsonb)
+CREATE OR REPLACE FUNCTION taskrunner_private.graph_errors(p_body jsonb, p_tasks jsonb, p_linked boolean, p_known jsonb)
  RETURNS TABLE(detail text, total bigint, codes text[])
  LANGUAGE plpgsql
  STABLE
@@ -2495,6 +2495,7 @@ begin
   with entry as materialized (
     select (x.n - 1)::integer as i, x.task
     from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+    where not coalesce(taskrunner_private.is_plain_entry(x.task), false)
   ), good as not materialized (
     select * from entry where jsonb_typeof(task) = 'object'
   ), checked as materialized (
@@ -2544,7 +2545,7 @@ begin
   ), fault (i, place, at, path, message, code) as materialized (
     select * from field
     union all select * from action_fault
-    union all select * from taskrunner_private.link_errors(p_tasks)
+    union all select l.* from taskrunner_private.link_errors(case when p_linked then '[]' else p_tasks end) l
     union all
     select a.i, 5, 0, '.expected_count', 'is required with a Capacity rule', 'TR004'
     from admission a
@@ -2582,7 +2583,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.graph_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[], OUT cycle text)
+CREATE OR REPLACE FUNCTION taskrunner_private.graph_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[], OUT cycle text)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
@@ -2591,7 +2592,7 @@ AS $function$
 declare
   v_n integer := jsonb_array_length(p_tasks);
 begin
-  select * into parents, children, required from taskrunner_private.submit_links(p_tasks);
+  select * into parents, children, required, linked from taskrunner_private.submit_links(p_tasks);
   if exists (select from unnest(parents, children) as l (parent, child) where parent > child) then
     ordered := taskrunner_private.topological_order(v_n, parents, children);
     if cardinality(ordered) < v_n then
@@ -2739,6 +2740,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_action(p_action jsonb)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_entry(p_task jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((jsonb_typeof(p_task) = 'object'::text) AND (NOT (p_task ?| ARRAY['rules'::text, 'dedupe_strategy'::text, 'retry'::text, 'run_at'::text, 'dead_end_barrier'::text, 'on_failure'::text, 'on_success'::text, 'on_cancel'::text])) AND (jsonb_typeof((p_task -> 'id'::text)) = 'string'::text) AND ((p_task ->> 'id'::text) ~ '[!-~]'::text) AND (jsonb_typeof((p_task -> 'name'::text)) = 'string'::text) AND ((p_task ->> 'name'::text) ~ '[!-~]'::text) AND (octet_length((p_task ->> 'name'::text)) <= 255) AND (jsonb_typeof((p_task -> 'kind'::text)) = 'string'::text) AND ((p_task ->> 'kind'::text) ~ '[!-~]'::text) AND (octet_length((p_task ->> 'kind'::text)) <= 100) AND (taskrunner_private.integer_error((p_task -> 'timeout'::text), (1)::bigint, (86400)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'priority'::text), ('-1000'::integer)::bigint, (1000)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'expected_count'::text), (0)::bigint, '9223372036854775807'::bigint) IS NULL) AND (COALESCE(octet_length(((p_task -> 'metadata'::text))::text), 0) <= 1000) AND (COALESCE(jsonb_typeof((p_task -> 'dependencies'::text)), 'null'::text) = ANY (ARRAY['array'::text, 'null'::text])) AND taskrunner_private.is_plain_action((p_task -> 'on_start'::text)))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_progress()
@@ -3029,7 +3037,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.linked_graph(p_tasks jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[])
+CREATE OR REPLACE FUNCTION taskrunner_private.linked_graph(p_tasks jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[])
  RETURNS record
  LANGUAGE plpgsql
  STABLE
@@ -3043,7 +3051,7 @@ begin
   from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
   where task -> 'dependencies' @> jsonb_build_array(jsonb_build_object('id', task -> 'id'))
   order by n limit 1;
-  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(p_tasks);
+  select * into parents, children, required, linked, ordered, v_cycle from taskrunner_private.graph_links(p_tasks);
   v_fault := coalesce(v_fault, v_cycle);
   if v_fault is not null then
     raise exception 'Validation failed' using errcode = 'TR003', detail = jsonb_build_array(v_fault)::text;
@@ -3869,7 +3877,7 @@ end $function$
 CREATE OR REPLACE FUNCTION taskrunner_private.queue_state(p_status taskrunner.status_kind, p_run_at timestamp with time zone)
  RETURNS taskrunner_private.queue_state
  LANGUAGE sql
- STABLE PARALLEL SAFE
+ PARALLEL SAFE
 RETURN CASE WHEN (p_status = 'Waiting'::taskrunner.status_kind) THEN 'waiting'::taskrunner_private.queue_state WHEN (p_status = 'Paused'::taskrunner.status_kind) THEN 'paused'::taskrunner_private.queue_state WHEN (p_run_at > clock_timestamp()) THEN 'scheduled'::taskrunner_private.queue_state ELSE 'ready'::taskrunner_private.queue_state END
 ;
 
@@ -4976,12 +4984,12 @@ begin
     return;
   end if;
 
-  v_external := array(
+  v_external := case when v_graph.linked then '{}' else array(
     select distinct taskrunner_private.to_uuid(d ->> 'task_id')
     from jsonb_array_elements(v_tasks) task
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(task -> 'dependencies') = 'array' then task -> 'dependencies' else '[]' end) d
-    where d ->> 'task_id' is not null);
+    where d ->> 'task_id' is not null) end;
   if v_external <> '{}' then
     -- Before any number is taken, so that ranks of existing tasks stay below.
     perform taskrunner_private.require_read_committed();
@@ -5047,7 +5055,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.submit_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[])
+CREATE OR REPLACE FUNCTION taskrunner_private.submit_links(p_tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean)
  RETURNS record
  LANGUAGE plpgsql
  STABLE
@@ -5061,23 +5069,29 @@ begin
     select x.n::integer, x.task ->> 'id' as id, x.task -> 'dependencies' as dependencies
     from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
     where jsonb_typeof(x.task) = 'object' and jsonb_typeof(x.task -> 'id') = 'string'
-  ), parent as (
+  ), parent as materialized (
     select id, min(n) as n from entry group by id
-  ), dependency as (
-    select e.n, d ->> 'id' as parent, coalesce(d -> 'requires_success' = 'true', false) as required
+  ), dependency as materialized (
+    select e.n, case when jsonb_typeof(d -> 'id') = 'string' then d ->> 'id' end as parent,
+      coalesce(d -> 'requires_success' = 'true', false) as required,
+      coalesce(jsonb_typeof(d -> 'requires_success') = 'boolean' and not d ? 'task_id', false) as good
     from entry e
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
-    where jsonb_typeof(d) = 'object' and jsonb_typeof(d -> 'id') = 'string'
   )
-  select array_agg(l.parent), array_agg(l.child), array_agg(l.required)
-  into parents, children, required
+  select array_agg(l.parent), array_agg(l.child), array_agg(l.required),
+    jsonb_array_length(p_tasks) = (select count(*) from parent)
+      and (select count(*) from dependency) = count(*) filter (where l.good and not l.repeated)
+  into parents, children, required, linked
   from (
-    select p.n as parent, d.n as child, d.required
-    from dependency d
-    join parent p on p.id = d.parent
-    where p.n <> d.n
-    order by p.n, d.n) l;
+    select s.*, coalesce(s.parent = lag(s.parent) over w and s.child = lag(s.child) over w, false) as repeated
+    from (
+      select p.n as parent, d.n as child, d.required, d.good
+      from dependency d
+      join parent p on p.id = d.parent
+      where p.n <> d.n) s
+    window w as (order by s.parent, s.child)
+    order by s.parent, s.child) l;
 end $function$
 ;
 
@@ -6269,7 +6283,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
 RETURN lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text))
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT ordered integer[])
+CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[])
  RETURNS record
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
@@ -6294,11 +6308,10 @@ begin
       detail = jsonb_build_array('tasks: must be at most 100000')::text;
   end if;
 
+  select * into parents, children, required, linked, ordered, v_cycle from taskrunner_private.graph_links(tasks);
   select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
   into v_faults, v_total, v_codes
-  from taskrunner_private.graph_errors(p_body, tasks, p_known) with ordinality e (detail, total, codes, n);
-
-  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(tasks);
+  from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
   if v_cycle is not null then
     v_faults := v_faults || v_cycle;
     v_total := v_total + 1;
@@ -6458,20 +6471,23 @@ create view taskrunner.action_masked with (security_barrier=true) as
     condition,
     "position",
     attempt,
-    ((params ||
         CASE
-            WHEN (jsonb_typeof((params -> 'headers'::text)) = 'object'::text) THEN jsonb_build_object('headers', COALESCE(( SELECT jsonb_object_agg(key,
-                    CASE
-                        WHEN (key ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key'::text) THEN to_jsonb('***'::text)
-                        ELSE value
-                    END) AS jsonb_object_agg
-               FROM jsonb_each((params -> 'headers'::text)) h(key, value)), '{}'::jsonb))
-            ELSE '{}'::jsonb
-        END) ||
-        CASE
-            WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> 'url'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
-            ELSE '{}'::jsonb
-        END) AS params
+            WHEN ((NOT (params ? 'headers'::text)) AND ((params ->> 'url'::text) !~ '[@?&;]'::text)) THEN params
+            ELSE ((params ||
+            CASE
+                WHEN (jsonb_typeof((params -> 'headers'::text)) = 'object'::text) THEN jsonb_build_object('headers', COALESCE(( SELECT jsonb_object_agg(key,
+                        CASE
+                            WHEN (key ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key'::text) THEN to_jsonb('***'::text)
+                            ELSE value
+                        END) AS jsonb_object_agg
+                   FROM jsonb_each((params -> 'headers'::text)) h(key, value)), '{}'::jsonb))
+                ELSE '{}'::jsonb
+            END) ||
+            CASE
+                WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> 'url'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
+                ELSE '{}'::jsonb
+            END)
+        END AS params
    FROM taskrunner.action a;
 
 create view taskrunner.delivery with (security_barrier=true) as
@@ -6529,7 +6545,7 @@ create view taskrunner.delivery with (security_barrier=true) as
 
 CREATE TRIGGER action_100_guard_change BEFORE DELETE OR UPDATE ON taskrunner.action FOR EACH ROW EXECUTE FUNCTION taskrunner_private.action_guard_change();
 
-CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000)) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
+CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
 
 CREATE TRIGGER action_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.action FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 
@@ -6545,7 +6561,7 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision))) OR ((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision)))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN ((((current_setting('taskrunner.cause'::text, true) <> ''::text) IS NOT TRUE) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 

@@ -2,10 +2,13 @@
 -- a whole: the first 100 faults, and in each row how many there are and their SQLSTATEs. After 10,001 nothing is looked for
 -- any more, so that a request in which everything is wrong takes no longer than a good one; these are not the first ones
 -- then. The caller has made sure that p_tasks is an array of at most 100,000 elements.
+-- p_linked: the local ids and dependencies are known to be good (submit_links).
 -- p_known: faults of the text that jsonb cannot show, [{"path": "tasks[0].name", "message": "…"}]. What else is wrong at
 -- these paths is left out.
 -- Locks: none. Called by: valid_graph.
-create or replace function taskrunner_private.graph_errors(p_body jsonb, p_tasks jsonb, p_known jsonb)
+create or replace function taskrunner_private.graph_errors(
+  p_body jsonb, p_tasks jsonb, p_linked boolean, p_known jsonb
+)
 returns table (detail text, total bigint, codes text[])
 language plpgsql stable set search_path = pg_catalog, pg_temp
 set enable_nestloop = off set enable_hashjoin = on set jit = off as $$
@@ -14,6 +17,7 @@ begin
   with entry as materialized (
     select (x.n - 1)::integer as i, x.task
     from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+    where not coalesce(taskrunner_private.is_plain_entry(x.task), false)
   ), good as not materialized (
     select * from entry where jsonb_typeof(task) = 'object'
   ), checked as materialized (
@@ -63,7 +67,7 @@ begin
   ), fault (i, place, at, path, message, code) as materialized (
     select * from field
     union all select * from action_fault
-    union all select * from taskrunner_private.link_errors(p_tasks)
+    union all select l.* from taskrunner_private.link_errors(case when p_linked then '[]' else p_tasks end) l
     union all
     select a.i, 5, 0, '.expected_count', 'is required with a Capacity rule', 'TR004'
     from admission a

@@ -1,8 +1,9 @@
--- The state of the queued_task row of a task that is neither active nor ended. Inlined wherever it is used.
+-- The state of the queued_task row of a task that is neither active nor ended. Inlined wherever it is used,
+-- which it would not be if it was called stable.
 create or replace function taskrunner_private.queue_state(
   p_status taskrunner.status_kind, p_run_at timestamptz
 ) returns taskrunner_private.queue_state
-language sql stable parallel safe
+language sql volatile parallel safe
 return case
   when p_status = 'Waiting' then 'waiting'::taskrunner_private.queue_state
   when p_status = 'Paused' then 'paused'

@@ -52,12 +52,12 @@ begin
     return;
   end if;
 
-  v_external := array(
+  v_external := case when v_graph.linked then '{}' else array(
     select distinct taskrunner_private.to_uuid(d ->> 'task_id')
     from jsonb_array_elements(v_tasks) task
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(task -> 'dependencies') = 'array' then task -> 'dependencies' else '[]' end) d
-    where d ->> 'task_id' is not null);
+    where d ->> 'task_id' is not null) end;
   if v_external <> '{}' then
     -- Before any number is taken, so that ranks of existing tasks stay below.
     perform taskrunner_private.require_read_committed();

@@ -1,13 +1,14 @@
 -- The graph that a request in either form describes, or the error that lists all that is wrong with it: the first 100
--- faults, then how many more there are. parents, children, required: the links among its entries, ordered: these sorted
--- (graph_links).
+-- faults, then how many more there are. parents, children, required: the links among its entries, linked: all dependencies are
+-- such links, ordered: the entries sorted (graph_links).
 -- p_known: faults that the caller found in the text (graph_errors); with any there is always an error.
 -- Locks: none. SQLSTATEs: TR002 (unknown task_id), TR003 (cycle), TR004 (rules), TR006 (limit), if nothing else is wrong;
 -- TR007 otherwise. DETAIL is the list of faults as a JSON array, CONSTRAINT request_size tells the count of tasks from
 -- other limits. Called by: submit; POST /task, when it knows faults.
 create or replace function taskrunner_private.valid_graph(
   p_body jsonb, p_known jsonb,
-  out tasks jsonb, out parents integer[], out children integer[], out required boolean[], out ordered integer[]
+  out tasks jsonb, out parents integer[], out children integer[], out required boolean[],
+  out linked boolean, out ordered integer[]
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -29,11 +30,10 @@ begin
       detail = jsonb_build_array('tasks: must be at most 100000')::text;
   end if;
 
+  select * into parents, children, required, linked, ordered, v_cycle from taskrunner_private.graph_links(tasks);
   select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
   into v_faults, v_total, v_codes
-  from taskrunner_private.graph_errors(p_body, tasks, p_known) with ordinality e (detail, total, codes, n);
-
-  select * into parents, children, required, ordered, v_cycle from taskrunner_private.graph_links(tasks);
+  from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
   if v_cycle is not null then
     v_faults := v_faults || v_cycle;
     v_total := v_total + 1;

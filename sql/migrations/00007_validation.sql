@@ -5,6 +5,7 @@ drop function if exists taskrunner_private.valid_tasks(jsonb);
 drop function if exists taskrunner_private.dependency_error(jsonb);
 drop function if exists taskrunner_private.webhook_error_code(text);
 drop function if exists taskrunner_private.raise_cycle(jsonb, integer[], integer[], integer[]);
+drop function if exists taskrunner_private.submit_links;
 
 -- +goose Down
 select 1;

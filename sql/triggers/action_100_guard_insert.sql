@@ -17,7 +17,8 @@ end $$;
 
 create or replace trigger action_100_guard_insert before insert on taskrunner.action
 for each row when (
-  (new.attempt is null
+  (coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE')
+    or new.attempt is null
     and jsonb_typeof(new.params -> 'url') = 'string'
     and new.params ->> 'url' ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'
     and octet_length(new.params ->> 'url') <= 8192
@@ -25,6 +26,5 @@ for each row when (
     and new.params ->> 'verb' in ('Get', 'Post', 'Delete', 'Put', 'Patch')
     and not new.params ? 'headers'
     and octet_length(new.params::text) <= 2000               -- too short to be nested deeper than 1,000
-    or coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE')
   ) is not true)
 execute function taskrunner_private.action_guard_insert();

@@ -68,7 +68,8 @@ end $$;
 
 create or replace trigger task_100_guard_insert before insert on taskrunner.task
 for each row when ((
-  new.status = 'Pending'
+  coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE')
+  or new.status = 'Pending'
   and new.created_at = now() and new.last_updated = now()
   and new.started_at is null and new.ended_at is null and new.paused_from is null and new.failure_reason is null
   and new.success = 0 and new.failures = 0 and new.wait_finished = 0 and new.wait_success = 0
@@ -82,6 +83,5 @@ for each row when ((
     or octet_length(new.metadata::text) <= 131072 and not jsonb_path_exists(new.metadata, '$.**{1001}'))
   and new.retry_initial_delay_secs between 0 and 86400 and new.retry_multiplier between 1 and 100
   and new.retry_max_delay_secs between new.retry_initial_delay_secs and 86400
-  or (coalesce(current_setting('taskrunner.cause', true), '') <> '' and has_schema_privilege('taskrunner', 'CREATE'))
 ) is not true)
 execute function taskrunner_private.task_guard_insert();
