@@ -29,10 +29,11 @@ const (
 	maxChunks    = 1000
 	chunkPause   = 20 * time.Millisecond
 	chunkTimeout = 30 * time.Second
+	// A chore that lingers looks again after lingerPause, lingerLooks times in vain. Nobody notifies it meanwhile, so the pause is
+	// how late it comes.
+	lingerPause = 10 * time.Millisecond
+	lingerLooks = 10
 )
-
-// lingering are the pauses after which a chore that lingers looks again.
-var lingering = []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond}
 
 // Store is what the chores need of the database.
 type Store interface {
@@ -159,12 +160,12 @@ func (r *Chores) runDue(ctx context.Context, c *chore) {
 // runAwake runs a chore. One that lingers is run again some times, as long as there is work: meanwhile this replica does
 // not count as idle, so who makes more work spares the notification.
 func (r *Chores) runAwake(ctx context.Context, c *chore, trouble *outage.Log) {
-	for pauses := lingering; ; {
+	for looks := lingerLooks; ; looks-- {
 		worked, err := runChunks(ctx, c)
 		if worked > 0 {
 			r.log.Log(ctx, c.level, "chore done", "chore", c.name, "rows", worked)
 			c.after()
-			pauses = lingering
+			looks = lingerLooks
 		}
 		switch {
 		case err == nil:
@@ -172,10 +173,9 @@ func (r *Chores) runAwake(ctx context.Context, c *chore, trouble *outage.Log) {
 		case ctx.Err() == nil:
 			trouble.Failed(err)
 		}
-		if !c.lingers || err != nil || len(pauses) == 0 || !sleep(ctx, pauses[0]) {
+		if !c.lingers || err != nil || looks == 0 || !sleep(ctx, lingerPause) {
 			return
 		}
-		pauses = pauses[1:]
 	}
 }
 
