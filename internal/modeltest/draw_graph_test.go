@@ -142,7 +142,7 @@ func (d *drawer) insertGraph() op {
 		return nil
 	}
 	by := d.by("producer", "admin")
-	o := &several{base: by, insert: true}
+	o := &several{base: by}
 	add := func(x op) { o.steps = append(o.steps, step{op: x}) }
 	batch, isNew := d.batchForInsert()
 	if isNew {

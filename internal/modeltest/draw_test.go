@@ -48,7 +48,7 @@ type drawer struct {
 	// alone: nobody else is at work. Then tasks can be added to a batch that exists (a stop that runs at the same time
 	// need not see them) and deleted.
 	alone bool
-	// ordered: only operations that never end in 40P01.
+	// ordered: only operations that never end in 40P01. Of an UPDATE of one queued task the contract does not promise it.
 	ordered bool
 	weights []int  // of the kinds
 	entries int    // most entries of a request
@@ -404,7 +404,7 @@ func (d *drawer) updateOne() op {
 	if !ok {
 		return nil
 	}
-	return &update{base: d.by("worker", "admin", "owner"), changes: []change{d.change(s)}, queued: !s.active()}
+	return &update{base: d.by("worker", "admin", "owner"), changes: []change{d.change(s)}}
 }
 
 func (d *drawer) updateMany() op {

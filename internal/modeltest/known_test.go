@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-
-	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // known is what the callers of the engine know: tasks as they last saw them, claims and leases they got, perhaps long
@@ -102,6 +100,3 @@ func (k *known) live() int {
 
 // in tells whether a task was last seen in one of these states.
 func (s *seen) in(states ...status) bool { return slices.Contains(states, s.status) }
-
-// active: seen Claimed or Running.
-func (s *seen) active() bool { return s.in(task.Claimed, task.Running) }

@@ -252,9 +252,6 @@ type newLinks struct {
 	links []link
 }
 
-// safe: several rows can wait for each other's unique keys, in any database.
-func (o *newLinks) safe() bool { return len(o.links) == 1 }
-
 func (o *newLinks) run(ctx context.Context, tx pgx.Tx) error {
 	var parents, children []uuid.UUID
 	var required []bool
@@ -359,11 +356,8 @@ type step struct {
 // several is a transaction of several statements.
 type several struct {
 	base
-	steps  []step
-	insert bool // it creates a graph: only its links lock tasks that others know, in one statement
+	steps []step
 }
-
-func (o *several) safe() bool { return o.insert }
 
 func (o *several) run(ctx context.Context, tx pgx.Tx) error {
 	for i := range o.steps {

@@ -137,11 +137,7 @@ func (c change) String() string { return fmt.Sprintf("%s=%s(%s)", c.task, c.to, 
 type update struct {
 	base
 	changes []change
-	// queued: it ends or holds tasks that wait or are pending.
-	queued bool
 }
-
-func (o *update) safe() bool { return len(o.changes) == 1 && !o.queued }
 
 func (o *update) run(ctx context.Context, tx pgx.Tx) error {
 	if len(o.changes) == 1 {

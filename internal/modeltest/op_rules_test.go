@@ -19,9 +19,6 @@ type setRules struct {
 	rules []rule
 }
 
-// safe: several rows are locked before any trigger could order them.
-func (o *setRules) safe() bool { return len(o.tasks) == 1 }
-
 func (o *setRules) run(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, "update taskrunner.task set rules = $2::text::jsonb where id = any($1)", ids(o.tasks), rulesText(o.rules))
 	return err
@@ -424,7 +421,7 @@ func (d *drawer) claimBySQL() op {
 	if !ok {
 		return nil
 	}
-	return &update{base: d.by("worker", "admin"), changes: []change{{task: s.ref, to: task.Claimed}}, queued: true}
+	return &update{base: d.by("worker", "admin"), changes: []change{{task: s.ref, to: task.Claimed}}}
 }
 
 func (d *drawer) startAll() op {

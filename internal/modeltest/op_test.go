@@ -79,8 +79,6 @@ type op interface {
 	// apply does to the model what the contract says, with what the transaction has changed in the database. When it is
 	// refused it leaves the model half changed. The error says what is wrong with the answer.
 	apply(m *model, seen observation) (verdict, error)
-	// safe: it never ends in 40P01, whoever else is at work (contract 13, "Deadlocks").
-	safe() bool
 	fmt.Stringer
 }
 
@@ -88,7 +86,6 @@ type op interface {
 type base struct{ login string }
 
 func (b base) role() string { return b.login }
-func (b base) safe() bool   { return true }
 
 // observation is what a transaction has changed, and the number it got in the order of commits.
 type observation struct {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/testdb"
@@ -74,8 +75,9 @@ func newWorld(t *testing.T) *world {
 		w.users[role] = config.User
 	}
 	w.owner = w.db.Connect(t)
-	// Found soon, before whoever takes part in a deadlock gives up or is killed.
-	w.exec(t, fmt.Sprintf("alter database %s set deadlock_timeout = '50ms'", pgx.Identifier{w.db.Name}.Sanitize()))
+	// Found soon, before whoever takes part in a deadlock is killed, but not while a claim that waits for limits out of order has
+	// not given up yet: that is 100 ms (lock_stripes).
+	w.exec(t, fmt.Sprintf("alter database %s set deadlock_timeout = '200ms'", pgx.Identifier{w.db.Name}.Sanitize()))
 	w.exec(t, auditSchema)
 	w.exec(t, fmt.Sprintf("update taskrunner_private.server_setting set start_max_attempts = %d, webhook_max_attempts = %d",
 		startTries, deliveryTries))
@@ -218,6 +220,7 @@ func (c *client) conn(ctx context.Context, role string) (*pgx.Conn, error) {
 // outcome is how a transaction ended.
 type outcome struct {
 	code string // SQLSTATE when it was refused
+	text string // and the message, with where it came from
 	lost bool   // the connection was killed before the commit was sent: it is rolled back
 	open bool   // the connection was killed during the commit: only the database knows
 	seen observation
@@ -247,7 +250,7 @@ func (c *client) do(o op, all bool, hold time.Duration) (outcome, error) {
 			if code == codeNotYet && strings.Contains(err.Error(), "for the first time") {
 				return outcome{code: codeFirst}, nil
 			}
-			return outcome{code: code}, c.foreseen(code, err)
+			return outcome{code: code, text: explained(err)}, c.foreseen(code, err)
 		}
 		return c.broken(ctx, conn, outcome{lost: true}, err)
 	}
@@ -260,6 +263,15 @@ func (c *client) do(o op, all bool, hold time.Duration) (outcome, error) {
 		return c.broken(ctx, conn, outcome{open: true, seen: seen}, err)
 	}
 	return outcome{seen: seen}, nil
+}
+
+// explained is an error of the server with its details.
+func explained(err error) string {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		return err.Error()
+	}
+	return fmt.Sprintf("%v\n%s\n%s", err, pgErr.Detail, pgErr.Where)
 }
 
 func (c *client) at(pid uint32) {
