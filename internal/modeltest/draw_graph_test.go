@@ -113,7 +113,11 @@ func (d *drawer) submit() op {
 	for i := range o.entries {
 		o.entries[i] = entry{name: d.newTask().name, priority: pick(d, priorities), barrier: d.chance(15), attempts: pick(d, []int{1, 1, 2, 3}), runAt: pick(d, []moment{never, never, past, ahead}), spec: d.spec(), actions: d.hooks(true)}
 	}
+	d.strategies(o.entries)
 	for _, e := range d.shape(n) {
+		if e.parent > e.child && leavesOut(o.entries) {
+			continue // a cycle only of entries that stay
+		}
 		c := &o.entries[place[e.child]]
 		c.needs = append(c.needs, dependency{entry: place[e.parent], required: d.chance(60)})
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -30,8 +32,9 @@ type entry struct {
 	attempts int
 	runAt    moment
 	spec
-	needs   []dependency
-	actions []action // ordered as in contract 1.4
+	needs    []dependency
+	actions  []action  // ordered as in contract 1.4
+	strategy []matcher // of deduplication
 }
 
 // submit is POST /task: a whole graph in one request, in any order of its entries.
@@ -65,6 +68,9 @@ func (o *submit) body() string {
 		if e.expected != unknownCount {
 			list[i]["expected_count"] = e.expected
 		}
+		if e.strategy != nil {
+			list[i]["dedupe_strategy"] = json.RawMessage("[" + strings.Join(texts(e.strategy), ", ") + "]")
+		}
 		switch e.runAt {
 		case past:
 			list[i]["run_at"] = "2000-01-01T00:00:00Z"
@@ -92,15 +98,21 @@ func (o *submit) body() string {
 func (o *submit) run(ctx context.Context, tx pgx.Tx) error {
 	if o.login == "service" {
 		var names []string
-		var created []uuid.UUID
+		var given, created []uuid.UUID
 		err := tx.QueryRow(ctx, "select local_ids, task_ids from taskrunner_private.submit($1, $2::jsonb)", o.batch, o.body()).
-			Scan(&names, &created)
-		for i := range created {
-			o.created = append(o.created, ref{created[i], names[i]})
+			Scan(&names, &given)
+		if err == nil {
+			// An entry that is left out has the id of its match.
+			created, err = queryIDs(ctx, tx, "select id from taskrunner.task where batch_id = $1", o.batch)
+		}
+		for i, id := range given {
+			if slices.Contains(created, id) && !slices.ContainsFunc(o.created, func(r ref) bool { return r.id == id }) {
+				o.created = append(o.created, ref{id, names[i]})
+			}
 		}
 		return err
 	}
-	rows, err := tx.Query(ctx, "select local_id, task_id, batch_id from taskrunner.submit_batch($1::jsonb)", o.body())
+	rows, err := tx.Query(ctx, "select local_id, task_id, batch_id from taskrunner.submit_batch($1::jsonb) where not deduplicated", o.body())
 	if err != nil {
 		return err
 	}
@@ -113,20 +125,28 @@ func (o *submit) run(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (o *submit) apply(m *model, seen observation) (verdict, error) {
+	same := m.dedupe(o.entries)
+	created := o.created
 	tasks := make([]ref, len(o.entries))
 	for i, e := range o.entries {
-		tasks[i] = ref{uuid.New(), e.name} // until the database has said its own
-	}
-	if len(o.created) > 0 {
-		if len(o.created) != len(tasks) {
-			return nil, fmt.Errorf("%d tasks created of %d", len(o.created), len(tasks))
+		switch {
+		case same[i] != nil:
+			tasks[i] = same[i](tasks)
+		case o.created == nil:
+			tasks[i] = ref{uuid.New(), e.name} // it was refused
+		case len(created) == 0 || created[0].name != e.name:
+			return nil, fmt.Errorf("%s is left out, created are %v", e.name, o.created)
+		default:
+			tasks[i], created = created[0], created[1:]
 		}
-		copy(tasks, o.created)
+	}
+	if len(created) > 0 {
+		return nil, fmt.Errorf("%v are created, all are %v", created, o.created)
 	}
 	var inside, outside []link
 	for i, e := range o.entries {
-		if tasks[i].name != e.name {
-			return nil, fmt.Errorf("entry %d is %s, not %s", i, tasks[i].name, e.name)
+		if same[i] != nil {
+			continue
 		}
 		last := m.lastSeq
 		n := m.create(tasks[i].id, e.name, o.batch, e.priority, e.spec, seen.seqOf(tasks[i].id))
@@ -135,15 +155,19 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 		if n.seq <= last && m.exact {
 			return nil, fmt.Errorf("insertion order of %s: %d after %d", n.name, n.seq, last)
 		}
+		m.newBatch(o.batch, o.says)
 		for _, d := range e.needs {
-			if d.task == nil {
-				inside = append(inside, link{tasks[d.entry], tasks[i], d.required})
-			} else {
-				outside = append(outside, link{*d.task, tasks[i], d.required})
+			parent := d.task
+			if parent == nil {
+				parent = &tasks[d.entry]
 			}
+			l := &outside
+			if slices.Contains(o.created, *parent) || d.task == nil && same[d.entry] == nil {
+				l = &inside
+			}
+			*l = merged(*l, link{*parent, tasks[i], d.required})
 		}
 	}
-	m.newBatch(o.batch, o.says)
 	for _, l := range outside {
 		if m.tasks[l.parent.id] == nil {
 			return verdict{codeUnknown}, nil
@@ -153,6 +177,17 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 		return v, nil
 	}
 	return m.insertLinks(outside), nil
+}
+
+// merged adds a link, or makes the one that is there required as well.
+func merged(links []link, l link) []link {
+	for i := range links {
+		if links[i].parent == l.parent && links[i].child == l.child {
+			links[i].required = links[i].required || l.required
+			return links
+		}
+	}
+	return append(links, l)
 }
 
 func (o *submit) String() string {
@@ -171,7 +206,7 @@ func (o *submit) String() string {
 			}
 			s += " <" + parent
 		}
-		s += fmt.Sprintf(" %v)", labels(e.actions))
+		s += fmt.Sprintf(" %v %v)", e.strategy, labels(e.actions))
 	}
 	return s
 }

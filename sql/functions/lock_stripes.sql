@@ -26,7 +26,7 @@ begin
     perform set_config('lock_timeout', greatest(1, p_wait_ms / (cardinality(v_wanted) - cardinality(v_got)))::text, true);
     perform from taskrunner_private.limit_lock l where l.stripe = any(v_wanted) order by l.stripe for no key update;
     v_got := v_wanted;
-  exception when lock_not_available then
+  exception when lock_not_available or deadlock_detected then  -- the latter where deadlock_timeout is shorter than ours
     null;                                                    -- what was taken before the block is still held
   end;
   perform set_config('lock_timeout', v_timeout, true);
