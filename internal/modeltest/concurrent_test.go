@@ -118,7 +118,7 @@ func (c *concurrent) round(t *testing.T) {
 		}
 	}
 
-	if c.random.IntN(2) == 0 {
+	if flat || c.random.IntN(2) == 0 {
 		// Most of the shapes are counted from the start.
 		for range 6 {
 			if err := first.do(register, chore(register)(first.drawer)); err != nil {

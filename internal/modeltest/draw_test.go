@@ -93,7 +93,7 @@ var kinds = []struct {
 	{recheck, 4, chore(recheck)},
 	{prune, 2, chore(prune)},
 	{again, 3, chore(again)},
-	{drop, 2, chore(drop)},
+	{drop, 1, chore(drop)},
 	{"start all", 4, (*drawer).startAll},
 	{"time passes", 5, (*drawer).age},
 	{"sweep_active", 4, (*drawer).sweep},
