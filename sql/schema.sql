@@ -2626,28 +2626,27 @@ CREATE OR REPLACE FUNCTION taskrunner_private.insert_actions(p_tasks jsonb, p_id
 AS $function$
 begin
   insert into taskrunner.action (task_id, trigger, condition, position, params)
-  select p_ids[x.n], a.trigger, a.condition, a.position, a.params
-  from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  cross join lateral (
-    select 0 as place, 'Start'::taskrunner.trigger_kind, 'Success'::taskrunner.trigger_condition, 0,
-      task -> 'on_start' -> 'params'
+  with entry as not materialized (
+    select x.n, x.task from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+  ), listed (n, place, trigger, condition, actions) as (
+    select e.n, p.place, p.trigger, p.condition, e.task -> p.key
+    from entry e
+    cross join (values
+      (1, 'End'::taskrunner.trigger_kind, 'Failure'::taskrunner.trigger_condition, 'on_failure'),
+      (2, 'End', 'Success', 'on_success'), (3, 'Cancel', 'Success', 'on_cancel')) p (place, trigger, condition, key)
+    where e.task ?| array['on_failure', 'on_success', 'on_cancel'] and jsonb_typeof(e.task -> p.key) = 'array'
+  )
+  select p_ids[a.n], a.trigger, a.condition, a.position, a.params
+  from (
+    select e.n, 0 as place, 'Start'::taskrunner.trigger_kind as trigger, 'Success'::taskrunner.trigger_condition as condition,
+      0 as position, e.task -> 'on_start' -> 'params' as params
+    from entry e
     union all
-    select 1, 'End', 'Failure', f.n::integer - 1, f.value -> 'params'
-    from jsonb_array_elements(
-      case when jsonb_typeof(task -> 'on_failure') = 'array' then task -> 'on_failure' else '[]' end)
-      with ordinality f (value, n)
-    union all
-    select 2, 'End', 'Success', s.n::integer - 1, s.value -> 'params'
-    from jsonb_array_elements(
-      case when jsonb_typeof(task -> 'on_success') = 'array' then task -> 'on_success' else '[]' end)
-      with ordinality s (value, n)
-    union all
-    select 3, 'Cancel', 'Success', c.n::integer - 1, c.value -> 'params'
-    from jsonb_array_elements(
-      case when jsonb_typeof(task -> 'on_cancel') = 'array' then task -> 'on_cancel' else '[]' end)
-      with ordinality c (value, n)
-  ) a (place, trigger, condition, position, params)
-  order by x.n, a.place, a.position;
+    select l.n, l.place, l.trigger, l.condition, x.n::integer - 1, x.action -> 'params'
+    from listed l
+    cross join lateral jsonb_array_elements(l.actions) with ordinality x (action, n)
+  ) a
+  order by a.n, a.place, a.position;
 end $function$
 ;
 
@@ -5080,18 +5079,17 @@ begin
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
   )
   select array_agg(l.parent), array_agg(l.child), array_agg(l.required),
-    jsonb_array_length(p_tasks) = (select count(*) from parent)
-      and (select count(*) from dependency) = count(*) filter (where l.good and not l.repeated)
+    jsonb_array_length(p_tasks) = (select count(*) from parent where not taskrunner_private.is_blank(id))
+      and (select count(*) from dependency) = count(*) filter (where l.good and l.pair is distinct from l.last)
   into parents, children, required, linked
   from (
-    select s.*, coalesce(s.parent = lag(s.parent) over w and s.child = lag(s.child) over w, false) as repeated
+    select s.*, lag(s.pair) over (order by s.pair) as last
     from (
-      select p.n as parent, d.n as child, d.required, d.good
+      select p.n as parent, d.n as child, p.n::bigint << 32 | d.n as pair, d.required, d.good
       from dependency d
       join parent p on p.id = d.parent
       where p.n <> d.n) s
-    window w as (order by s.parent, s.child)
-    order by s.parent, s.child) l;
+    order by s.pair) l;
 end $function$
 ;
 
@@ -6280,7 +6278,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text))
+RETURN lower(CASE WHEN ((split_part(p_url, '/'::text, 1) = ANY (ARRAY['http:'::text, 'https:'::text])) AND (split_part(p_url, '/'::text, 2) = ''::text) AND (split_part(p_url, '/'::text, 3) <> ''::text) AND (translate(split_part(p_url, '/'::text, 3), '?#@'::text, ''::text) = split_part(p_url, '/'::text, 3))) THEN split_part(p_url, '/'::text, 3) ELSE "substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text) END)
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[])

@@ -1,7 +1,6 @@
 -- The links among the entries of a request, each end as the entry's position from 1, sorted by parent: the input of
 -- topological_order. Takes any request: what cannot be a link is left out, also what points to its own task.
--- linked: nothing was left out, and nothing is wrong with the local ids (but that they may be blank) and the dependencies; link_errors
--- would find no fault.
+-- linked: nothing was left out, and nothing is wrong with the local ids and the dependencies; link_errors would find no fault.
 -- Nested loops are off so that local ids are looked up by hash however many there are.
 -- Locks: none. Called by: graph_links.
 create or replace function taskrunner_private.submit_links(
@@ -23,16 +22,15 @@ begin
       case when jsonb_typeof(e.dependencies) = 'array' then e.dependencies else '[]' end) d
   )
   select array_agg(l.parent), array_agg(l.child), array_agg(l.required),
-    jsonb_array_length(p_tasks) = (select count(*) from parent)
-      and (select count(*) from dependency) = count(*) filter (where l.good and not l.repeated)
+    jsonb_array_length(p_tasks) = (select count(*) from parent where not taskrunner_private.is_blank(id))
+      and (select count(*) from dependency) = count(*) filter (where l.good and l.pair is distinct from l.last)
   into parents, children, required, linked
   from (
-    select s.*, coalesce(s.parent = lag(s.parent) over w and s.child = lag(s.child) over w, false) as repeated
+    select s.*, lag(s.pair) over (order by s.pair) as last
     from (
-      select p.n as parent, d.n as child, d.required, d.good
+      select p.n as parent, d.n as child, p.n::bigint << 32 | d.n as pair, d.required, d.good
       from dependency d
       join parent p on p.id = d.parent
       where p.n <> d.n) s
-    window w as (order by s.parent, s.child)
-    order by s.parent, s.child) l;
+    order by s.pair) l;
 end $$;
