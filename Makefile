@@ -33,7 +33,7 @@ test: ## every test, on a real PostgreSQL
 	$(WITHPG) $(GO) test $(RACE) -timeout 14m ./...
 
 .PHONY: bench
-bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP
+bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP; scheduled; rules
 	@bin/taskrunner bench $(ARGS)
 
 .PHONY: generate

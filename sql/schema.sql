@@ -6343,6 +6343,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '100ms'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -6353,6 +6354,18 @@ declare
   v_limits bigint[];
   v_missing integer[];
 begin
+  if not exists (select from taskrunner_private.wake) then
+    return query select 0, 0;
+    return;
+  end if;
+  if not pg_try_advisory_xact_lock(1414681418, 3) then
+    begin
+      perform pg_advisory_xact_lock(1414681418, 3);
+    exception when lock_not_available then
+      return query select 0, 0;
+      return;
+    end;
+  end if;
   select array_agg(w.id), array_agg(w.limit_id) into v_wakes, v_limits
   from (
     select x.id, x.limit_id from taskrunner_private.wake x order by x.id limit p_limit for update skip locked) w;

@@ -3,7 +3,8 @@
 // SQL with triggers disabled and all ids known beforehand. Rates differ from machine to machine and from day to day;
 // the ratio of the two compares.
 //
-// Scheduled measures what tasks of the future cost, and how soon after their moment they start. Two more scenarios measure the
+// Scheduled measures what tasks of the future cost, and how soon after their moment they start; Rules what limits
+// cost, and how soon a free slot is taken. Two more scenarios measure the
 // service from outside, over HTTP: Reports (PUT and PATCH) and Submits (POST of large graphs).
 // Service, servers for comparison and load client are processes of their own (child.go), and each measurement says what
 // share of the machine others took meanwhile (machine.go).

@@ -29,7 +29,7 @@ func (c Config) runEngine(ctx context.Context, pool *pgxpool.Pool, n int, result
 	if err != nil {
 		return err
 	}
-	if err := c.drain(ctx, pool, n, result); err != nil {
+	if err := c.drain(ctx, pool, n, result, false); err != nil {
 		return err
 	}
 	after, err := readStats(ctx, pool)
@@ -45,8 +45,9 @@ func (c Config) runEngine(ctx context.Context, pool *pgxpool.Pool, n int, result
 	return healthy(ctx, pool)
 }
 
-// drain works until n tasks have succeeded.
-func (c Config) drain(ctx context.Context, pool *pgxpool.Pool, n int, result *Result) error {
+// drain works until n tasks have succeeded. wakes: each worker hands slots that it has freed to parked tasks, as the chores of a
+// replica do.
+func (c Config) drain(ctx context.Context, pool *pgxpool.Pool, n int, result *Result, wakes bool) error {
 	var (
 		done      atomic.Int64
 		mu        sync.Mutex
@@ -57,9 +58,23 @@ func (c Config) drain(ctx context.Context, pool *pgxpool.Pool, n int, result *Re
 		replica := uuid.New()
 		for done.Load() < int64(n) {
 			at := time.Now()
-			finished, err := drainBatch(ctx, pool, replica, c.Batch)
+			finished, again, err := drainBatch(ctx, pool, replica, c.Batch)
 			if err != nil {
 				return err
+			}
+			woken := 0
+			if wakes {
+				if err := pool.QueryRow(ctx, "select unparked from taskrunner_private.wake_limits($1)", wakeChunk).Scan(&woken); err != nil {
+					return fmt.Errorf("wake: %w", err)
+				}
+			}
+			if finished == 0 && (again || woken > 0) {
+				continue
+			}
+			if finished == 0 && wakes { // some may have been put off
+				if _, err := pool.Exec(ctx, "select taskrunner_private.release_scheduled($1)", c.Batch); err != nil {
+					return fmt.Errorf("release: %w", err)
+				}
 			}
 			if finished == 0 {
 				select {
@@ -93,43 +108,57 @@ type tryItem struct {
 	Status    string    `json:"status,omitempty"`
 }
 
-func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (int, error) {
-	reports, err := startBatch(ctx, pool, replica, batch)
+func drainBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (finished int, again bool, err error) {
+	reports, again, err := startBatch(ctx, pool, replica, batch)
 	if err != nil || len(reports) == 0 {
-		return 0, err
+		return 0, again, err
 	}
-	if err := call(ctx, pool, `select count(*) from taskrunner_private.report_tasks($1) where outcome = 'done'`,
-		reports, len(reports)); err != nil {
-		return 0, fmt.Errorf("report: %w", err)
-	}
-	return len(reports), nil
+	return len(reports), again, report(ctx, pool, reports)
 }
 
-// startBatch claims and starts tasks, and returns the reports of their success.
-func startBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) ([]tryItem, error) {
-	rows, err := pool.Query(ctx, `select task_id, attempt
-		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true) where task_id is not null`, replica, batch)
-	if err != nil {
-		return nil, fmt.Errorf("claim: %w", err)
+// report ends tasks.
+func report(ctx context.Context, pool *pgxpool.Pool, reports []tryItem) error {
+	if err := call(ctx, pool, `select count(*) from taskrunner_private.report_tasks($1) where outcome = 'done'`,
+		reports, len(reports)); err != nil {
+		return fmt.Errorf("report: %w", err)
 	}
-	var tries, reports []tryItem
+	return nil
+}
+
+// claimBatch claims tasks. again: there may be more, although there was room for them.
+func claimBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (tries []tryItem, again bool, err error) {
+	rows, err := pool.Query(ctx, `select coalesce(task_id, $3), attempt, again
+		from taskrunner_private.claim_tasks($1, $2, 30, '{}', '{}', true)`, replica, batch, uuid.Nil)
+	if err != nil {
+		return nil, false, fmt.Errorf("claim: %w", err)
+	}
 	var id uuid.UUID
 	var attempt int32
 	now := time.Now()
-	if _, err = pgx.ForEachRow(rows, []any{&id, &attempt}, func() error {
-		tries = append(tries, tryItem{TaskID: id, Attempt: attempt, At: now, LatencyMS: 1, Code: 200})
-		reports = append(reports, tryItem{TaskID: id, Attempt: attempt, Status: "Success"})
+	if _, err = pgx.ForEachRow(rows, []any{&id, &attempt, &again}, func() error {
+		if id != uuid.Nil {
+			tries = append(tries, tryItem{TaskID: id, Attempt: attempt, At: now, LatencyMS: 1, Code: 200})
+		}
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("claim: %w", err)
+		return nil, false, fmt.Errorf("claim: %w", err)
 	}
-	if len(tries) == 0 {
-		return nil, nil
+	return tries, again, nil
+}
+
+// startBatch claims and starts tasks, and returns the reports of their success.
+func startBatch(ctx context.Context, pool *pgxpool.Pool, replica uuid.UUID, batch int) (reports []tryItem, again bool, err error) {
+	tries, again, err := claimBatch(ctx, pool, replica, batch)
+	if err != nil || len(tries) == 0 {
+		return nil, again, err
+	}
+	for _, t := range tries {
+		reports = append(reports, tryItem{TaskID: t.TaskID, Attempt: t.Attempt, Status: "Success"})
 	}
 	if err := call(ctx, pool, "select count(*) from taskrunner_private.start_tasks($1)", tries, len(tries)); err != nil {
-		return nil, fmt.Errorf("start: %w", err)
+		return nil, false, fmt.Errorf("start: %w", err)
 	}
-	return reports, nil
+	return reports, again, nil
 }
 
 // call runs a set-wise function and insists that it did all items.

@@ -236,7 +236,7 @@ func (r *reportRun) seedRunning(ctx context.Context, n int) error {
 	}
 	replica := uuid.New()
 	for started := 0; started < n; {
-		claimed, err := startBatch(ctx, r.pool, replica, 1000)
+		claimed, _, err := startBatch(ctx, r.pool, replica, 1000)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ const (
 )
 
 // Scheduled measures whether tasks with a future run_at cost the claim anything: the same drain beside many of them and
-// without, in turn, in two databases. Then a service starts tasks beside them, and it counts how long after its run_at each one is
+// beside as many that have ended, in turn, in two databases. Then a service starts tasks beside them, and it counts how long after its run_at each one is
 // claimed.
 func Scheduled(ctx context.Context, c Config, report func(Measure)) error {
 	if err := c.CheckHTTP(); err != nil {
@@ -40,35 +40,46 @@ func Scheduled(ctx context.Context, c Config, report func(Measure)) error {
 		if err := seedFuture(ctx, pool, futureFactor*n); err != nil {
 			return fmt.Errorf("seed: %w", err)
 		}
-		var ratios, byCPU []float64
-		for round := range rounds + 1 { // an even number, so that each comes first as often as the other
-			var rates, cpu [2]float64
-			for turn := range 2 {
-				i := (turn + round) % 2
-				beside := []struct{ name, database string }{{"alone", r.engine}, {"beside future tasks", r.seed}}[i]
-				before, machineErr := m.read()
-				if err := r.with(ctx, beside.database, r.Workers, func(pool *pgxpool.Pool) (err error) {
-					rates[i], err = r.drainReady(ctx, pool, n)
-					return err
-				}); err != nil {
-					return fmt.Errorf("drain %s: %w", beside.name, err)
-				}
-				measure := Measure{Name: fmt.Sprintf("%d tasks %s", n, beside.name), Value: rates[i], Unit: "tasks/s", Met: true}
-				measure.took(m.since(before, machineErr), n)
-				cpu[i] = measure.CPU
-				report(measure)
-			}
-			ratios = append(ratios, rates[1]/rates[0])
-			byCPU = append(byCPU, cpu[0]/cpu[1])
+		if err := r.with(ctx, r.engine, 1, func(pool *pgxpool.Pool) error { return seedEnded(ctx, pool, futureFactor*n) }); err != nil {
+			return fmt.Errorf("seed: %w", err)
 		}
-		ratio := middle(ratios)
-		report(Measure{Name: fmt.Sprintf("beside %d future tasks / alone", futureFactor*n), Value: ratio, Unit: "x", Target: ">= 0.95",
-			Met: ratio >= 0.95, Others: unknownShare, ByCPU: middle(byCPU)})
+		if err := r.compare(ctx, m, n, fmt.Sprintf("future: %d", futureFactor*n), 0.95, report); err != nil {
+			return err
+		}
 		if err := r.startedOnTime(ctx, m, dsn, pool, report); err != nil {
 			return fmt.Errorf("latency: %w", err)
 		}
-		return r.unbroken(ctx)
+		return r.unbroken(ctx, r.engine, r.seed)
 	})
+}
+
+// compare drains n tasks in two databases in turn: where many others lie in the queue, and where as many have ended.
+func (r *run) compare(ctx context.Context, m machine, n int, others string, target float64, report func(Measure)) error {
+	var ratios, byCPU []float64
+	for round := range rounds + 1 { // an even number, so that each comes first as often as the other
+		var rates, cpu [2]float64
+		for turn := range 2 {
+			i := (turn + round) % 2
+			beside := []struct{ name, database string }{{"beside as many ended", r.engine}, {"beside " + others, r.seed}}[i]
+			before, machineErr := m.read()
+			if err := r.with(ctx, beside.database, r.Workers, func(pool *pgxpool.Pool) (err error) {
+				rates[i], err = r.drainReady(ctx, pool, n)
+				return err
+			}); err != nil {
+				return fmt.Errorf("drain %s: %w", beside.name, err)
+			}
+			measure := Measure{Name: fmt.Sprintf("%d tasks %s", n, beside.name), Value: rates[i], Unit: "tasks/s", Met: true}
+			measure.took(m.since(before, machineErr), n)
+			cpu[i] = measure.CPU
+			report(measure)
+		}
+		ratios = append(ratios, rates[1]/rates[0])
+		byCPU = append(byCPU, cpu[0]/cpu[1])
+	}
+	ratio := middle(ratios)
+	report(Measure{Name: fmt.Sprintf("beside %s / as many ended", others), Value: ratio, Unit: "x", Target: fmt.Sprintf(">= %g", target),
+		Met: ratio >= target, Others: unknownShare, ByCPU: middle(byCPU)})
+	return nil
 }
 
 // middle is the median of an even number of values.
@@ -92,14 +103,23 @@ func (r *run) another(ctx context.Context, name string) error {
 
 // seedFuture writes n tasks that are to start in a year, without the triggers, which would only take long.
 func seedFuture(ctx context.Context, pool *pgxpool.Pool, n int) error {
-	for _, sql := range []string{
-		substitute(`begin; set local session_replication_role = replica;
-		insert into taskrunner.task (name, kind, priority, run_at)
+	return seedWith(ctx, pool, n, `insert into taskrunner.task (name, kind, priority, run_at)
 			select 'future ' || i, 'bench', 100, now() + interval '1 year' + i * interval '1 second' from generate_series(1, $1::int) i;
 		insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind)
-			select id, seq, created_at, run_at, priority, 'scheduled', kind from taskrunner.task;
-		commit`, n),
-		"vacuum analyze", "checkpoint",
+			select id, seq, created_at, run_at, priority, 'scheduled', kind from taskrunner.task`)
+}
+
+// seedEnded writes n tasks that have ended, so that a database is as large as another one whose tasks have not.
+func seedEnded(ctx context.Context, pool *pgxpool.Pool, n int) error {
+	return seedWith(ctx, pool, n, `insert into taskrunner.task (name, kind, priority, status, started_at, ended_at)
+			select 'ended ' || i, 'bench', 100, 'Success', now(), now() from generate_series(1, $1::int) i;
+		insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
+			select id, seq, created_at, ended_at, status, kind from taskrunner.task`)
+}
+
+func seedWith(ctx context.Context, pool *pgxpool.Pool, n int, inserts string) error {
+	for _, sql := range []string{
+		substitute("begin; set local session_replication_role = replica; "+inserts+"; commit", n), "vacuum analyze", "checkpoint",
 	} {
 		if _, err := pool.Exec(ctx, sql); err != nil {
 			return err
@@ -117,7 +137,7 @@ func (r *run) drainReady(ctx context.Context, pool *pgxpool.Pool, n int) (rate f
 		return 0, err
 	}
 	result := Result{}
-	if err := r.drain(ctx, pool, n, &result); err != nil {
+	if err := r.drain(ctx, pool, n, &result, false); err != nil {
 		return 0, err
 	}
 	return result.Rate, nil
@@ -174,8 +194,8 @@ func reportLatency(ctx context.Context, m machine, before usage, machineErr erro
 }
 
 // unbroken is the end of the run.
-func (r *run) unbroken(ctx context.Context) error {
-	for _, database := range []string{r.engine, r.seed} {
+func (r *run) unbroken(ctx context.Context, databases ...string) error {
+	for _, database := range databases {
 		if err := r.with(ctx, database, 1, func(pool *pgxpool.Pool) error {
 			var broken, deadlocks int
 			if err := pool.QueryRow(ctx, `select (select count(*) from taskrunner.check_invariants()),

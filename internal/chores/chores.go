@@ -25,14 +25,16 @@ const (
 	silence = 5 * time.Second
 	// chunk is how much one transaction of a chore does at most.
 	chunk = 500
+	// wakeChunk is that of wake_limits: many small ends free as many limits, and taking few at a time it would fall behind.
+	wakeChunk = 5000
 	// maxChunks bounds one run; what is left comes with the next pulse.
 	maxChunks    = 1000
 	chunkPause   = 20 * time.Millisecond
 	chunkTimeout = 30 * time.Second
 	// A chore that lingers looks again after lingerPause, lingerLooks times in vain. Nobody notifies it meanwhile, so the pause is
 	// how late it comes.
-	lingerPause = 10 * time.Millisecond
-	lingerLooks = 10
+	lingerPause = 5 * time.Millisecond
+	lingerLooks = 20
 )
 
 // Store is what the chores need of the database.
@@ -112,7 +114,7 @@ func New(c Config, store Store) *Chores {
 		{"register_shapes", slog.LevelDebug, notify.NewSignal(), r.registerShapes, c.WakeStart, false},
 		{"drop_shapes", slog.LevelDebug, notify.NewSignal(), r.dropShapes, func() {}, false},
 		{"wake_limits", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
-			return store.WakeLimits(ctx, chunk)
+			return store.WakeLimits(ctx, wakeChunk)
 		}, c.WakeStart, true},
 		{"recheck_limits", slog.LevelDebug, notify.NewSignal(), r.recheckLimits, c.WakeStart, false},
 		{"delete_idempotency_keys", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
@@ -184,7 +186,7 @@ func runChunks(ctx context.Context, c *chore) (worked int, err error) {
 	for range maxChunks {
 		n, err := runChunk(ctx, c)
 		worked += n
-		if err != nil || n < chunk {
+		if err != nil || n < chunk { // wake_limits may look once more than needed
 			return worked, err
 		}
 		select {

@@ -1,14 +1,29 @@
 -- Gives freed slots to parked tasks: looks at limits where room may have appeared. One bounded chunk, in a transaction of its own,
 -- right after the one that made the room. A limit that somebody decides about at this moment keeps its row.
--- Locks: rows of wake and limit_lock, skip locked; rows of queued_task, skip locked. Writes queued_task, wake.
+-- It takes turns with claims that decide about tasks with rules: while it holds the stripes of thousands of limits, these would find
+-- most of theirs taken and put their candidates off.
+-- Locks: advisory (1414681418, 3), for at most 100 ms; rows of wake and limit_lock, then of queued_task, skip locked.
+-- Writes queued_task, wake.
 create or replace function taskrunner_private.wake_limits(p_limit integer) returns table (looked_at integer, unparked integer)
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_wakes bigint[];
   v_limits bigint[];
   v_missing integer[];
 begin
+  if not exists (select from taskrunner_private.wake) then
+    return query select 0, 0;
+    return;
+  end if;
+  if not pg_try_advisory_xact_lock(1414681418, 3) then
+    begin
+      perform pg_advisory_xact_lock(1414681418, 3);
+    exception when lock_not_available then
+      return query select 0, 0;
+      return;
+    end;
+  end if;
   select array_agg(w.id), array_agg(w.limit_id) into v_wakes, v_limits
   from (
     select x.id, x.limit_id from taskrunner_private.wake x order by x.id limit p_limit for update skip locked) w;
