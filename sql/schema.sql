@@ -224,6 +224,7 @@ create table taskrunner_private.gate (
   constraint gate_pkey PRIMARY KEY (id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 CREATE INDEX gate_blocked_idx ON taskrunner_private.gate USING btree (blocked_by);
+CREATE INDEX gate_capacity_idx ON taskrunner_private.gate USING btree (id) WHERE is_capacity;
 
 create table taskrunner_private.idempotency_key (
   token_name text not null,
@@ -249,9 +250,10 @@ create table taskrunner_private.limit_shape (
   kind text not null,
   fields text[] not null,
   used_at timestamp with time zone not null default now(),
-  constraint limit_shape_pkey PRIMARY KEY (id),
-  constraint limit_shape_key UNIQUE (kind, fields)
+  constraint limit_shape_pkey PRIMARY KEY (id)
 );
+CREATE UNIQUE INDEX limit_shape_key ON taskrunner_private.limit_shape USING btree (hashtextextended(kind, (0)::bigint), hash_array_extended(fields, (0)::bigint));
+CREATE INDEX limit_shape_kind_idx ON taskrunner_private.limit_shape USING hash (kind);
 
 create table taskrunner_private.queued_task (
   task_id uuid not null,
@@ -485,7 +487,7 @@ begin
   -- Room in a Capacity limit made by progress is found by a chore.
   return query
   select 'a gate that would let pass has a probe or is about to be woken', to_jsonb(g)
-  from taskrunner_private.passable_gates() g
+  from taskrunner_private.passable_gates(true) g
   where not g.is_capacity;
 
   return query
@@ -990,7 +992,7 @@ begin
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then
-    perform taskrunner_private.request_shapes(v_unknown);
+    perform taskrunner_private.request_shapes(v_unknown, false);
     undecided := v_unknown;
   end if;
 
@@ -1090,6 +1092,7 @@ declare
   v_ruled uuid[];
   v_kinds text[];
   v_decision record;
+  v_new boolean;
   v_refused uuid;
 begin
   select array_agg(t.id order by t.priority desc, t.seq), coalesce(array_agg(t.id) filter (where t.rules <> '[]'), '{}'),
@@ -1098,16 +1101,26 @@ begin
   from unnest(p_ids) as given (id)
   cross join lateral (select x.* from taskrunner.task x where x.id = given.id offset 0) t;
   if taskrunner_private.try_lock_kinds(v_kinds) <> '{}' then
-    raise exception 'task %: a rule is being used for the first time, try again', v_ids[1]
+    raise exception 'task %: somebody uses a rule about its kind for the first time at this moment, try again', v_ids[1]
       using errcode = 'TR008', detail = 'Pending';
   end if;
   if v_ruled <> '{}' then
-    v_decision := taskrunner_private.admit(v_ids, v_ruled, cardinality(v_ids), null);
-    v_refused := coalesce(v_decision.refused[1], v_decision.undecided[1]);
-    if v_decision.refused <> '{}' then
-      raise exception 'task %: a rule''s limit is reached', v_refused using errcode = 'TR008', detail = 'Pending';
-    elsif v_refused is not null then
-      raise exception 'task %: a rule is being used for the first time, try again', v_refused
+    v_new := exists (select from taskrunner_private.rule_needs(v_ruled) n where n.shape_id is null);
+    if v_new and not taskrunner_private.count_shapes_now(v_ruled) then
+      raise exception 'task %: a rule is used for the first time, and other tasks of its kind start or end at this moment, try again',
+        v_ruled[1] using errcode = 'TR008', detail = 'Pending';
+    end if;
+    v_decision := taskrunner_private.admit(v_ids, v_ruled, cardinality(v_ids), case when v_new then 100 end);
+    v_refused := v_decision.refused[1];
+    if v_refused is not null then
+      raise exception 'task %: held by its rule %', v_refused, (
+          select n.rule from taskrunner_private.rule_needs(array[v_refused]) n
+          where n.unsized and v_decision.held_by[1] is null
+            or (n.limit_id, n.maximum, n.is_capacity) = (v_decision.held_by[1], v_decision.held_maximum[1], v_decision.held_capacity[1])
+          order by n.n limit 1)
+        using errcode = 'TR008', detail = 'Pending';
+    elsif v_decision.undecided <> '{}' then
+      raise exception 'task %: somebody else decides about its rules'' limits at this moment, try again', v_decision.undecided[1]
         using errcode = 'TR008', detail = 'Pending';
     end if;
   end if;
@@ -1616,6 +1629,56 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.count_shape(p_kind text, p_fields text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  insert into taskrunner_private.limit_shape (kind, fields) values (p_kind, p_fields);
+  -- In a later statement than the one that locked: those that are active still.
+  insert into taskrunner_private.slot (limit_id, task_id)
+  select s.limit_id, s.task_id
+  from taskrunner_private.task_slots(array(
+    select a.task_id from taskrunner_private.active_task a where a.kind = p_kind)) s
+  on conflict do nothing;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.count_shapes_now(p_ids uuid[])
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_kind text;
+  v_fields text[];
+  v_active uuid[];
+begin
+  for v_kind, v_fields in
+    select distinct n.kind, n.fields from taskrunner_private.rule_needs(p_ids) n where n.shape_id is null
+  loop
+    if not pg_try_advisory_xact_lock(1414681419, hashtext(v_kind) & 255) then
+      return false;
+    end if;
+    v_active := array(select a.task_id from taskrunner_private.active_task a where a.kind = v_kind);
+    if not taskrunner_private.lock_tasks(v_active, false) then
+      return false;
+    end if;
+    perform taskrunner_private.count_shape(v_kind, v_fields);
+  end loop;
+  return true;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.created_here(p_xmin xid, p_created_at timestamp with time zone)
  RETURNS boolean
  LANGUAGE sql
@@ -1683,7 +1746,7 @@ begin
   if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
-    ruled := taskrunner_private.ruled_candidates(c_ruled);
+    select r.ids, r.more into ruled, again from taskrunner_private.ruled_candidates(c_ruled) r;
   end if;
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
@@ -1744,7 +1807,7 @@ declare
 begin
   perform taskrunner_private.require_read_committed();
   for v_lock in
-    select distinct hashtext(k.kind)
+    select distinct hashtext(k.kind) & 255
     from jsonb_array_elements(p_tasks) task
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(task -> 'dedupe_strategy') = 'array' then task -> 'dedupe_strategy' else '[]' end) m
@@ -2064,7 +2127,7 @@ begin
   end if;
   begin
     perform taskrunner_private.lock_graph_shared(true);
-    perform pg_advisory_xact_lock(1414681419, hashtext(v_shape.kind) & 1023);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_shape.kind) & 255);
     perform taskrunner_private.lock_tasks(
       array(select a.task_id from taskrunner_private.active_task a where a.kind = v_shape.kind), true);
     if not pg_try_advisory_xact_lock(1414681418, 4) then
@@ -3744,7 +3807,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.passable_gates()
+CREATE OR REPLACE FUNCTION taskrunner_private.passable_gates(p_all boolean)
  RETURNS TABLE(gate_id bigint, limit_id bigint, is_capacity boolean, used bigint, maximum bigint)
  LANGUAGE sql
  STABLE
@@ -3757,7 +3820,7 @@ AS $function$
   from taskrunner_private.gate g
   cross join lateral (
     select (select count(*) from taskrunner_private.slot s where s.limit_id = g.blocked_by) as slots offset 0) u
-  where case when g.is_capacity then (
+  where (p_all or g.is_capacity) and case when g.is_capacity then (
       select coalesce(sum(w.work), 0) from taskrunner_private.slot s
       cross join lateral (
         select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
@@ -4112,11 +4175,11 @@ declare
 begin
   repaired := 0;
   progressed := 0;
-  v_limits := array(select distinct g.limit_id from taskrunner_private.passable_gates() g where p_all or g.is_capacity);
+  v_limits := array(select distinct g.limit_id from taskrunner_private.passable_gates(p_all) g);
   v_missing := taskrunner_private.lock_stripes(v_limits, 0);
   -- Again, in a later statement, now that nobody else decides about them.
   for v_limit, v_capacity in
-    select g.limit_id, bool_or(g.is_capacity) from taskrunner_private.passable_gates() g
+    select g.limit_id, bool_or(g.is_capacity) from taskrunner_private.passable_gates(p_all) g
     where g.limit_id = any(v_limits) and (g.limit_id & 16383)::integer <> all(v_missing)
     group by g.limit_id
   loop
@@ -4234,19 +4297,13 @@ begin
   end if;
   begin
     perform taskrunner_private.lock_graph_shared(true);
-    perform pg_advisory_xact_lock(1414681419, hashtext(v_request.kind) & 1023);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_request.kind) & 255);
     if not exists (
       select from taskrunner_private.limit_shape s where s.kind = v_request.kind and s.fields = v_request.fields)
     then
       perform taskrunner_private.lock_tasks(
         array(select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind), true);
-      insert into taskrunner_private.limit_shape (kind, fields) values (v_request.kind, v_request.fields);
-      -- In a later statement: those that are active still.
-      insert into taskrunner_private.slot (limit_id, task_id)
-      select s.limit_id, s.task_id
-      from taskrunner_private.task_slots(array(
-        select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind)) s
-      on conflict do nothing;
+      perform taskrunner_private.count_shape(v_request.kind, v_request.fields);
     end if;
   exception when lock_not_available then
     update taskrunner_private.shape_request r
@@ -4454,17 +4511,43 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.request_shapes(p_ids uuid[])
+CREATE OR REPLACE FUNCTION taskrunner_private.request_shapes(p_ids uuid[], p_bounded boolean)
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
 AS $function$
-  insert into taskrunner_private.shape_request (kind, fields)
-  select distinct n.kind, n.fields
-  from taskrunner_private.rule_needs(p_ids) n
-  where n.shape_id is null and not exists (
-    select from taskrunner_private.shape_request r where r.kind = n.kind and r.fields = n.fields);
-$function$
+declare
+  c_shapes constant integer := 100;
+  v_kinds text[];
+  v_full text;
+  v_fault text;
+begin
+  with asked as (
+    insert into taskrunner_private.shape_request (kind, fields)
+    select distinct n.kind, n.fields
+    from taskrunner_private.rule_needs(p_ids) n
+    where n.shape_id is null and not exists (
+      select from taskrunner_private.shape_request r where r.kind = n.kind and r.fields = n.fields)
+    returning kind
+  )
+  select array_agg(distinct a.kind) into v_kinds from asked a;
+  if p_bounded and v_kinds is not null then
+    select k.kind into v_full
+    from unnest(v_kinds) as k (kind)
+    where (select count(*) from taskrunner_private.limit_shape s where s.kind = k.kind)
+      + (select count(distinct r.fields) from taskrunner_private.shape_request r where r.kind = k.kind) > c_shapes
+    limit 1;
+    if v_full is not null then
+      v_fault := format('rules: name more than %s different sets of fields, with those in use, for kind %s', c_shapes,
+        taskrunner_private.quoted(left(v_full, 100)));
+      raise exception '%', v_fault using errcode = 'TR004', detail = jsonb_build_array(v_fault)::text;
+    end if;
+  end if;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.requeue(p_ids uuid[], p_held uuid[])
@@ -4550,7 +4633,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.retry_delay(p_attempt integer, p_i
  RETURNS interval
  LANGUAGE sql
  PARALLEL SAFE
-RETURN make_interval(secs => (floor(((random() * LEAST(p_max_delay_secs, (p_initial_delay_secs * (p_multiplier ^ ((p_attempt - 1))::double precision)))) * (1000)::double precision)) / (1000)::double precision))
+RETURN make_interval(secs => (floor(((random() * GREATEST(LEAST(p_max_delay_secs, (p_initial_delay_secs * (p_multiplier ^ ((p_attempt - 1))::double precision))), (0.000000001)::double precision)) * (1000)::double precision)) / (1000)::double precision))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.retry_errors(p_retry jsonb)
@@ -4622,8 +4705,8 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer)
- RETURNS uuid[]
+CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer, OUT ids uuid[], OUT more boolean)
+ RETURNS record
  LANGUAGE sql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
@@ -4632,14 +4715,20 @@ CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer)
  SET enable_mergejoin TO 'off'
  SET enable_sort TO 'off'
 AS $function$
-  select array(
-    select t.id
+  with found as materialized (
+    select t.id, jsonb_array_length(t.rules) as rules
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
     where q.state = 'ready' and q.has_rules and t.status = 'Pending'
     order by q.priority desc, q.seq
     limit p_limit
-    for no key update of t skip locked);
+    for no key update of t skip locked
+  ), counted as (
+    select f.id, f.n, coalesce(sum(f.rules) over (order by f.n rows between unbounded preceding and 1 preceding), 0) as before
+    from (select id, rules, row_number() over () as n from found) f
+  )
+  select coalesce(array_agg(c.id order by c.n) filter (where c.before < 2000), '{}'), count(*) = p_limit or coalesce(bool_or(c.before >= 2000), false)
+  from counted c;
 $function$
 ;
 
@@ -5025,7 +5114,7 @@ begin
   order by t.seq;
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
-    perform taskrunner_private.request_shapes(v_ids);
+    perform taskrunner_private.request_shapes(v_ids, true);
   end if;
 
   if v_external <> '{}' then
@@ -5659,7 +5748,7 @@ begin
   $q$;
   execute $q$ select array_agg(n.id) from new_rows n where n.rules <> '[]' $q$ into v_ruled;
   if v_ruled is not null then
-    perform taskrunner_private.request_shapes(v_ruled);
+    perform taskrunner_private.request_shapes(v_ruled, true);
   end if;
   return null;
 end $function$
@@ -5800,7 +5889,7 @@ begin
       select s.limit_id from taskrunner_private.slot s where s.task_id = any(v_resized)));
   end if;
   if v_ruled is not null then
-    perform taskrunner_private.request_shapes(v_ruled);
+    perform taskrunner_private.request_shapes(v_ruled, true);
   end if;
   return null;
 end $function$
@@ -6132,7 +6221,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.try_lock_kinds(p_kinds text[])
 AS $function$
   select coalesce(array_agg(k.kind), '{}')
   from (select distinct unnest(p_kinds) as kind) k
-  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 1023);
+  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 255);
 $function$
 ;
 

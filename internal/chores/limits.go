@@ -41,8 +41,10 @@ func (r *Chores) recheckLimits(ctx context.Context) (worked int, err error) {
 	}
 	if all {
 		r.recheckedAll = time.Now()
-		if _, err := r.store.DeleteGates(ctx, chunk); err != nil {
-			return repaired + progressed, err
+		for deleted := chunk; deleted == chunk; {
+			if deleted, err = r.store.DeleteGates(ctx, chunk); err != nil {
+				return repaired + progressed, err
+			}
 		}
 	}
 	return repaired + progressed, nil

@@ -246,3 +246,18 @@ func TestDedupeFindsALiveMatch(t *testing.T) {
 		entry("b", "x", metadata(`{"n": 1}`), strategy(matcher("k", "Paused", "n"))),
 	))
 }
+
+// However many kinds a request names, it takes no more locks than the server has room for.
+func TestDedupeTakesFewLocks(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	var matchers []string
+	for i := range 2000 {
+		matchers = append(matchers, matcher(fmt.Sprint("kind", i), "Pending"))
+	}
+	caller := e.session("caller")
+	caller.run("begin")
+	caller.run("select from taskrunner.submit_batch($1::jsonb)", "["+entry("a", "x", strategy(matchers...))+"]")
+	require.Equal(t, []string{"t"}, caller.run("select count(*) between 200 and 260 from pg_locks where pid = pg_backend_pid() and locktype = 'advisory'"))
+	caller.run(rollback)
+}

@@ -241,7 +241,7 @@ func TestClaimWhileAShapeBegins(t *testing.T) {
 	e.exec("insert into taskrunner.task (id, name, kind) values ($1, 'other', 'l')", id("other"))
 	e.exec(insertRuled("l", []string{concurency(5, "k")}, "otherRuled"))
 	first := e.session("first")
-	first.script("begin; select pg_advisory_xact_lock(1414681419, hashtext('k') & 1023)")
+	first.script("begin; select pg_advisory_xact_lock(1414681419, hashtext('k') & 255)")
 	require.Equal(t, []string{"other", "otherRuled"}, e.all())
 	e.queues("plain: scheduled", "ruled: scheduled")
 	e.fails("TR008", set("Claimed", "ruled"))

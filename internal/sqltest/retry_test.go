@@ -265,6 +265,14 @@ func TestRetryDelay(t *testing.T) {
 }
 
 // All ways in store the policy and run_at.
+// The smallest numbers that a column can hold are delays like any other.
+func TestSmallestRetryDelay(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	require.Equal(t, []string{"100"}, e.lines(
+		"select count(*) from generate_series(1, 100) where taskrunner_private.retry_delay(1, 5e-324, 2, 5e-324) = interval '0'"))
+}
+
 func TestRetryAndRunAtOfNewTasks(t *testing.T) {
 	t.Parallel()
 	e := setup(t)

@@ -49,7 +49,7 @@ begin
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then
-    perform taskrunner_private.request_shapes(v_unknown);
+    perform taskrunner_private.request_shapes(v_unknown, false);
     undecided := v_unknown;
   end if;
 

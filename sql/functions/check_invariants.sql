@@ -81,7 +81,7 @@ begin
   -- Room in a Capacity limit made by progress is found by a chore.
   return query
   select 'a gate that would let pass has a probe or is about to be woken', to_jsonb(g)
-  from taskrunner_private.passable_gates() g
+  from taskrunner_private.passable_gates(true) g
   where not g.is_capacity;
 
   return query

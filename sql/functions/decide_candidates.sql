@@ -4,7 +4,7 @@
 -- so that neither stands in front of others.
 -- p_task_ids, p_kinds: ready tasks without rules in order, locked. p_limit: how many may start.
 -- Returns the tasks to start, whose kinds are locked (try_lock_kinds), the kinds of all, those that have rules, the limits of which
--- a probe was decided, and whether any was parked or put off.
+-- a probe was decided, and again: some were parked or put off, or not looked at yet.
 -- Locks: rows of task, skip locked; advisory (1414681418, 3) and per kind, tried; rows of limit_lock for at most 100 ms in all
 -- (admit); rows of queued_task. Writes queued_task, gate, wake, shape_request. Called by: claim_tasks.
 create or replace function taskrunner_private.decide_candidates(
@@ -25,7 +25,7 @@ begin
   if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
-    ruled := taskrunner_private.ruled_candidates(c_ruled);
+    select r.ids, r.more into ruled, again from taskrunner_private.ruled_candidates(c_ruled) r;
   end if;
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the

@@ -5,7 +5,8 @@
 --   same     for each given entry the position of the earlier one that it matches, or null
 -- Two requests that would leave each other's entries out take turns: both lock the kinds of their entries and matchers.
 -- What a matcher asks for is looked up once, in a statement that begins when the locks are held.
--- Locks: advisory, (1414681423, hash of the kind), by number, until the end of the transaction.
+-- Locks: advisory, (1414681423, hash of the kind: one of 256, because the server has room for few locks), by number, until the
+-- end of the transaction.
 -- Called by: submit, before any other lock.
 create or replace function taskrunner_private.dedupe_entries(
   p_tasks jsonb, out tasks jsonb, out matches uuid[], out same integer[]
@@ -26,7 +27,7 @@ declare
 begin
   perform taskrunner_private.require_read_committed();
   for v_lock in
-    select distinct hashtext(k.kind)
+    select distinct hashtext(k.kind) & 255
     from jsonb_array_elements(p_tasks) task
     cross join lateral jsonb_array_elements(
       case when jsonb_typeof(task -> 'dedupe_strategy') = 'array' then task -> 'dedupe_strategy' else '[]' end) m

@@ -26,7 +26,7 @@ begin
   end if;
   begin
     perform taskrunner_private.lock_graph_shared(true);
-    perform pg_advisory_xact_lock(1414681419, hashtext(v_shape.kind) & 1023);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_shape.kind) & 255);
     perform taskrunner_private.lock_tasks(
       array(select a.task_id from taskrunner_private.active_task a where a.kind = v_shape.kind), true);
     if not pg_try_advisory_xact_lock(1414681418, 4) then

@@ -15,11 +15,11 @@ declare
 begin
   repaired := 0;
   progressed := 0;
-  v_limits := array(select distinct g.limit_id from taskrunner_private.passable_gates() g where p_all or g.is_capacity);
+  v_limits := array(select distinct g.limit_id from taskrunner_private.passable_gates(p_all) g);
   v_missing := taskrunner_private.lock_stripes(v_limits, 0);
   -- Again, in a later statement, now that nobody else decides about them.
   for v_limit, v_capacity in
-    select g.limit_id, bool_or(g.is_capacity) from taskrunner_private.passable_gates() g
+    select g.limit_id, bool_or(g.is_capacity) from taskrunner_private.passable_gates(p_all) g
     where g.limit_id = any(v_limits) and (g.limit_id & 16383)::integer <> all(v_missing)
     group by g.limit_id
   loop

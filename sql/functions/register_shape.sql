@@ -22,19 +22,13 @@ begin
   end if;
   begin
     perform taskrunner_private.lock_graph_shared(true);
-    perform pg_advisory_xact_lock(1414681419, hashtext(v_request.kind) & 1023);
+    perform pg_advisory_xact_lock(1414681419, hashtext(v_request.kind) & 255);
     if not exists (
       select from taskrunner_private.limit_shape s where s.kind = v_request.kind and s.fields = v_request.fields)
     then
       perform taskrunner_private.lock_tasks(
         array(select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind), true);
-      insert into taskrunner_private.limit_shape (kind, fields) values (v_request.kind, v_request.fields);
-      -- In a later statement: those that are active still.
-      insert into taskrunner_private.slot (limit_id, task_id)
-      select s.limit_id, s.task_id
-      from taskrunner_private.task_slots(array(
-        select a.task_id from taskrunner_private.active_task a where a.kind = v_request.kind)) s
-      on conflict do nothing;
+      perform taskrunner_private.count_shape(v_request.kind, v_request.fields);
     end if;
   exception when lock_not_available then
     update taskrunner_private.shape_request r

@@ -1,14 +1,21 @@
--- The next ready tasks with rules in order, their task rows locked.
--- Locks: rows of task, for no key update skip locked. Called by: claim_tasks.
-create or replace function taskrunner_private.ruled_candidates(p_limit integer) returns uuid[]
+-- The next ready tasks with rules in order, their task rows locked: up to p_limit, and fewer when they have very many rules, since
+-- somebody waits for the claim that decides about them. more: there may be more.
+-- Locks: rows of task, for no key update skip locked. Called by: decide_candidates.
+create or replace function taskrunner_private.ruled_candidates(p_limit integer, out ids uuid[], out more boolean)
 language sql volatile set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
-  select array(
-    select t.id
+  with found as materialized (
+    select t.id, jsonb_array_length(t.rules) as rules
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
     where q.state = 'ready' and q.has_rules and t.status = 'Pending'
     order by q.priority desc, q.seq
     limit p_limit
-    for no key update of t skip locked);
+    for no key update of t skip locked
+  ), counted as (
+    select f.id, f.n, coalesce(sum(f.rules) over (order by f.n rows between unbounded preceding and 1 preceding), 0) as before
+    from (select id, rules, row_number() over () as n from found) f
+  )
+  select coalesce(array_agg(c.id order by c.n) filter (where c.before < 2000), '{}'), count(*) = p_limit or coalesce(bool_or(c.before >= 2000), false)
+  from counted c;
 $$;

@@ -94,7 +94,7 @@ begin
   order by t.seq;
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
-    perform taskrunner_private.request_shapes(v_ids);
+    perform taskrunner_private.request_shapes(v_ids, true);
   end if;
 
   if v_external <> '{}' then

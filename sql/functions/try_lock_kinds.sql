@@ -7,5 +7,5 @@ create or replace function taskrunner_private.try_lock_kinds(p_kinds text[]) ret
 language sql volatile set search_path = pg_catalog, pg_temp as $$
   select coalesce(array_agg(k.kind), '{}')
   from (select distinct unnest(p_kinds) as kind) k
-  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 1023);
+  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 255);
 $$;

@@ -7,9 +7,11 @@ create table taskrunner_private.limit_shape (
   id integer not null generated always as identity,
   kind text not null,
   fields text[] not null,
-  constraint limit_shape_pkey primary key (id),
-  constraint limit_shape_key unique (kind, fields)
+  constraint limit_shape_pkey primary key (id)
 );
+-- By hash, because a rule may name a kind and fields of any length.
+create unique index limit_shape_key on taskrunner_private.limit_shape (hashtextextended(kind, 0), hash_array_extended(fields, 0));
+create index limit_shape_kind_idx on taskrunner_private.limit_shape using hash (kind);
 
 -- Shapes that rules name and that are to be counted from now on.
 create table taskrunner_private.shape_request (
@@ -47,6 +49,7 @@ create table taskrunner_private.gate (
   constraint gate_pkey primary key (id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, vacuum_truncate = off);
 create index gate_blocked_idx on taskrunner_private.gate (blocked_by);
+create index gate_capacity_idx on taskrunner_private.gate (id) where is_capacity;
 
 -- Limits where room may have appeared. Taken from the front.
 create table taskrunner_private.wake (

@@ -22,7 +22,7 @@ begin
   $q$;
   execute $q$ select array_agg(n.id) from new_rows n where n.rules <> '[]' $q$ into v_ruled;
   if v_ruled is not null then
-    perform taskrunner_private.request_shapes(v_ruled);
+    perform taskrunner_private.request_shapes(v_ruled, true);
   end if;
   return null;
 end $$;

@@ -131,7 +131,7 @@ begin
       select s.limit_id from taskrunner_private.slot s where s.task_id = any(v_resized)));
   end if;
   if v_ruled is not null then
-    perform taskrunner_private.request_shapes(v_ruled);
+    perform taskrunner_private.request_shapes(v_ruled, true);
   end if;
   return null;
 end $$;
