@@ -6465,10 +6465,11 @@ begin
   v_missing := taskrunner_private.lock_stripes(v_limits, 0);
   with taken as (
     delete from taskrunner_private.wake w
-    where w.id = any(v_wakes) and (w.limit_id & 16383)::integer <> all(v_missing)
+    where w.id = any(v_wakes) and ((w.limit_id & 16383)::integer <> all(v_missing) or w.id not in (
+      select min(u.id) from unnest(v_wakes, v_limits) u (id, limit_id) group by u.limit_id))
     returning w.limit_id
   )
-  select array_agg(t.limit_id) into v_limits from taken t;
+  select array_agg(t.limit_id) filter (where (t.limit_id & 16383)::integer <> all(v_missing)) into v_limits from taken t;
   perform taskrunner_private.set_cause('wake');
   return query select coalesce(cardinality(v_limits), 0), taskrunner_private.unpark(coalesce(v_limits, '{}'));
   perform taskrunner_private.set_cause('');

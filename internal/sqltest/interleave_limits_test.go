@@ -64,6 +64,33 @@ func TestTheLastSlotAndTwoWorkers(t *testing.T) {
 	}
 }
 
+// Somebody has claimed by SQL and thinks, while tasks of his limit end again and again: those of other limits, whose turn comes behind
+// these ends, do not wait for him.
+func TestEndsOfAHeldLimit(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.counted("k", []string{})
+	e.counted("l", []string{})
+	e.exec(insertRuled("k", []string{concurency(100, "k")}, "a", "b", "c", "d", "e", "f"))
+	e.exec(set("Claimed", "b", "c", "d", "e", "f"))
+	e.exec(insertRuled("l", []string{concurency(1, "l")}, "one", "two"))
+	require.Equal(t, []string{"a", "one"}, e.all())
+	e.exec(insertRuled("k", []string{concurency(100, "k")}, "mine"))
+	holder := e.session("holder")
+	holder.script("begin; " + set("Claimed", "mine"))
+	for _, name := range []string{"b", "c", "d", "e", "f", "one"} {
+		e.move(name, "Success")
+	}
+	for range 3 {
+		e.exec("select taskrunner_private.wake_limits(3)")
+	}
+	e.queues("two: ready")
+	require.Equal(t, "1", e.line("select count(*) from taskrunner_private.wake"), "one is enough to come back")
+	holder.run(commit)
+	e.wakes()
+	e.forgetsNobody()
+}
+
 // Somebody has claimed by SQL and thinks: replicas go on without what needs that limit, and come back to it later.
 func TestClaimBySQLLeftOpen(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,6 @@
 -- Gives freed slots to parked tasks: looks at limits where room may have appeared. One bounded chunk, in a transaction of its own,
--- right after the one that made the room. A limit that somebody decides about at this moment keeps its row.
+-- right after the one that made the room. A limit that somebody decides about at this moment keeps a row, and only one, so that
+-- those behind it have their turn however often it is freed meanwhile.
 -- It takes turns with claims that decide about tasks with rules: while it holds the stripes of thousands of limits, these would find
 -- most of theirs taken and put their candidates off.
 -- Locks: advisory (1414681418, 3), for at most 100 ms; rows of wake and limit_lock, then of queued_task, skip locked.
@@ -34,10 +35,11 @@ begin
   v_missing := taskrunner_private.lock_stripes(v_limits, 0);
   with taken as (
     delete from taskrunner_private.wake w
-    where w.id = any(v_wakes) and (w.limit_id & 16383)::integer <> all(v_missing)
+    where w.id = any(v_wakes) and ((w.limit_id & 16383)::integer <> all(v_missing) or w.id not in (
+      select min(u.id) from unnest(v_wakes, v_limits) u (id, limit_id) group by u.limit_id))
     returning w.limit_id
   )
-  select array_agg(t.limit_id) into v_limits from taken t;
+  select array_agg(t.limit_id) filter (where (t.limit_id & 16383)::integer <> all(v_missing)) into v_limits from taken t;
   perform taskrunner_private.set_cause('wake');
   return query select coalesce(cardinality(v_limits), 0), taskrunner_private.unpark(coalesce(v_limits, '{}'));
   perform taskrunner_private.set_cause('');
