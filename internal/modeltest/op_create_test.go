@@ -428,7 +428,7 @@ func (o *several) run(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (o *several) apply(m *model, seen observation) (verdict, error) {
-	var open verdict // of steps that may have gone through
+	var open verdict // with which earlier steps may have been refused
 	for _, s := range o.steps {
 		on := m
 		if s.how == undone {
@@ -444,12 +444,17 @@ func (o *several) apply(m *model, seen observation) (verdict, error) {
 			}
 			continue
 		}
+		for _, code := range v {
+			if code != "" {
+				open = open.or(code)
+			}
+		}
 		if !v.fits("") {
-			return v, nil
+			return open, nil
 		}
-		if v != nil {
-			open = v
-		}
+	}
+	if open != nil {
+		open = open.or("")
 	}
 	return open, nil
 }
