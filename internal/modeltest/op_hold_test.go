@@ -240,8 +240,11 @@ func (m *model) claimBySQL(claimed []*node) verdict {
 	slices.SortFunc(claimed, byTurn)
 	var v verdict
 	for _, n := range claimed {
+		for _, r := range n.rules {
+			m.counted[r.shape] = true // from now on, if not before
+		}
 		switch {
-		case m.exact && (!m.mayStart(n) || m.uncounted(n)):
+		case m.exact && !m.mayStart(n):
 			return verdict{codeNotYet}
 		case !m.exact && len(n.rules) > 0:
 			v = verdict{"", codeNotYet}

@@ -25,7 +25,7 @@ const (
 	codeForeignKey = "23503"
 	codeUnique     = "23505"
 
-	// Some are TR008 for a moment only: a rule is being used for the first time.
+	// Some are TR008 for a moment only: somebody else decides, or a rule is being used for the first time.
 	codeFirst = "TR008 at first"
 
 	codeRepeat   = "40001"

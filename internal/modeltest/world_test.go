@@ -247,7 +247,7 @@ func (c *client) do(o op, all bool, hold time.Duration) (outcome, error) {
 			if err := tx.Rollback(ctx); err != nil {
 				return c.broken(ctx, conn, outcome{lost: true}, err)
 			}
-			if code == codeNotYet && strings.Contains(err.Error(), "for the first time") {
+			if code == codeNotYet && strings.Contains(err.Error(), "try again") {
 				return outcome{code: codeFirst}, nil
 			}
 			return outcome{code: code, text: explained(err)}, c.foreseen(code, err)
