@@ -1735,7 +1735,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[
  SET jit TO 'off'
 AS $function$
 declare
-  c_ruled constant integer := 100;                           -- tasks with rules that one claim decides about
+  c_ruled constant integer := 300;                           -- tasks with rules that one claim decides about
   v_busy text[];
   v_decision record;
 begin

@@ -14,7 +14,7 @@ create or replace function taskrunner_private.decide_candidates(
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
-  c_ruled constant integer := 100;                           -- tasks with rules that one claim decides about
+  c_ruled constant integer := 300;                           -- tasks with rules that one claim decides about
   v_busy text[];
   v_decision record;
 begin
