@@ -71,6 +71,8 @@ func explain(err error, what, role string) error {
 		return fmt.Errorf("the database is not migrated: run \"taskrunner migrate\" (%w)", pgErr)
 	case "42501":
 		return fmt.Errorf("this user may not %s: grant %s to it (%w)", what, role, pgErr)
+	case "TR002":
+		return errors.New(pgErr.Message)
 	}
 	return err
 }

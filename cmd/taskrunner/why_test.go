@@ -38,9 +38,10 @@ func TestWhy(t *testing.T) {
 	require.Equal(t, exitOK, code, stderr)
 	require.Equal(t, "Rule 1 limits the work of tasks of kind \"k\", but it has no expected_count.\nNo replica is alive, so nobody starts tasks.\n", out)
 
-	code, _, stderr = ask("taskrunner_reader", uuid.NewString())
+	other := uuid.NewString()
+	code, _, stderr = ask("taskrunner_reader", other)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, stderr, "unknown task")
+	require.Equal(t, "taskrunner: task "+other+": unknown task\n", stderr)
 	code, _, stderr = ask("", id)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, stderr, "grant taskrunner_reader")
