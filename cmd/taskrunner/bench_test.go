@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
@@ -65,6 +66,12 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchOverHTTP(t *testing.T) {
 	t.Setenv(childVariable, "1")
 	db := testdb.NewEmpty(t)
+	// A user of its own, who owns its databases: other tests measure on this server as well.
+	dsn := db.Login(t, "")
+	login, err := pgx.ParseConfig(dsn)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "alter role "+pgx.Identifier{login.User}.Sanitize()+" superuser")
+	require.NoError(t, err)
 	for scenario, names := range map[string][]string{
 		"report": {
 			"PUT", "PUT of one task", "PUT, a transaction each", "PATCH Success", "PUT, one client", "PUT without a database", "PATCH without a database",
@@ -78,7 +85,7 @@ func TestBenchOverHTTP(t *testing.T) {
 			"release: many parked / few", "a slot is free to the next start: p50",
 		},
 	} {
-		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", db.DSN, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
+		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", dsn, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
 		require.NoError(t, c.Run(t.Context()), progress.String())
 		var measures []bench.Measure
 		require.NoError(t, json.Unmarshal(out.Bytes(), &measures))
@@ -96,6 +103,6 @@ func TestBenchOverHTTP(t *testing.T) {
 		}
 	}
 	var left int
-	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from pg_database where datname like 'taskrunner_bench_%'").Scan(&left))
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from pg_database where datdba = $1::text::regrole", login.User).Scan(&left))
 	require.Zero(t, left)
 }
