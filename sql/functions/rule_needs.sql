@@ -1,6 +1,6 @@
 -- What tasks need to start: a row per rule. limit_id is null as long as the shape is not counted (shape_id null), and for
 -- metadata that lacks a field. unsized: a Capacity rule on a task without expected_count.
--- Locks: none. Called by: admit, blocked_by, request_shapes.
+-- Locks: none. Called by: admit, admit_by_sql, count_shapes_now, park, blocked_by, rules_in_the_way, request_shapes.
 create or replace function taskrunner_private.rule_needs(p_ids uuid[])
 returns table (task_id uuid, n bigint, rule jsonb, shape_id integer, kind text, fields text[], limit_id bigint, is_capacity boolean,
   maximum bigint, unsized boolean)

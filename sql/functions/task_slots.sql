@@ -1,5 +1,5 @@
 -- The slots that tasks have while they are active: one for each counted shape of their kind that their metadata fits.
--- Locks: none. Called by: admit, insert_slots, move_slots, register_shape, check_invariants.
+-- Locks: none. Called by: admit, insert_slots, move_slots, count_shape, check_invariants.
 create or replace function taskrunner_private.task_slots(p_ids uuid[])
 returns table (limit_id bigint, task_id uuid)
 language sql stable set search_path = pg_catalog, pg_temp

@@ -2,7 +2,7 @@
 -- which that cannot be said. Whoever makes tasks active takes it before he looks for shapes: register_shape takes it
 -- exclusively, and everything that started before is then there to be seen. A waiting register_shape keeps others out, so
 -- nobody waits for it here.
--- Locks: advisory (1414681419, kind) shared, tried only. Called by: claim_tasks, admit_by_sql.
+-- Locks: advisory (1414681419, kind) shared, tried only. Called by: decide_candidates, admit_by_sql.
 create or replace function taskrunner_private.try_lock_kinds(p_kinds text[]) returns text[]
 language sql volatile set search_path = pg_catalog, pg_temp as $$
   select coalesce(array_agg(k.kind), '{}')
