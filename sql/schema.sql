@@ -4653,7 +4653,10 @@ AS $function$
       when taskrunner_private.number_error(p_retry -> 'initial_delay_secs', 0, 86400) is not null then null
       when coalesce(nullif(p_retry -> 'initial_delay_secs', 'null'), '5')::numeric
         > coalesce(nullif(p_retry -> 'max_delay_secs', 'null'), '300')::numeric
-        then 'must not be below initial_delay_secs' end)
+        then case
+          when coalesce(p_retry -> 'max_delay_secs', 'null') = 'null' then 'is 300 if not given, and must not be below initial_delay_secs'
+          when coalesce(p_retry -> 'initial_delay_secs', 'null') = 'null' then 'must not be below initial_delay_secs, which is 5 if not given'
+          else 'must not be below initial_delay_secs' end end)
   ]) f (path, message)
   where jsonb_typeof(p_retry) = 'object' and f.message is not null
 $function$
