@@ -235,6 +235,10 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	if err != nil {
 		return err
 	}
+	signer, err := r.config.Signer()
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
 		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
 		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
@@ -260,7 +264,7 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	})()
 	worked := make(chan struct{})
 	if r.claims && r.config.WorkerEnabled.On() {
-		w := r.newWork()
+		w := r.newWork(signer)
 		r.work.Store(w)
 		group.Go(func() error { defer close(worked); return w.run(drain) })
 	} else {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/chores"
 	"github.com/taskrunner/taskrunner/internal/notify"
+	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
@@ -33,13 +34,14 @@ type work struct {
 	chores   *chores.Chores
 }
 
-func (r *replica) newWork() *work {
+// newWork makes them. signer may be nil.
+func (r *replica) newWork(signer *signature.Signer) *work {
 	c := r.config
 	w := &work{log: r.log, store: r.store, id: uuid.New()}
 	w.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
-		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Observer: r.metrics,
+		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Signer: signer, Observer: r.metrics,
 	})
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),

@@ -179,6 +179,9 @@ func (w *Webhook) Check() error {
 		between("WEBHOOK_BACKOFF_MAX_SECS", w.WebhookBackoffMaxSecs, 0, maxSecs),
 		between("WEBHOOK_MAX_RESPONSE_BYTES", w.WebhookMaxResponseBytes, 1, 1<<30),
 	}
+	if _, err := w.Signer(); err != nil {
+		errs = append(errs, err)
+	}
 	if w.WebhookBackoffMaxSecs < w.WebhookBackoffSecs {
 		errs = append(errs, fmt.Errorf("WEBHOOK_BACKOFF_MAX_SECS (%d) must not be below WEBHOOK_BACKOFF_SECS (%d)",
 			w.WebhookBackoffMaxSecs, w.WebhookBackoffSecs))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taskrunner/taskrunner/internal/bearer"
+	"github.com/taskrunner/taskrunner/internal/signature"
 )
 
 // Config is everything that serve needs.
@@ -149,6 +150,7 @@ type Webhook struct {
 	WebhookBackoffFactor       float64 `name:"webhook-backoff-factor" env:"WEBHOOK_BACKOFF_FACTOR" group:"webhook" default:"3" help:"What it is multiplied by for each further try."`
 	WebhookBackoffMaxSecs      int     `name:"webhook-backoff-max-secs" env:"WEBHOOK_BACKOFF_MAX_SECS" group:"webhook" default:"54000" help:"Longest wait between their tries."`
 	WebhookMaxResponseBytes    int64   `name:"webhook-max-response-bytes" env:"WEBHOOK_MAX_RESPONSE_BYTES" group:"webhook" default:"65536" help:"How much of an answer is read."`
+	WebhookSigningSecrets      List    `name:"webhook-signing-secrets" env:"WEBHOOK_SIGNING_SECRETS" group:"webhook" placeholder:"WHSEC_…,…" help:"Secrets of Standard Webhooks, whsec_ and the base64 of 24 to 64 bytes each; all sign. By default calls are not signed."`
 }
 
 // Timeout is the limit of one call.
@@ -156,6 +158,15 @@ func (w Webhook) Timeout() time.Duration { return seconds(w.WebhookTimeoutSecs) 
 
 // ConnectTimeout is the limit of connecting.
 func (w Webhook) ConnectTimeout() time.Duration { return seconds(w.WebhookConnectTimeoutSecs) }
+
+// Signer signs the calls; nil: they are not signed.
+func (w Webhook) Signer() (*signature.Signer, error) {
+	s, err := signature.New(w.WebhookSigningSecrets)
+	if err != nil {
+		return nil, fmt.Errorf("WEBHOOK_SIGNING_SECRETS: %w", err)
+	}
+	return s, nil
+}
 
 // StartBackoff is the wait before the second try of on_start.
 func (w Webhook) StartBackoff() time.Duration { return milliseconds(w.WebhookStartBackoffMS) }

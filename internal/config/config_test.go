@@ -109,6 +109,36 @@ func TestCheckNamesTheSetting(t *testing.T) {
 	}
 }
 
+func TestSigningSecrets(t *testing.T) {
+	required(t)
+	c, err := config.Parse()
+	require.NoError(t, err)
+	s, err := c.Signer()
+	require.NoError(t, err)
+	require.Nil(t, s)
+
+	t.Setenv("WEBHOOK_SIGNING_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw , whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,")
+	c, err = config.Parse()
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	s, err = c.Signer()
+	require.NoError(t, err)
+	value, err := s.Sign("id", time.Now(), nil)
+	require.NoError(t, err)
+	require.Len(t, strings.Fields(value), 2)
+
+	for text, want := range map[string]string{
+		"hush": "does not begin with whsec_", "whsec_hush": "key of 3 bytes", "whsec_hush-hush_hush": "is not whsec_ and base64",
+	} {
+		c, err = config.Parse("--webhook-signing-secrets=" + text)
+		require.NoError(t, err)
+		err = c.Check()
+		require.ErrorContains(t, err, "WEBHOOK_SIGNING_SECRETS: entry 1 ")
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "hush")
+	}
+}
+
 func TestTokens(t *testing.T) {
 	required(t)
 	const hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"

@@ -14,7 +14,6 @@ var unsupported = []struct {
 	breaks   string // what happens without it; "": it is ignored
 	isSwitch bool   // off is what this version does
 }{
-	{"WEBHOOK_SIGNING_SECRETS", "webhooks would go out unsigned", false},
 	{"WEBHOOK_PROXY_URL", "webhooks would not take the proxy", false},
 	{"BLOCKED_HOSTNAMES", "webhooks could call these hosts", false},
 	{"BLOCKED_HOSTNAME_SUFFIXES", "webhooks could call these hosts", false},

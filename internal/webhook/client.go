@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -33,12 +34,13 @@ const idleTimeout = 2 * time.Second
 
 // Config is how calls are made.
 type Config struct {
-	Timeout          time.Duration // of a whole call, the answer included
-	ConnectTimeout   time.Duration // of connecting; the smaller of both counts
-	MaxResponseBytes int64         // how much of an answer is read
-	MaxCalls         int           // at the same time, as far as the caller lets it; bounds the connections kept open
-	Version          string        // of this program, for User-Agent
-	Observer         Observer      // may be nil
+	Timeout          time.Duration     // of a whole call, the answer included
+	ConnectTimeout   time.Duration     // of connecting; the smaller of both counts
+	MaxResponseBytes int64             // how much of an answer is read
+	MaxCalls         int               // at the same time, as far as the caller lets it; bounds the connections kept open
+	Version          string            // of this program, for User-Agent
+	Signer           *signature.Signer // may be nil: calls are not signed
+	Observer         Observer          // may be nil
 }
 
 // Observer is told what the metrics show. Its methods must not block.
@@ -188,6 +190,16 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	req.Header.Set("X-Task-Attempt", strconv.Itoa(int(call.Attempt)))
 	if call.BatchID != nil {
 		req.Header.Set("X-Batch-Id", call.BatchID.String())
+	}
+	if c.config.Signer != nil {
+		now := time.Now()
+		signed, err := c.config.Signer.Sign(call.IdempotencyKey, now, body.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set(signature.HeaderID, call.IdempotencyKey)
+		req.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+		req.Header.Set(signature.HeaderSignature, signed)
 	}
 	return req, nil
 }

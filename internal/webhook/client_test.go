@@ -6,15 +6,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 )
@@ -119,6 +122,37 @@ func TestBodyAndContentTypeForAnyVerb(t *testing.T) {
 	got := <-requests
 	require.Equal(t, "[1]", got.body)
 	require.Equal(t, []string{"text/plain"}, got.header["Content-Type"])
+}
+
+// What the official library of a receiver says to signed calls: with either secret, whatever the body, and not to another
+// body. The moment of the signature is that of the try.
+func TestSignedCalls(t *testing.T) {
+	t.Parallel()
+	secrets := []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + strings.Repeat("A", 43) + "="}
+	signer, err := signature.New(secrets)
+	require.NoError(t, err)
+	s, requests := receiver(t, status(http.StatusOK))
+	c := client(t, func(c *webhook.Config) { c.Signer = signer })
+	for _, verb := range []string{"Get", "Post", "Delete"} {
+		for _, body := range []string{"", `{ "a": [1.50, "ü"] }`} {
+			before := time.Now().Unix()
+			r := c.Do(t.Context(), call(task.Webhook{URL: s.URL, Verb: verb, Body: json.RawMessage(body)}))
+			require.Equal(t, webhook.Delivered, r.Class, r.Error)
+			got := <-requests
+			require.Equal(t, "key:start", got.header.Get("webhook-id"))
+			require.Equal(t, "key:start", got.header.Get("Idempotency-Key"))
+			at, err := strconv.ParseInt(got.header.Get("webhook-timestamp"), 10, 64)
+			require.NoError(t, err)
+			require.True(t, before <= at && at <= time.Now().Unix())
+			for _, secret := range secrets {
+				verifier, err := standardwebhooks.NewWebhook(secret)
+				require.NoError(t, err)
+				require.NoError(t, verifier.Verify([]byte(got.body), got.header), "%s %q", verb, body)
+				require.Error(t, verifier.Verify([]byte(got.body+" "), got.header))
+			}
+		}
+	}
+	// Without secrets there is nothing of it: TestRequest.
 }
 
 func TestProxyEnvironmentIsNotUsed(t *testing.T) {
