@@ -823,8 +823,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.action_check()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
- SET enable_mergejoin TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -832,6 +832,7 @@ declare
   v_ended record;
   v_success uuid[];
   v_failure uuid[];
+  v_started uuid[];
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') in ('submit', 'start') then
     return null;
@@ -868,12 +869,15 @@ begin
     perform taskrunner_private.fire_actions(v_success, v_failure, '{}');
   end if;
 
-  execute $q$
+  -- By id, and so are the actions: a queue that statistics call empty would be read once for each of them.
+  execute $q$ select array_agg(a.task_id) from new_rows a where a.trigger = 'Start' $q$ into v_started;
+  if v_started is not null then
     update taskrunner_private.queued_task q
-    set host = taskrunner_private.url_host(a.params ->> 'url')
-    from new_rows a
-    where a.trigger = 'Start' and q.task_id = a.task_id
-  $q$;
+    set host = (
+      select taskrunner_private.url_host(a.params ->> 'url') from taskrunner.action a
+      where a.task_id = q.task_id and (case when a.trigger = 'Start' then true end))
+    where q.task_id = any(v_started);
+  end if;
   return null;
 end $function$
 ;
@@ -1187,6 +1191,13 @@ begin
         limit 1
       ) is null);
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.are_plain_rules(p_rules jsonb, p_metadata jsonb)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN COALESCE(((jsonb_typeof(p_metadata) = 'object'::text) AND ((p_rules #>> '{0,max_concurency}'::text[]) ~ '^[1-9][0-9]{0,8}$'::text) AND ((p_rules #>> '{0,matcher,kind}'::text[]) ~ '^[!-~]+$'::text) AND (jsonb_array_length(CASE WHEN (jsonb_typeof((p_rules #> '{0,matcher,fields}'::text[])) = 'array'::text) THEN (p_rules #> '{0,matcher,fields}'::text[]) ELSE NULL::jsonb END) <= 2) AND (p_metadata ? (p_rules #>> '{0,matcher,fields,0}'::text[])) AND (((p_rules #> '{0,matcher,fields,1}'::text[]) IS NULL) OR (p_metadata ? (p_rules #>> '{0,matcher,fields,1}'::text[]))) AND (p_rules = jsonb_build_array(jsonb_build_object('type', 'Concurency', 'max_concurency', ((p_rules #>> '{0,max_concurency}'::text[]))::integer, 'matcher', jsonb_build_object('status', 'Running', 'kind', (p_rules #>> '{0,matcher,kind}'::text[]), 'fields', CASE WHEN ((p_rules #> '{0,matcher,fields,1}'::text[]) IS NULL) THEN jsonb_build_array((p_rules #>> '{0,matcher,fields,0}'::text[])) ELSE jsonb_build_array((p_rules #>> '{0,matcher,fields,0}'::text[]), (p_rules #>> '{0,matcher,fields,1}'::text[])) END))))), false)
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.array_error(p_value jsonb)
@@ -5729,8 +5740,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_insert()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
- SET enable_mergejoin TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -5739,14 +5750,17 @@ begin
   if coalesce(current_setting('taskrunner.cause', true), '') = 'submit' then
     return null;
   end if;
-  -- By the present rows: in a statement of several parts, links and actions of these tasks may have come before.
+  -- By the present rows: in a statement of several parts, links and actions of these tasks may have come before. Each is looked
+  -- up, because what statistics say of the tables is from before the statement.
   execute $q$
     insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
     select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
       taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
     from new_rows n
-    join taskrunner.task t on t.id = n.id
-    left join taskrunner.action a on a.task_id = t.id and (case when a.trigger = 'Start' then true end)
+    cross join lateral (
+      select x.id, x.seq, x.created_at, x.run_at, x.priority, x.status, x.kind, x.rules from taskrunner.task x where x.id = n.id offset 0) t
+    left join lateral (
+      select x.params from taskrunner.action x where x.task_id = n.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
     where not taskrunner_private.is_terminal(t.status)
   $q$;
   execute $q$ select array_agg(n.id) from new_rows n where n.rules <> '[]' $q$ into v_ruled;
@@ -5909,6 +5923,9 @@ declare
 begin
   if tg_op = 'UPDATE' and (new.rules, new.metadata) is not distinct from (old.rules, old.metadata) then
     return new;
+  end if;
+  if taskrunner_private.are_plain_rules(new.rules, new.metadata) then
+    return new;                                              -- most are, and all the rest takes several times as long as the insert
   end if;
   v_faults := array(
     select 'rules' || f.path || ': ' || f.message from taskrunner_private.rules_errors(new.rules, new.metadata) f limit 101);

@@ -112,14 +112,15 @@ func printMeasures(c *benchCmd, run func(func(bench.Measure)) error) error {
 	return printResults(c, measures, bench.WriteMeasures, err)
 }
 
+// printResults prints what a run measured; of one that was cut off, what it had measured until then.
 func printResults[R bench.Result | bench.Measure](c *benchCmd, results []R, table func(io.Writer, []R) error, err error) error {
 	switch {
-	case err != nil:
+	case len(results) == 0:
 		return err
 	case c.JSON:
-		return errors.Join(table(c.progress, results), bench.WriteJSON(c.out, results))
+		return errors.Join(err, table(c.progress, results), bench.WriteJSON(c.out, results))
 	}
-	return table(c.out, results)
+	return errors.Join(err, table(c.out, results))
 }
 
 // benchChildCmd is a part of bench in a process of its own.

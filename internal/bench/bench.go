@@ -70,6 +70,7 @@ type run struct {
 	Config
 	admin               *pgx.Conn
 	seed, engine, floor string
+	more                []string // made by another
 }
 
 // prefix begins the names of all databases of all runs.
@@ -120,17 +121,19 @@ func (r *run) cleanup(ctx context.Context) {
 	if r.admin.IsClosed() {
 		admin, err := pgx.Connect(ctx, r.URL)
 		if err != nil {
-			r.Log.Warn("bench databases left behind", "databases", []string{r.seed, r.engine, r.floor}, "error", err)
+			r.Log.Warn("bench databases left behind", "databases", r.databases(), "error", err)
 			return
 		}
 		r.admin = admin
 	}
-	for _, name := range []string{r.seed, r.engine, r.floor} {
+	for _, name := range r.databases() {
 		if err := r.drop(ctx, name); err != nil {
 			r.Log.Warn("bench database left behind", "database", name, "error", err)
 		}
 	}
 }
+
+func (r *run) databases() []string { return append([]string{r.seed, r.engine, r.floor}, r.more...) }
 
 // others tells of databases of other runs: either these disturb the measurement, or they were killed.
 func (r *run) others(ctx context.Context) error {

@@ -44,10 +44,8 @@ func Rules(ctx context.Context, c Config, report func(Measure)) error {
 			return err
 		}
 		r.machine = newMachine(backend)
-		for _, name := range []string{r.engine, r.floor} {
-			if err := r.another(ctx, name); err != nil {
-				return err
-			}
+		if err := r.another(ctx, r.engine); err != nil {
+			return err
 		}
 		for _, part := range []struct {
 			name string
@@ -63,7 +61,7 @@ func Rules(ctx context.Context, c Config, report func(Measure)) error {
 				return fmt.Errorf("%s: %w", part.name, err)
 			}
 		}
-		return r.unbroken(ctx, r.seed, r.engine, r.floor)
+		return r.unbroken(ctx, r.seed, r.engine)
 	})
 }
 
@@ -96,68 +94,114 @@ func registerShapes(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
-// drains compares the same drain without rules, with 10 per key and with 1 per key, with one worker and with four.
+// series is a drain of its own database: with a number of workers, of tasks of which most may be active per key.
+type series struct {
+	workers, most int
+	database      string
+	left          int       // tasks
+	rates, cpu    []float64 // by round
+	took          time.Duration
+	latencies     [2]float64 // the largest p50 and p99 of a round
+}
+
+// drains compares the same drain without rules, with 10 per key and with 1 per key, with one worker and with four. All are drained
+// in turn, a part in each round, so that they meet the same machine; the last part ends with what is left of the fullest keys.
 func (r *ruleRun) drains(ctx context.Context) error {
 	keys := max(1, r.n/perKey)
-	workers, most := []int{1, 4}, []int{0, 10, 1}
-	var rates, cpu [2][3][]float64
-	for round := range rounds {
-		for i := range len(workers) * len(most) {
-			i = (i + round) % (len(workers) * len(most)) // nobody is always first
-			w, m := i/len(most), i%len(most)
-			config := r.Config
-			config.Workers = workers[w]
-			measure := Measure{Name: drainName(r.n, keys, most[m], workers[w]), Unit: "tasks/s", Met: true}
-			if err := r.with(ctx, r.floor, config.Workers, func(pool *pgxpool.Pool) error {
-				if err := insertKeyed(ctx, pool, fmt.Sprint("most ", most[m]), r.n, keys, most[m]); err != nil {
-					return err
-				}
-				if _, err := pool.Exec(ctx, "vacuum analyze"); err != nil {
-					return err
-				}
-				before, err := r.machine.read()
-				result := Result{}
-				if err := config.drain(ctx, pool, r.n, &result, most[m] > 0); err != nil {
-					return err
-				}
-				measure.Value, measure.P50, measure.P99 = result.Rate, result.P50, result.P99
-				measure.took(r.machine.since(before, err), r.n)
-				rates[w][m] = append(rates[w][m], result.Rate)
-				cpu[w][m] = append(cpu[w][m], measure.CPU)
-				return nil
-			}); err != nil {
-				return fmt.Errorf("%s: %w", measure.Name, err)
+	var all []*series
+	for _, workers := range []int{1, 4} {
+		for _, most := range []int{0, 10, 1} {
+			s := &series{workers: workers, most: most, database: fmt.Sprintf("%s_%d_%d", r.floor, workers, most), left: r.n}
+			all = append(all, s)
+			if err := r.another(ctx, s.database); err != nil {
+				return err
 			}
-			r.report(measure)
+			if err := r.with(ctx, s.database, 1, func(pool *pgxpool.Pool) error {
+				if err := insertKeyed(ctx, pool, "keyed", r.n, keys, most); err != nil {
+					return err
+				}
+				_, err := pool.Exec(ctx, "vacuum analyze")
+				return err
+			}); err != nil {
+				return fmt.Errorf("seed: %w", err)
+			}
 		}
 	}
-	type series struct{ workers, most int }
+	if err := r.exec(ctx, "checkpoint"); err != nil {
+		return err
+	}
+	for round := range rounds {
+		for i := range all {
+			s := all[(i+round)%len(all)] // nobody is always first
+			if err := r.drainPart(ctx, s, s.left/(rounds-round), keys); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range all {
+		r.report(Measure{Name: drainName(r.n, keys, s.most, s.workers), Unit: "tasks/s", Met: true, Value: float64(r.n) / s.took.Seconds(),
+			P50: s.latencies[0], P99: s.latencies[1], CPU: median(slices.Clone(s.cpu)), Others: unknownShare})
+	}
 	for _, c := range []struct {
 		name   string
-		of, to series
+		of, to *series
 		target float64
 	}{
-		{"10 per key / no rules", series{0, 1}, series{0, 0}, 0.35},
-		{"1 per key / no rules", series{0, 2}, series{0, 0}, 0.25},
-		{"10 per key: 4 workers / 1", series{1, 1}, series{0, 1}, 1},
-		{"1 per key: 4 workers / 1", series{1, 2}, series{0, 2}, 1},
+		{"10 per key / no rules", all[1], all[0], 0.35},
+		{"1 per key / no rules", all[2], all[0], 0.25},
+		{"10 per key: 4 workers / 1", all[4], all[1], 1},
+		{"1 per key: 4 workers / 1", all[5], all[2], 1},
 	} {
 		var ratios, byCPU []float64 // round by round
 		for i := range rounds {
-			ratios = append(ratios, rates[c.of.workers][c.of.most][i]/rates[c.to.workers][c.to.most][i])
-			if took := cpu[c.of.workers][c.of.most][i]; took > 0 {
-				byCPU = append(byCPU, cpu[c.to.workers][c.to.most][i]/took)
+			ratios = append(ratios, c.of.rates[i]/c.to.rates[i])
+			if c.of.cpu[i] > 0 {
+				byCPU = append(byCPU, c.to.cpu[i]/c.of.cpu[i])
 			}
 		}
 		r.ratio(c.name, median(ratios), median(byCPU), c.target)
 	}
 	worst := 1.0
-	for _, byMost := range rates {
-		for _, list := range byMost[1:] {
-			worst = min(worst, slices.Min(list)/slices.Max(list))
+	for _, s := range all {
+		if s.most > 0 {
+			worst = min(worst, slices.Min(s.rates)/slices.Max(s.rates))
 		}
 	}
 	r.ratio("slowest run with rules / fastest", worst, 0, 0.5)
+	for _, s := range all {
+		if err := r.unbroken(ctx, s.database); err != nil {
+			return err
+		}
+		if err := r.drop(ctx, s.database); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drainPart drains n tasks of a series.
+func (r *ruleRun) drainPart(ctx context.Context, s *series, n, keys int) error {
+	config := r.Config
+	config.Workers = s.workers
+	config.Batch = min(r.Batch, max(1, n/(2*s.workers))) // not much more than n
+	measure := Measure{Name: fmt.Sprintf("%d of %s", n, drainName(r.n, keys, s.most, s.workers)), Unit: "tasks/s", Met: true}
+	if err := r.with(ctx, s.database, config.Workers, func(pool *pgxpool.Pool) error {
+		before, err := r.machine.read()
+		result := Result{}
+		if err := config.drain(ctx, pool, n, &result, s.most > 0); err != nil {
+			return err
+		}
+		measure.Value, measure.P50, measure.P99 = result.Rate, result.P50, result.P99
+		measure.took(r.machine.since(before, err), result.Tasks)
+		s.left -= result.Tasks
+		s.took += time.Duration(float64(result.Tasks) / result.Rate * float64(time.Second))
+		return nil
+	}); err != nil {
+		return fmt.Errorf("%s: %w", measure.Name, err)
+	}
+	s.rates, s.cpu = append(s.rates, measure.Value), append(s.cpu, measure.CPU)
+	s.latencies = [2]float64{max(s.latencies[0], measure.P50), max(s.latencies[1], measure.P99)}
+	r.report(measure)
 	return nil
 }
 

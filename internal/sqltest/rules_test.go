@@ -64,3 +64,30 @@ func TestRulesErrors(t *testing.T) {
 		require.Equal(t, tc.want, got, tc.rules)
 	}
 }
+
+// What is taken for plain at a glance has no fault and is in the spelling that is stored; the ordinary rule is.
+func TestPlainRules(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.exec(`create table plain as
+		select r.rules, m.metadata, taskrunner_private.are_plain_rules(r.rules, m.metadata) as plain
+		from (
+			select jsonb_build_array(jsonb_build_object('type', a.type, 'max_concurency', b.most, 'matcher',
+				jsonb_build_object('status', c.status, 'kind', d.kind, 'fields', f.fields) || g.more) || g.more) || h.second as rules
+			from unnest('{"\"Concurency\"","\"Concurrency\"","\"Capacity\"","[\"Concurency\"]"}'::jsonb[]) a (type)
+			cross join unnest('{1,999999999,2147483648,0,1.0,"\"1\"",null}'::jsonb[]) b (most)
+			cross join unnest('{"\"Running\"","\"Pending\"",null}'::jsonb[]) c (status)
+			cross join unnest('{"\"k\"","\" \"","\"\"",1,null}'::jsonb[]) d (kind)
+			cross join unnest('{"[\"a\"]","[\"a\",\"b\"]","[\"b\",\"a\"]","[\"a\",\"a\"]","[\"a\",\"b\",\"c\"]","[]","[1]","[\"a\",null]","[\"a\",1]","\"a\"","{\"a\":1}",null}'::jsonb[]) f (fields)
+			cross join unnest('{"{}","{\"x\":1}"}'::jsonb[]) g (more)
+			cross join unnest('{"[]","[1]"}'::jsonb[]) h (second)
+			union all
+			select unnest('{"[]","{}","1","null","[[]]","[1]"}'::jsonb[])) r
+		cross join unnest('{"{\"a\":1,\"b\":null}","{\"a\":1}","[\"a\",\"b\"]","\"a\"","{}",null}'::jsonb[]) m (metadata)`)
+	require.Equal(t, []string{"0"}, e.lines(`select count(*) from plain p where plain is null or plain and (
+		p.rules <> taskrunner_private.normal_rules(p.rules) or exists (select from taskrunner_private.rules_errors(p.rules, p.metadata)))`))
+	require.ElementsMatch(t, []string{`["a"]|{"a": 1}`, `["a"]|{"a": 1, "b": null}`, `["a", "a"]|{"a": 1}`, `["a", "a"]|{"a": 1, "b": null}`,
+		`["a", "b"]|{"a": 1, "b": null}`, `["b", "a"]|{"a": 1, "b": null}`},
+		e.lines(`select distinct rules #>> '{0,matcher,fields}', metadata::text from plain where plain`))
+	require.Equal(t, []string{"1", "999999999"}, e.lines("select distinct (rules #>> '{0,max_concurency}')::integer from plain where plain order by 1"))
+}

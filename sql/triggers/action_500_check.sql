@@ -4,12 +4,13 @@
 -- rows of queued_task. SQLSTATEs: TR001, 40001. Writes queued_task.host.
 create or replace function taskrunner_private.action_check() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_existed uuid[];
   v_ended record;
   v_success uuid[];
   v_failure uuid[];
+  v_started uuid[];
 begin
   if coalesce(current_setting('taskrunner.cause', true), '') in ('submit', 'start') then
     return null;
@@ -46,12 +47,15 @@ begin
     perform taskrunner_private.fire_actions(v_success, v_failure, '{}');
   end if;
 
-  execute $q$
+  -- By id, and so are the actions: a queue that statistics call empty would be read once for each of them.
+  execute $q$ select array_agg(a.task_id) from new_rows a where a.trigger = 'Start' $q$ into v_started;
+  if v_started is not null then
     update taskrunner_private.queued_task q
-    set host = taskrunner_private.url_host(a.params ->> 'url')
-    from new_rows a
-    where a.trigger = 'Start' and q.task_id = a.task_id
-  $q$;
+    set host = (
+      select taskrunner_private.url_host(a.params ->> 'url') from taskrunner.action a
+      where a.task_id = q.task_id and (case when a.trigger = 'Start' then true end))
+    where q.task_id = any(v_started);
+  end if;
   return null;
 end $$;
 
