@@ -959,6 +959,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.admit(p_ids uuid[], p_ruled uuid[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET enable_hashjoin TO 'on'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
@@ -1741,6 +1742,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
@@ -1758,6 +1760,9 @@ begin
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
     select r.ids, r.more into ruled, again from taskrunner_private.ruled_candidates(c_ruled) r;
+  end if;
+  if task_ids = '{}' and ruled = '{}' then
+    return;
   end if;
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
@@ -6250,6 +6255,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.unpark(p_limits bigint[])
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
@@ -6292,7 +6298,7 @@ begin
     cross join lateral (
       select q.task_id, q.priority, q.seq
       from taskrunner_private.queued_task q
-      where q.gate_id = g.id and q.state = 'parked'
+      where q.gate_id = g.id and q.state::text = 'parked'
       order by q.priority desc, q.seq
       limit case when not g.is_capacity then greatest(g.maximum - l.used, 0) when l.work < g.maximum then 1 else 0 end) best
   ) o
@@ -6305,7 +6311,7 @@ begin
 
   v_got := array(
     select q.task_id from taskrunner_private.queued_task q
-    where q.task_id = any(v_ids) and q.state = 'parked' for update skip locked);
+    where q.task_id = any(v_ids) and q.state::text = 'parked' for update skip locked);
   update taskrunner_private.queued_task q
   set state = 'ready', limit_id = u.limit_id
   from unnest(v_ids, v_of) u (task_id, limit_id)
@@ -6454,6 +6460,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer)
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET lock_timeout TO '100ms'
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
@@ -6463,7 +6470,7 @@ declare
   v_limits bigint[];
   v_missing integer[];
 begin
-  if not exists (select from taskrunner_private.wake) then
+  if not exists (select from taskrunner_private.wake) or not pg_try_advisory_xact_lock(1414681418, 5) then
     return query select 0, 0;
     return;
   end if;

@@ -146,6 +146,29 @@ func TestParkAndFree(t *testing.T) {
 	}
 }
 
+// One looks at freed limits at a time. Whoever comes meanwhile waits for nobody, and what he has freed stays to be looked at.
+func TestTwoThatWake(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[string]string{commit: "1|1", rollback: "2|2"} {
+		e := setup(t)
+		e.held("a", "b")
+		e.counted("l", []string{})
+		e.exec(insertRuled("l", []string{concurency(1, "l")}, "one", "two"))
+		require.Equal(t, []string{"one"}, e.all())
+		first, second := e.pair()
+		e.move("a", "Success")
+		first.script("begin")
+		require.Equal(t, []string{"1|1"}, first.run(wakeOnce))
+		e.move("one", "Success")
+		require.Equal(t, []string{"0|0"}, second.run(wakeOnce))
+		require.Empty(t, e.all())
+		first.run(end)
+		require.Equal(t, []string{want}, second.run(wakeOnce))
+		require.Equal(t, []string{"b", "two"}, e.all())
+		e.forgetsNobody()
+	}
+}
+
 // A parked task is to be released while it is being canceled; and a released one, before a claim has decided it.
 func TestReleaseAndCancel(t *testing.T) {
 	t.Parallel()

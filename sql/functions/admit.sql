@@ -15,7 +15,7 @@ create or replace function taskrunner_private.admit(
   out undecided uuid[]
 )
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = on set enable_mergejoin = off set jit = off as $$
 declare
   v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
   v_unknown uuid[];

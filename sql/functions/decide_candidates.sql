@@ -12,7 +12,7 @@ create or replace function taskrunner_private.decide_candidates(
   out task_ids uuid[], out kinds text[], out ruled uuid[], out probed bigint[], out again boolean
 )
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   c_ruled constant integer := 300;                           -- tasks with rules that one claim decides about
   v_busy text[];
@@ -26,6 +26,9 @@ begin
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
     select r.ids, r.more into ruled, again from taskrunner_private.ruled_candidates(c_ruled) r;
+  end if;
+  if task_ids = '{}' and ruled = '{}' then
+    return;
   end if;
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the

@@ -7,7 +7,7 @@
 -- Writes queued_task, wake. Called by: claim_tasks, wake_limits, recheck_limits.
 create or replace function taskrunner_private.unpark(p_limits bigint[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_limits bigint[];
   v_used bigint[];
@@ -46,7 +46,7 @@ begin
     cross join lateral (
       select q.task_id, q.priority, q.seq
       from taskrunner_private.queued_task q
-      where q.gate_id = g.id and q.state = 'parked'
+      where q.gate_id = g.id and q.state::text = 'parked'
       order by q.priority desc, q.seq
       limit case when not g.is_capacity then greatest(g.maximum - l.used, 0) when l.work < g.maximum then 1 else 0 end) best
   ) o
@@ -59,7 +59,7 @@ begin
 
   v_got := array(
     select q.task_id from taskrunner_private.queued_task q
-    where q.task_id = any(v_ids) and q.state = 'parked' for update skip locked);
+    where q.task_id = any(v_ids) and q.state::text = 'parked' for update skip locked);
   update taskrunner_private.queued_task q
   set state = 'ready', limit_id = u.limit_id
   from unnest(v_ids, v_of) u (task_id, limit_id)

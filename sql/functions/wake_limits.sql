@@ -2,18 +2,20 @@
 -- right after the one that made the room. A limit that somebody decides about at this moment keeps a row, and only one, so that
 -- those behind it have their turn however often it is freed meanwhile.
 -- It takes turns with claims that decide about tasks with rules: while it holds the stripes of thousands of limits, these would find
--- most of theirs taken and put their candidates off.
--- Locks: advisory (1414681418, 3), for at most 100 ms; rows of wake and limit_lock, then of queued_task, skip locked.
+-- most of theirs taken and put their candidates off. One waits for its turn, for all: whoever comes meanwhile leaves at once, and
+-- his rows are taken by that one or by whoever looks next; those who have freed slots look again for a while (internal/chores).
+-- Locks: advisory (1414681418, 5), tried; (1414681418, 3), for at most 100 ms; rows of wake and limit_lock, then of queued_task, skip
+-- locked.
 -- Writes queued_task, wake.
 create or replace function taskrunner_private.wake_limits(p_limit integer) returns table (looked_at integer, unparked integer)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_wakes bigint[];
   v_limits bigint[];
   v_missing integer[];
 begin
-  if not exists (select from taskrunner_private.wake) then
+  if not exists (select from taskrunner_private.wake) or not pg_try_advisory_xact_lock(1414681418, 5) then
     return query select 0, 0;
     return;
   end if;
