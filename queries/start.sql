@@ -1,7 +1,7 @@
 -- Settled on_start calls: sql/functions/start_tasks.sql and fail_starts.sql.
 
 -- name: StartTasks :many
-select s.counts::text as counts
+select s.counts::text as counts, s.task_id::uuid as task_id, coalesce(s.refused, '')::text as refused
 from taskrunner_private.start_tasks(sqlc.arg(tries)::jsonb) s;
 
 -- name: FailStarts :many

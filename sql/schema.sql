@@ -98,6 +98,7 @@ create table taskrunner.task (
   failure_reason text,
   metadata jsonb not null default 'null'::jsonb,
   rules jsonb not null default '[]'::jsonb,
+  timed_out_attempts integer[],
   constraint task_contacted_check CHECK ((contacted OR (status <> ALL (ARRAY['Claimed'::taskrunner.status_kind, 'Running'::taskrunner.status_kind])))),
   constraint task_ended_at_check CHECK (((status = ANY (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind])) = (ended_at IS NOT NULL))),
   constraint task_paused_from_check CHECK ((((status = 'Paused'::taskrunner.status_kind) = (paused_from IS NOT NULL)) AND ((paused_from <= 'Running'::taskrunner.status_kind) IS NOT FALSE))),
@@ -4289,6 +4290,60 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.register_cancel_actions(p_tries jsonb)
+ RETURNS TABLE(task_id uuid, fault text)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  perform taskrunner_private.set_cause('start');
+  return query
+  with answered as materialized (
+    select t.id, t.batch_id, try.attempt, try.cancel_action -> 'params' as params, faults.text as fault,
+      t.attempt = try.attempt and t.status = 'Canceled' or coalesce(try.attempt = any(t.timed_out_attempts), false) as over
+    from jsonb_to_recordset(p_tries) as try (task_id uuid, attempt integer, cancel_action jsonb)
+    cross join lateral (select * from taskrunner.task x where x.id = try.task_id offset 0) t
+    cross join lateral (
+      select string_agg(ltrim(e.path, '.') || ': ' || e.message, '; ' order by e.place, e.message collate "C") as text
+      from taskrunner_private.action_errors(try.cancel_action) e offset 0) faults
+    where try.cancel_action is not null and try.attempt <= t.attempt
+  ), registered as (
+    insert into taskrunner.action (task_id, trigger, attempt, params)
+    select a.id, 'Cancel', a.attempt, a.params
+    from answered a
+    where a.fault is null and (
+      select x.id from taskrunner.action x
+      where x.task_id = a.id and (case when x.trigger = 'Start' then true end) is null
+        and x.trigger = 'Cancel' and x.attempt = a.attempt and x.params = a.params
+      limit 1) is null
+    returning id, task_id, attempt, params
+  ), owed as (
+    insert into taskrunner_private.delivery (task_id, batch_id, action_id, number, task_attempt, max_tries, trigger)
+    select a.id, a.batch_id, r.id, coalesce(before.number, 0) + 1, a.attempt, s.webhook_max_attempts, 'Cancel'
+    from registered r
+    join answered a on a.id = r.task_id
+    join taskrunner_private.server_setting s on s.singleton
+    cross join lateral (
+      select max(d.number) as number from taskrunner_private.delivery d
+      where d.task_id = a.id and d.trigger = 'Cancel' and d.condition is null and d.task_attempt = a.attempt offset 0) before
+    where a.over
+    returning id, action_id
+  ), due as (
+    insert into taskrunner_private.due_delivery (delivery_id, next_try_at, host)
+    select o.id, clock_timestamp(), taskrunner_private.url_host(r.params ->> 'url')
+    from owed o
+    join registered r on r.id = o.action_id
+  )
+  select a.id, a.fault from answered a where a.fault is not null;
+  perform taskrunner_private.set_cause('');
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.register_shape()
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4687,12 +4742,15 @@ CREATE OR REPLACE FUNCTION taskrunner_private.retry_tasks(p_ids uuid[], p_reason
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
+declare
+  v_timed_out boolean := current_setting('taskrunner.cause', true) = 'timeout';
 begin
   update taskrunner.task t
   set status = 'Pending', failure_reason = failed.reason, attempt = t.attempt + 1, success = 0, failures = 0,
     started_at = null, contacted = false, last_updated = now(),
     run_at = now() + taskrunner_private.retry_delay(
-      t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs)
+      t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs),
+    timed_out_attempts = case when v_timed_out then t.timed_out_attempts || t.attempt else t.timed_out_attempts end
   from unnest(p_ids, p_reasons) as failed (id, reason)
   where t.id = failed.id;
 end $function$
@@ -5005,7 +5063,7 @@ end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.start_tasks(p_tries jsonb)
- RETURNS TABLE(task_id uuid, status taskrunner.status_kind, counts text)
+ RETURNS TABLE(task_id uuid, status taskrunner.status_kind, counts text, refused text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5017,6 +5075,7 @@ AS $function$
 #variable_conflict use_column
 declare
   v_ids uuid[];
+  v_refused jsonb;
 begin
   perform taskrunner_private.begin_counts();
   perform taskrunner_private.require_read_committed();
@@ -5035,9 +5094,13 @@ begin
   where t.id = try.task_id and t.attempt = try.attempt
     and (t.status = 'Claimed' or t.status = 'Paused' and t.paused_from = 'Claimed');
   perform taskrunner_private.set_cause('');
+  if jsonb_path_exists(p_tries, '$[*].cancel_action') then
+    v_refused := (
+      select jsonb_object_agg(r.task_id, r.fault) from taskrunner_private.register_cancel_actions(p_tries) r);
+  end if;
 
   return query
-  select t.id, t.status, c.counts
+  select t.id, t.status, c.counts, v_refused ->> t.id::text
   from taskrunner.task t
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   where t.id = any(v_ids);
@@ -5248,7 +5311,8 @@ begin
   if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
-    set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
+    set status = 'Failure', failure_reason = 'Timeout', ended_at = now(),
+      timed_out_attempts = t.timed_out_attempts || t.attempt
     where t.id = any(v_timed_out);
     perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));
     perform taskrunner_private.set_cause('');
@@ -5437,7 +5501,8 @@ begin
     when new.attempt is distinct from 1 then 'attempt'
     when new.paused_from is not null then 'paused_from'
     when new.failure_reason is not null then 'failure_reason'
-    when new.contacted is distinct from false then 'contacted' end;
+    when new.contacted is distinct from false then 'contacted'
+    when new.timed_out_attempts is not null then 'timed_out_attempts' end;
   if v_field is not null then
     raise exception 'task %: column % is set by the engine', new.id, v_field using errcode = 'TR001';
   end if;
@@ -5492,11 +5557,13 @@ declare
 begin
   if (new.id, new.seq, new.rank, new.batch_id, new.name, new.kind, new.created_at, new.started_at, new.ended_at,
       new.attempt, new.max_attempts, new.retry_initial_delay_secs, new.retry_multiplier, new.retry_max_delay_secs,
-      new.wait_finished, new.wait_success, new.paused_from, new.contacted, new.dead_end_barrier)
+      new.wait_finished, new.wait_success, new.paused_from, new.contacted, new.dead_end_barrier,
+      new.timed_out_attempts)
     is distinct from
      (old.id, old.seq, old.rank, old.batch_id, old.name, old.kind, old.created_at, old.started_at, old.ended_at,
       old.attempt, old.max_attempts, old.retry_initial_delay_secs, old.retry_multiplier, old.retry_max_delay_secs,
-      old.wait_finished, old.wait_success, old.paused_from, old.contacted, old.dead_end_barrier)
+      old.wait_finished, old.wait_success, old.paused_from, old.contacted, old.dead_end_barrier,
+      old.timed_out_attempts)
   then
     select string_agg(n.key, ', ' order by n.key) into v_field
     from jsonb_each(to_jsonb(new)) n
@@ -6689,7 +6756,7 @@ CREATE TRIGGER link_500_count AFTER INSERT ON taskrunner.link REFERENCING NEW TA
 
 CREATE TRIGGER task_100_guard_delete BEFORE DELETE ON taskrunner.task FOR EACH ROW WHEN ((old.status <> ALL (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))) EXECUTE FUNCTION taskrunner_private.task_guard_delete();
 
-CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision)))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
+CREATE TRIGGER task_100_guard_insert BEFORE INSERT ON taskrunner.task FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.status = 'Pending'::taskrunner.status_kind) AND (new.created_at = now()) AND (new.last_updated = now()) AND (new.started_at IS NULL) AND (new.ended_at IS NULL) AND (new.paused_from IS NULL) AND (new.failure_reason IS NULL) AND (new.timed_out_attempts IS NULL) AND (new.success = 0) AND (new.failures = 0) AND (new.wait_finished = 0) AND (new.wait_success = 0) AND (new.attempt = 1) AND ((new.max_attempts >= 1) AND (new.max_attempts <= 100)) AND (NOT new.contacted) AND (jsonb_typeof(new.rules) = 'array'::text) AND (new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'::text) AND (char_length(new.name) <= 255) AND (char_length(new.kind) <= 100) AND ((new.timeout >= 1) AND (new.timeout <= 86400)) AND ((new.priority >= '-1000'::integer) AND (new.priority <= 1000)) AND (COALESCE(new.expected_count, (0)::bigint) >= 0) AND ((octet_length((new.metadata)::text) <= 2000) OR ((octet_length((new.metadata)::text) <= 131072) AND (NOT jsonb_path_exists(new.metadata, '$.**{1001}'::jsonpath)))) AND ((new.retry_initial_delay_secs >= (0)::double precision) AND (new.retry_initial_delay_secs <= (86400)::double precision)) AND ((new.retry_multiplier >= (1)::double precision) AND (new.retry_multiplier <= (100)::double precision)) AND ((new.retry_max_delay_secs >= new.retry_initial_delay_secs) AND (new.retry_max_delay_secs <= (86400)::double precision)))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.task_guard_insert();
 
 CREATE TRIGGER task_100_guard_update BEFORE UPDATE ON taskrunner.task FOR EACH ROW WHEN ((((current_setting('taskrunner.cause'::text, true) <> ''::text) IS NOT TRUE) OR (NOT has_schema_privilege('taskrunner'::text, 'CREATE'::text)))) EXECUTE FUNCTION taskrunner_private.task_guard_update();
 

@@ -241,7 +241,8 @@ func (b *testBundle) start(t *testing.T) {
 	for _, c := range claims {
 		tries = append(tries, task.StartTry{Claim: c, Try: task.Try{At: time.Now(), StatusCode: &code}})
 	}
-	require.NoError(t, b.store.StartTasks(t.Context(), tries))
+	_, startErr := b.store.StartTasks(t.Context(), tries)
+	require.NoError(t, startErr)
 }
 
 // running creates one task and brings it to Running.

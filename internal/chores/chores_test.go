@@ -168,7 +168,8 @@ func TestHeartbeatBesideALongChore(t *testing.T) {
 	b := setup(t, func(s *testStore) { s.hold.Store(true) })
 	id := b.submit(t)
 	c := b.claim(t, b.replica)
-	require.NoError(t, b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}}))
+	_, startErr := b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}})
+	require.NoError(t, startErr)
 	release := receive(t, b.store.sweeps, "sweep of the task that timed out")
 	b.awaitBeat(t)
 	close(release)
@@ -190,7 +191,8 @@ func TestChoresRunWhenTheyAreDue(t *testing.T) {
 	b := setup(t, nil)
 	id := b.submit(t)
 	c := b.claim(t, b.replica)
-	require.NoError(t, b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}}))
+	_, startErr := b.store.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: task.Try{At: time.Now()}}})
+	require.NoError(t, startErr)
 	var got task.Task
 	require.Eventually(t, func() bool {
 		var err error

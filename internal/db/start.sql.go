@@ -44,24 +44,30 @@ func (q *Queries) FailStarts(ctx context.Context, db DBTX, arg FailStartsParams)
 
 const StartTasks = `-- name: StartTasks :many
 
-select s.counts::text as counts
+select s.counts::text as counts, s.task_id::uuid as task_id, coalesce(s.refused, '')::text as refused
 from taskrunner_private.start_tasks($1::jsonb) s
 `
 
+type StartTasksRow struct {
+	Counts  string
+	TaskID  uuid.UUID
+	Refused string
+}
+
 // Settled on_start calls: sql/functions/start_tasks.sql and fail_starts.sql.
-func (q *Queries) StartTasks(ctx context.Context, db DBTX, tries []byte) ([]string, error) {
+func (q *Queries) StartTasks(ctx context.Context, db DBTX, tries []byte) ([]StartTasksRow, error) {
 	rows, err := db.Query(ctx, StartTasks, tries)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []StartTasksRow
 	for rows.Next() {
-		var counts string
-		if err := rows.Scan(&counts); err != nil {
+		var i StartTasksRow
+		if err := rows.Scan(&i.Counts, &i.TaskID, &i.Refused); err != nil {
 			return nil, err
 		}
-		items = append(items, counts)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

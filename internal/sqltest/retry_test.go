@@ -73,7 +73,7 @@ func TestRetryTransitions(t *testing.T) {
 		{"finish_tasks", func(e *engine) { e.started("t") }, func(e *engine) {
 			require.Equal(e.t, "Pending", e.line("select status from taskrunner.finish_tasks(array[$1]::uuid[], 'Failure', 'broken')", id("t")))
 		}, common + " started_at status", "Pending 0/0", "broken"},
-		{"timeout", func(e *engine) { e.started("t") }, func(e *engine) { e.timedOut("t") }, common + " started_at status", "Pending 0/0", "Timeout"},
+		{"timeout", func(e *engine) { e.started("t") }, func(e *engine) { e.timedOut("t") }, common + " started_at status timed_out_attempts", "Pending 0/0", "Timeout"},
 		{"on_start failed for good", func(*engine) {}, func(e *engine) {
 			require.Equal(e.t, "Pending", e.failedStart("r", "t", `, "permanent": true`))
 		}, common + " status", "Pending 0/0", "on_start webhook failed: HTTP 503"},

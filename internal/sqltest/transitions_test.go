@@ -208,7 +208,7 @@ func TestTransitions(t *testing.T) {
 				e.tasks("t")
 				e.move("t", "Claimed", "Running")
 				e.exec("update taskrunner.task set last_updated = last_updated - interval '61 seconds'")
-			}, sweepActive, []string{"ended_at", "failure_reason", "status"}, "Failure", "Timeout", "",
+			}, sweepActive, []string{"ended_at", "failure_reason", "status", "timed_out_attempts"}, "Failure", "Timeout", "",
 		},
 		{"16 waiting, canceled", func(e *engine) { e.waitingFor("t", "p") }, "select taskrunner.cancel_task('{id}')", endedReason, "Canceled", "Canceled", ""},
 		{"16 pending, canceled", func(e *engine) { e.tasks("t") }, "select taskrunner.cancel_tasks(array['{id}'::uuid])", endedReason, "Canceled", "Canceled", ""},

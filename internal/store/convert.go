@@ -132,11 +132,12 @@ func webhook(params []byte) (task.Webhook, error) {
 
 // startTry is a try of on_start as the engine reads it.
 type startTry struct {
-	TaskID         uuid.UUID `json:"task_id"`
-	Attempt        int32     `json:"attempt"`
-	ClaimedAt      time.Time `json:"claimed_at"`
-	Permanent      bool      `json:"permanent"`
-	RetryAfterSecs float64   `json:"retry_after_secs"`
+	TaskID         uuid.UUID       `json:"task_id"`
+	Attempt        int32           `json:"attempt"`
+	ClaimedAt      time.Time       `json:"claimed_at"`
+	Permanent      bool            `json:"permanent"`
+	RetryAfterSecs float64         `json:"retry_after_secs"`
+	CancelAction   json.RawMessage `json:"cancel_action,omitempty"`
 	loggedTry
 }
 

@@ -125,7 +125,8 @@ func TestLifeOfATask(t *testing.T) {
 			require.Equal(t, &task.Webhook{URL: "https://jobs.example.com/a", Verb: "Post"}, c.Webhook)
 			require.Equal(t, []string{"Pending Claimed etl 1"}, b.transitions())
 
-			require.NoError(t, b.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: okTry()}}))
+			_, startErr := b.StartTasks(t.Context(), []task.StartTry{{Claim: c, Try: okTry()}})
+			require.NoError(t, startErr)
 			require.Equal(t, []string{"Claimed Running etl 1"}, b.transitions())
 
 			require.NoError(t, b.AddProgress(t.Context(), task.Progress{TaskID: c.TaskID, NewSuccess: 2, NewFailures: 1}))
@@ -268,7 +269,8 @@ func TestFailStarts(t *testing.T) {
 	released, err := b.ReleaseScheduled(t.Context(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, released)
-	require.NoError(t, b.StartTasks(t.Context(), nil))
+	_, startErr := b.StartTasks(t.Context(), nil)
+	require.NoError(t, startErr)
 	require.NoError(t, b.FailStarts(t.Context(), b.replica, nil, time.Second))
 	require.NoError(t, b.SettleDeliveries(t.Context(), nil, task.Backoff{}))
 }
@@ -300,7 +302,8 @@ func TestSweeps(t *testing.T) {
 	_, err := b.Pulse(t.Context(), task.Pulse{Replica: b.replica, Name: "r", Version: "v"})
 	require.NoError(t, err)
 	claims := b.claim(t)
-	require.NoError(t, b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}}))
+	_, startErr := b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}})
+	require.NoError(t, startErr)
 	b.transitions()
 
 	n, err := b.SweepActive(t.Context(), 10, time.Minute)

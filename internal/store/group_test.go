@@ -364,7 +364,7 @@ func TestLayeredGraphFromManyClients(t *testing.T) {
 			for _, c := range claims {
 				tries = append(tries, task.StartTry{Claim: c, Try: okTry()})
 			}
-			if err := b.StartTasks(ctx, tries); err != nil && codeOf(err) != task.CodeBusy {
+			if _, err := b.StartTasks(ctx, tries); err != nil && codeOf(err) != task.CodeBusy {
 				t.Error(err)
 			}
 		}

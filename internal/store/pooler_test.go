@@ -46,7 +46,8 @@ func TestThroughAPooler(t *testing.T) {
 		claims, _, err := b.ClaimTasks(t.Context(), b.replica, 1, time.Minute, []task.Mark{{Priority: -1000}, {Priority: -999}}, true)
 		require.NoError(t, err)
 		require.Len(t, claims, 1)
-		require.NoError(t, b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}}))
+		_, startErr := b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}})
+		require.NoError(t, startErr)
 		claims = b.claim(t)
 		require.Len(t, claims, 1)
 		require.NoError(t, b.FailStarts(t.Context(), b.replica, []task.StartTry{

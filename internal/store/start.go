@@ -13,26 +13,31 @@ import (
 
 // StartTasks settles on_start calls that were delivered: their tasks are Running, if they are still Claimed. A task may
 // occur once. Repeated when the connection is lost, which can only log a try twice. CodeBusy: somebody holds one of the
-// tasks; others in a group of their own may go through.
-func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) error {
+// tasks; others in a group of their own may go through. It returns the cancel actions that are invalid.
+func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) (refused []task.RefusedAction, err error) {
 	if len(tries) == 0 {
-		return nil
+		return nil, nil
 	}
 	const op = "start tasks"
 	items, err := startTries(tries, false)
 	if err != nil {
-		return mapError(op, err)
+		return nil, mapError(op, err)
 	}
-	var counts []struct{ Text string }
+	var rows []db.StartTasksRow
 	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := bounded()
-		many(batch, &counts, db.StartTasks, items)
+		many(batch, &rows, db.StartTasks, items)
 		return send(ctx, conn, batch)
 	})
-	if err == nil && len(counts) > 0 {
-		s.transitions(op, counts[0].Text) // each row has them all
+	if err == nil && len(rows) > 0 {
+		s.transitions(op, rows[0].Counts) // each row has them all
 	}
-	return err
+	for _, row := range rows {
+		if row.Refused != "" {
+			refused = append(refused, task.RefusedAction{TaskID: row.TaskID, Fault: row.Refused})
+		}
+	}
+	return refused, err
 }
 
 // FailStarts settles on_start calls that failed, for the tasks that the same claim of the same replica still holds. A
@@ -67,6 +72,7 @@ func startTries(tries []task.StartTry, failed bool) ([]byte, error) {
 			ClaimedAt:      t.Claim.ClaimedAt.UTC(),
 			Permanent:      t.Permanent,
 			RetryAfterSecs: t.RetryAfter.Seconds(),
+			CancelAction:   t.CancelAction,
 			loggedTry:      newLoggedTry(t.Try, failed),
 		})
 	}

@@ -113,7 +113,8 @@ func (b *testBundle) start(t *testing.T) []task.Claim {
 	for _, c := range claims {
 		tries = append(tries, task.StartTry{Claim: c, Try: okTry()})
 	}
-	require.NoError(t, b.StartTasks(t.Context(), tries))
+	_, startErr := b.StartTasks(t.Context(), tries)
+	require.NoError(t, startErr)
 	return claims
 }
 
@@ -233,7 +234,8 @@ func TestHeldTask(t *testing.T) {
 	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
 	require.NoError(t, err)
 
-	requireCode(t, task.CodeBusy, b.StartTasks(t.Context(), []task.StartTry{{Claim: task.Claim{TaskID: id, Attempt: 1}}}))
+	_, startErr := b.StartTasks(t.Context(), []task.StartTry{{Claim: task.Claim{TaskID: id, Attempt: 1}}})
+	requireCode(t, task.CodeBusy, startErr)
 	canceled := make(chan error, 1)
 	go func() {
 		_, err := b.Cancel(context.Background(), id)

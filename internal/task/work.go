@@ -50,7 +50,15 @@ type Try struct {
 type StartTry struct {
 	Claim     Claim
 	Permanent bool
+	// CancelAction is the action that the answer of a delivered on_start consists of; nil when it is something else.
+	CancelAction json.RawMessage
 	Try
+}
+
+// RefusedAction is a cancel action of an on_start answer that is invalid.
+type RefusedAction struct {
+	TaskID uuid.UUID
+	Fault  string
 }
 
 // Delivery is an End or Cancel webhook leased to a replica for one try.

@@ -192,6 +192,7 @@ func TestAnswers(t *testing.T) {
 		"first 2 KiB":      {strings.Repeat("x", 3000), strings.Repeat("x", 2048), 3000},
 		"no half letters":  {strings.Repeat("x", 2047) + "€", strings.Repeat("x", 2047), 2050},
 		"whole last one":   {strings.Repeat("x", 2045) + "€€", strings.Repeat("x", 2045) + "€", 2051},
+		"up to the bound":  {strings.Repeat("y", 64<<10), strings.Repeat("y", 2048), 64 << 10},
 		"reading is bound": {strings.Repeat("y", 200_000), strings.Repeat("y", 2048), 64 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,6 +202,7 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, webhook.Delivered, r.Class)
 			require.Equal(t, tc.response, r.Response)
 			require.Len(t, r.Body, tc.body)
+			require.Equal(t, len(tc.answer) == tc.body, r.Whole)
 		})
 	}
 	t.Run("the status decides though the rest fails", func(t *testing.T) {
@@ -214,5 +216,6 @@ func TestAnswers(t *testing.T) {
 		r := client(t).Do(t.Context(), get(s.URL))
 		require.Equal(t, webhook.Delivered, r.Class)
 		require.Equal(t, "partial", r.Response)
+		require.False(t, r.Whole)
 	})
 }

@@ -65,6 +65,7 @@ type Result struct {
 	task.Try
 	Class Class
 	Body  []byte // of the answer, at most MaxResponseBytes
+	Whole bool   // Body is all of the answer
 }
 
 // Client makes calls. Its methods may be called by many goroutines.
@@ -132,8 +133,15 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 		return answered(resp, nil, time.Now())
 	}
 	// The status has come, and with it the outcome: if the rest of the answer fails, what has come of it is kept.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, c.config.MaxResponseBytes))
-	return answered(resp, body, time.Now())
+	most := c.config.MaxResponseBytes
+	body, readErr := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	longer := int64(len(body)) > most
+	if longer {
+		body = body[:most]
+	}
+	r := answered(resp, body, time.Now())
+	r.Whole = readErr == nil && !longer
+	return r
 }
 
 var errURL = errors.New("invalid URL")

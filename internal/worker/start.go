@@ -14,7 +14,7 @@ import (
 // StartStore is what the start loop needs of the database.
 type StartStore interface {
 	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool) (claims []task.Claim, again bool, err error)
-	StartTasks(ctx context.Context, tries []task.StartTry) error
+	StartTasks(ctx context.Context, tries []task.StartTry) ([]task.RefusedAction, error)
 	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
 }
 
@@ -35,6 +35,7 @@ type StartConfig struct {
 	// Handle makes the URL by which the target of on_start reports about this attempt of the task.
 	Handle   func(task uuid.UUID, attempt int32) string
 	Notified <-chan struct{} // hints of the listener; may be nil
+	Policy   URLPolicy       // of cancel actions in answers; nil permits every URL
 	Observer Observer        // may be nil
 	Log      *slog.Logger    // may be nil
 }
@@ -45,6 +46,8 @@ type StartLoop struct {
 	store  StartStore
 	caller Caller
 	loop   *loop[task.Claim, task.StartTry]
+
+	refusals refusals
 
 	// Used by the one claim that is open.
 	marks    marks
@@ -59,7 +62,7 @@ const (
 
 // NewStartLoop makes the loop.
 func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
-	s := &StartLoop{config: c, store: store, caller: caller}
+	s := &StartLoop{config: c, store: store, caller: caller, refusals: refusals{log: c.Log}}
 	s.loop = newLoop(work[task.Claim, task.StartTry]{
 		name:     "start loop",
 		slots:    c.Slots,
@@ -160,7 +163,13 @@ func (s *StartLoop) call(ctx context.Context, c task.Claim) task.StartTry {
 		Trigger:        webhook.Start,
 		Attempt:        c.Attempt,
 	})
-	return task.StartTry{Claim: c, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, Try: r.Try}
+	action, err := cancelAction(r, s.config.Policy)
+	if err != nil {
+		s.refusals.note(c.TaskID, err.Error())
+	}
+	return task.StartTry{
+		Claim: c, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, CancelAction: action, Try: r.Try,
+	}
 }
 
 func startLane(t task.StartTry) int {
@@ -172,7 +181,11 @@ func startLane(t task.StartTry) int {
 
 func (s *StartLoop) settle(ctx context.Context, lane int, tries []task.StartTry) error {
 	if lane == laneStarted {
-		return s.store.StartTasks(ctx, tries)
+		refused, err := s.store.StartTasks(ctx, tries)
+		for _, r := range refused {
+			s.refusals.note(r.TaskID, r.Fault)
+		}
+		return err
 	}
 	return s.store.FailStarts(ctx, s.config.Replica, tries, s.config.Backoff)
 }

@@ -1,16 +1,18 @@
 -- (4) on_start was delivered: Claimed -> Running, and a task paused from Claimed counts as paused from Running.
 -- Every try is recorded, whatever became of the task meanwhile: a delivered on_start is never called again in its
 -- attempt. Not fenced by the claim, because a delivery that a stale claim made is a delivery all the same.
--- p_tries: [{"task_id", "attempt", "at", "latency_ms", "status_code", "response"}], a task at most once.
+-- A cancel action in the answer is registered; refused: it is invalid, and why.
+-- p_tries: [{"task_id", "attempt", "at", "latency_ms", "status_code", "response", "cancel_action"}], a task at most once.
 -- Locks: graph lock shared, rows of task by rank, their Start deliveries. SQLSTATE: TR009.
--- Writes task (status, paused_from, started_at, last_updated), delivery, delivery_try.
+-- Writes task (status, paused_from, started_at, last_updated), delivery, delivery_try, action, due_delivery.
 create or replace function taskrunner_private.start_tasks(p_tries jsonb)
-returns table (task_id uuid, status taskrunner.status_kind, counts text)
+returns table (task_id uuid, status taskrunner.status_kind, counts text, refused text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_ids uuid[];
+  v_refused jsonb;
 begin
   perform taskrunner_private.begin_counts();
   perform taskrunner_private.require_read_committed();
@@ -29,9 +31,13 @@ begin
   where t.id = try.task_id and t.attempt = try.attempt
     and (t.status = 'Claimed' or t.status = 'Paused' and t.paused_from = 'Claimed');
   perform taskrunner_private.set_cause('');
+  if jsonb_path_exists(p_tries, '$[*].cancel_action') then
+    v_refused := (
+      select jsonb_object_agg(r.task_id, r.fault) from taskrunner_private.register_cancel_actions(p_tries) r);
+  end if;
 
   return query
-  select t.id, t.status, c.counts
+  select t.id, t.status, c.counts, v_refused ->> t.id::text
   from taskrunner.task t
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   where t.id = any(v_ids);

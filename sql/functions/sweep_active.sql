@@ -5,7 +5,7 @@
 -- for itself, so that one open session does not stop the others.
 -- Locks: rows of active_task, skip locked: an end that is not committed has deleted its row, and would else be found again
 -- and again; afterwards it waits for nothing: graph lock shared and rows of task by rank are only tried. SQLSTATE: TR009.
--- Writes task (status, failure_reason, ended_at; retry_tasks), active_task.due_at.
+-- Writes task (status, failure_reason, ended_at, timed_out_attempts; retry_tasks), active_task.due_at.
 create or replace function taskrunner_private.sweep_active(p_limit integer, p_claim_timeout_secs integer)
 returns table (timed_out integer, requeued integer, looked_at integer, counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -47,7 +47,8 @@ begin
   if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
-    set status = 'Failure', failure_reason = 'Timeout', ended_at = now()
+    set status = 'Failure', failure_reason = 'Timeout', ended_at = now(),
+      timed_out_attempts = t.timed_out_attempts || t.attempt
     where t.id = any(v_timed_out);
     perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));
     perform taskrunner_private.set_cause('');

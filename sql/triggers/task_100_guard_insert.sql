@@ -23,7 +23,8 @@ begin
     when new.attempt is distinct from 1 then 'attempt'
     when new.paused_from is not null then 'paused_from'
     when new.failure_reason is not null then 'failure_reason'
-    when new.contacted is distinct from false then 'contacted' end;
+    when new.contacted is distinct from false then 'contacted'
+    when new.timed_out_attempts is not null then 'timed_out_attempts' end;
   if v_field is not null then
     raise exception 'task %: column % is set by the engine', new.id, v_field using errcode = 'TR001';
   end if;
@@ -72,7 +73,7 @@ for each row when ((
   or new.status = 'Pending'
   and new.created_at = now() and new.last_updated = now()
   and new.started_at is null and new.ended_at is null and new.paused_from is null and new.failure_reason is null
-  and new.success = 0 and new.failures = 0 and new.wait_finished = 0 and new.wait_success = 0
+  and new.timed_out_attempts is null and new.success = 0 and new.failures = 0 and new.wait_finished = 0 and new.wait_success = 0
   and new.attempt = 1 and new.max_attempts between 1 and 100 and not new.contacted and jsonb_typeof(new.rules) = 'array'
   and new.name ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
   and new.kind ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'

@@ -13,11 +13,13 @@ declare
 begin
   if (new.id, new.seq, new.rank, new.batch_id, new.name, new.kind, new.created_at, new.started_at, new.ended_at,
       new.attempt, new.max_attempts, new.retry_initial_delay_secs, new.retry_multiplier, new.retry_max_delay_secs,
-      new.wait_finished, new.wait_success, new.paused_from, new.contacted, new.dead_end_barrier)
+      new.wait_finished, new.wait_success, new.paused_from, new.contacted, new.dead_end_barrier,
+      new.timed_out_attempts)
     is distinct from
      (old.id, old.seq, old.rank, old.batch_id, old.name, old.kind, old.created_at, old.started_at, old.ended_at,
       old.attempt, old.max_attempts, old.retry_initial_delay_secs, old.retry_multiplier, old.retry_max_delay_secs,
-      old.wait_finished, old.wait_success, old.paused_from, old.contacted, old.dead_end_barrier)
+      old.wait_finished, old.wait_success, old.paused_from, old.contacted, old.dead_end_barrier,
+      old.timed_out_attempts)
   then
     select string_agg(n.key, ', ' order by n.key) into v_field
     from jsonb_each(to_jsonb(new)) n
