@@ -86,10 +86,13 @@ func New(c Config) *Client {
 			// Redirects are never followed: the answer is the redirect.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: noLocation{&http.Transport{
-				Proxy:                  nil, // proxy environment variables are not used
-				DialContext:            dialer.DialContext,
-				TLSHandshakeTimeout:    connect,
-				ForceAttemptHTTP2:      true,
+				Proxy:               nil, // proxy environment variables are not used
+				DialContext:         dialer.DialContext,
+				TLSHandshakeTimeout: connect,
+				ForceAttemptHTTP2:   true,
+				// A connection that many calls share must not stay when nobody is at its other end: it never becomes idle. And
+				// what a server sends beyond what is read is bounded.
+				HTTP2:                  &http.HTTP2Config{SendPingTimeout: connect, PingTimeout: connect, MaxReceiveBufferPerStream: 128 << 10},
 				DisableCompression:     true, // no header that the contract does not name, no decompression bombs
 				MaxIdleConns:           max(c.MaxCalls, 1),
 				MaxIdleConnsPerHost:    max(c.MaxCalls, 1),
