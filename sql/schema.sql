@@ -2646,14 +2646,22 @@ begin
     limit 10001
   ), known as materialized (
     select substring(k ->> 'path' from '^tasks\[([0-9]+)\]')::integer as i, n::integer, k ->> 'path' as path,
-      k ->> 'message' as message
+      k ->> 'message' as message, a.place + 9 as place, 10 * coalesce(a.at[2]::integer + 1, 0) + 3 as at
     from jsonb_array_elements(p_known) with ordinality x (k, n)
+    cross join lateral (select case when k ? 'webhook' then regexp_match(k ->> 'path',
+      '^tasks\[[0-9]+\]\.(on_start|on_failure|on_success|on_cancel)(?:\[([0-9]+)\])?\.params$') end) m (at)
+    cross join lateral (select m.at, array_position(array['on_start', 'on_failure', 'on_success', 'on_cancel'], m.at[1])) a (at, place)
   ), told (i, place, at, path, message, code) as materialized (
-    select k.i, -1, k.n, k.path, k.message, 'TR007' from known k
+    select k.i, -1, k.n, k.path, k.message, 'TR007' from known k where k.place is null
+    union all
+    select k.i, k.place, k.at, k.path, k.message, 'TR007'
+    from known k
+    where not exists (select from fault f where (f.i, f.place, f.at) = (k.i, k.place, k.at))
+      and k.place is not null
     union all
     select f.i, f.place, f.at, coalesce('tasks[' || f.i || ']', '') || f.path, f.message, f.code
     from fault f
-    where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k)
+    where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k where k.place is null)
   )
   select coalesce(nullif(t.path, ''), 'body') || ': ' || t.message, (select count(*) from told),
     (select array_agg(distinct told.code) from told)

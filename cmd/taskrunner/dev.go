@@ -44,7 +44,7 @@ type devCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*devCmd) Help() string {
-	return "HOST_URL, WORKER_ENABLED and LOG_FORMAT are ignored: the service calls itself by the address it listens on, works, and logs text."
+	return "HOST_URL, WORKER_ENABLED and LOG_FORMAT are ignored: the service calls itself by the address it listens on, works, and logs text. Webhooks may go to this machine (localhost, 127.0.0.0/8, ::1), beside what SSRF_ALLOW permits."
 }
 
 // stopTimeout bounds what is done after the service has drained.
@@ -107,6 +107,7 @@ func (c *devCmd) check() error {
 		return fmt.Errorf("--speed must be above 0, not %v", c.Speed)
 	}
 	c.Config.DatabaseURL, c.Config.Port, c.Config.WorkerEnabled, c.Config.LogFormat = c.URL, c.APIPort, 1, "text"
+	c.SSRFAllow = append(c.SSRFAllow, "localhost", "127.0.0.0/8", "::1") // where its receiver and those of its user are
 	if c.URL != "" {
 		c.Config.ListenDatabaseURL = c.ListenURL // of a private server it would be another database
 	}

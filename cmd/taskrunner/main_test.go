@@ -27,7 +27,7 @@ func TestExitCodes(t *testing.T) {
 		"unknown flag":        {[]string{"serve", "--fast"}, nil, exitUsage, "--fast"},
 		"unknown flag, help":  {[]string{"--version"}, nil, exitUsage, "--version\nsee taskrunner --help\n"},
 		"empty variable":      {append([]string{"serve", "--drain-timeout-secs=-1"}, good...), map[string]string{"PORT": ""}, exitFailed, "taskrunner: DRAIN_TIMEOUT_SECS"},
-		"unsupported setting": {append([]string{"serve"}, good...), map[string]string{"SSRF_ALLOW": "10.0.0.0/8"}, exitFailed, "taskrunner: SSRF_ALLOW is not supported yet"},
+		"unsupported setting": {append([]string{"serve"}, good...), map[string]string{"CONFIG_FILE": "x.toml"}, exitFailed, "taskrunner: CONFIG_FILE is not supported yet"},
 		"malformed token":     {append([]string{"serve"}, good...), map[string]string{"AUTH_TOKENS": "ci:write:00"}, exitFailed, "taskrunner: AUTH_TOKENS: entry 1 must have"},
 		"several variables": {append([]string{"serve"}, good...), map[string]string{"PORT": "x", "POOL_MAX_SIZE": "y"}, exitFailed,
 			"taskrunner: PORT (--port): \"x\" is not a whole number\ntaskrunner: POOL_MAX_SIZE (--pool-max-size): \"y\" is not a whole number\n"},

@@ -54,7 +54,7 @@ func (s *service) start(t *testing.T, address string, flags ...string) {
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	s.url = "http://" + listener.Addr().String()
-	c, err := config.Parse(append(flags, "--database-url", s.db.Login(t, "taskrunner_service"), "--host-url", s.url, "--drain-timeout-secs=20")...)
+	c, err := config.Parse(append(flags, "--database-url", s.db.Login(t, "taskrunner_service"), "--host-url", s.url, "--drain-timeout-secs=20", "--ssrf-allow=127.0.0.1")...)
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	ctx, cancel := context.WithCancel(context.Background())

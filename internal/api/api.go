@@ -4,6 +4,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/api/openapi"
 	"github.com/taskrunner/taskrunner/internal/bearer"
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
@@ -61,6 +63,7 @@ type Config struct {
 	MaxInFlight     int            // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
 	Log             *slog.Logger   // nil: slog.Default()
 	Metrics         http.Handler   // required; GET /metrics
+	Egress          *egress.Policy // where webhooks may go; nil: to public addresses
 
 	Tokens        bearer.Tokens // who may call; none: the API is open
 	PublicMetrics bool          // GET /metrics needs no token
@@ -107,6 +110,7 @@ func New(c Config) (http.Handler, error) {
 	case c.PageSize <= 0, c.MaxPageSize < c.PageSize:
 		return nil, errors.New("api: PageSize must be positive and at most MaxPageSize")
 	}
+	c.Egress = cmp.Or(c.Egress, egress.Public())
 	c.RetryAfter = max(c.RetryAfter, time.Second)
 	if c.BodyMemory == 0 {
 		c.BodyMemory = max(leastBudget, budgetBodies*c.MaxBodyBytes)

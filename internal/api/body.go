@@ -18,10 +18,10 @@ const firstRead = 4 << 10
 
 // readJSON reads a body that must be JSON. faults are the values in it that the database cannot hold, and body has others
 // in their places (strictjson.Mend), so that a client can be told of everything that is wrong at once; with any fault the
-// request is to be refused. arrayName is what details call a top-level array, integers are places of integers.
+// request is to be refused. arrayName is what details call a top-level array.
 // Nothing of the database is held meanwhile.
 func (s *server) readJSON(
-	w http.ResponseWriter, r *http.Request, arrayName string, integers ...string,
+	w http.ResponseWriter, r *http.Request, arrayName string, places strictjson.Places,
 ) (body []byte, faults []strictjson.Fault, err error) {
 	if types := r.Header["Content-Type"]; len(types) != 1 || !isJSON(types[0]) {
 		return nil, nil, &problem{Status: http.StatusUnsupportedMediaType,
@@ -37,7 +37,7 @@ func (s *server) readJSON(
 	if r.Header.Get(idempotencyHeader) != "" {
 		callOf(r).sent = sha256.Sum256(body) // Mend may change it
 	}
-	result, err := strictjson.Mend(body, arrayName, s.MaxBodyBytes, integers...)
+	result, err := strictjson.Mend(body, arrayName, s.MaxBodyBytes, places)
 	var syntax *strictjson.SyntaxError
 	switch {
 	case errors.As(err, &syntax):

@@ -27,7 +27,7 @@ type fields struct {
 
 // readFields reads a body that must be an object. integers are places of integers in values that are passed on as they are.
 func (s *server) readFields(w http.ResponseWriter, r *http.Request, integers ...string) (*fields, error) {
-	body, faults, err := s.readJSON(w, r, "", integers...)
+	body, faults, err := s.readJSON(w, r, "", strictjson.Places{Integers: integers})
 	if err != nil {
 		return nil, err
 	}

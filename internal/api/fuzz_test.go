@@ -54,7 +54,7 @@ func newFuzzer(f *testing.F) *fuzzer {
 	handles, err := handle.New("https://runner.example.com", [][]byte{[]byte("key")})
 	require.NoError(f, err)
 	z.handler, err = api.New(api.Config{Store: z.store, Handles: handles, MaxBodyBytes: 1 << 20, PageSize: 5, MaxPageSize: 10,
-		IdempotencyLife: time.Hour, Metrics: metrics.New().Handler(), Log: slog.New(slog.DiscardHandler)})
+		IdempotencyLife: time.Hour, Metrics: metrics.New().Handler(), Log: slog.New(slog.DiscardHandler), Egress: anywhere(f)})
 	require.NoError(f, err)
 	f.Cleanup(func() { z.db.AssertInvariants(f) })
 	return z

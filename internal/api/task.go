@@ -30,7 +30,8 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	if err != nil {
 		return fmt.Errorf("make a batch id: %w", err)
 	}
-	body, faults, err := s.readJSON(w, r, "tasks", graphIntegers...)
+	webhooks := newWebhookCheck(s.Egress)
+	body, faults, err := s.readJSON(w, r, "tasks", webhooks.places(graphIntegers))
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
@@ -38,10 +39,10 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
-	if len(faults) > 0 {
-		known := make([]task.Fault, len(faults))
-		for i, f := range faults {
-			known[i] = task.Fault(f)
+	if len(faults)+len(webhooks.faults) > 0 {
+		known := webhooks.faults
+		for _, f := range faults {
+			known = append(known, task.Fault{Path: f.Path, Message: f.Message})
 		}
 		return ofBatch(s.Store.SubmitFaults(r.Context(), body, known), batchID)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/api"
 	"github.com/taskrunner/taskrunner/internal/config"
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/metrics"
 	"github.com/taskrunner/taskrunner/internal/store"
@@ -38,6 +39,7 @@ type replica struct {
 	log     *slog.Logger
 	store   *store.Store
 	handles *handle.Signer
+	egress  *egress.Policy
 	metrics *metrics.Metrics
 	claims  bool // the schema is this program's, so it may claim
 
@@ -57,7 +59,11 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if o.Listener != nil {
 		defer o.Listener.Close()
 	}
-	r := &replica{config: c, options: o, log: o.Log, metrics: metrics.New(), unstarted: unstarted{log: o.Log}}
+	policy, err := c.Egress()
+	if err != nil {
+		return err
+	}
+	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(), unstarted: unstarted{log: o.Log}}
 	defer r.unstarted.flush()
 	if names := config.Ignored(); len(names) > 0 {
 		r.log.Warn("these settings have no effect in this version", "settings", names)
@@ -240,7 +246,7 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Store: r.store, Handles: r.handles, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
+		Store: r.store, Handles: r.handles, Egress: r.egress, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
 		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
 		IdempotencyLife: r.config.IdempotencyLife(), InFlight: r.metrics.InFlight, Shed: r.metrics.Shed, AuthFailed: r.metrics.AuthFailed,
 		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
@@ -264,7 +270,10 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	})()
 	worked := make(chan struct{})
 	if r.claims && r.config.WorkerEnabled.On() {
-		w := r.newWork(signer)
+		w, err := r.newWork(signer)
+		if err != nil {
+			return err
+		}
 		r.work.Store(w)
 		group.Go(func() error { defer close(worked); return w.run(drain) })
 	} else {
@@ -274,7 +283,9 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	if len(tokens) == 0 {
 		r.log.Warn("AUTH_TOKENS is not set: the API is open to whoever reaches its port")
 	}
-	r.log.Warn("webhook addresses are not restricted yet: a task can have anything called that this machine can reach")
+	if r.config.SkipSSRFValidation.On() {
+		r.log.Warn("SKIP_SSRF_VALIDATION is on: a task can have anything called that this machine can reach")
+	}
 	group.Go(func() error { return r.serve(drain, worked, handler, socket) })
 	r.log.Info("ready", "address", socket.Addr().String(), "version", r.options.Version)
 	if r.options.Ready != nil {

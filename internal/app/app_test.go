@@ -53,7 +53,7 @@ func TestLog(t *testing.T) {
 	defer refusing.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	c, err := config.Parse("--database-url", db.DSN, "--host-url", "http://"+listener.Addr().String(), "--webhook-max-attempts=7")
+	c, err := config.Parse("--database-url", db.DSN, "--host-url", "http://"+listener.Addr().String(), "--webhook-max-attempts=7", "--skip-ssrf-validation=1")
 	require.NoError(t, err)
 	require.NoError(t, c.Check())
 	log := &record{}
@@ -75,7 +75,7 @@ func TestLog(t *testing.T) {
 	require.Len(t, changed, 1)
 	require.Contains(t, changed[0], `changed" WEBHOOK_MAX_ATTEMPTS.before=10 WEBHOOK_MAX_ATTEMPTS.now=7`+"\n")
 	require.Len(t, log.with("database"), 2)
-	for _, want := range []string{"the API is open", "webhook addresses are not restricted", `settings="[SLOW_QUERY_THRESHOLD_MS RETENTION_DAYS]"`} {
+	for _, want := range []string{"the API is open", "SKIP_SSRF_VALIDATION is on", `settings="[SLOW_QUERY_THRESHOLD_MS RETENTION_DAYS]"`} {
 		require.Len(t, log.with(want), 1)
 		require.Contains(t, log.with(want)[0], "level=WARN")
 	}

@@ -35,17 +35,22 @@ type work struct {
 }
 
 // newWork makes them. signer may be nil.
-func (r *replica) newWork(signer *signature.Signer) *work {
+func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	c := r.config
+	proxy, err := c.Proxy()
+	if err != nil {
+		return nil, err
+	}
 	w := &work{log: r.log, store: r.store, id: uuid.New()}
 	w.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
 		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Signer: signer, Observer: r.metrics,
+		Egress: r.egress, Proxy: proxy,
 	})
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),
-		Backoff: c.StartBackoff(), Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
+		Backoff: c.StartBackoff(), Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL, Policy: r.egress,
 		Notified: w.listener.Subscribe(notify.Start), Observer: r.metrics, Log: r.log,
 	}, r.store, w.client)
 	w.deliver = worker.NewDeliverLoop(worker.DeliverConfig{
@@ -62,7 +67,7 @@ func (r *replica) newWork(signer *signature.Signer) *work {
 		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores),
 		FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
-	return w
+	return w, nil
 }
 
 // replicaName tells people which process a replica is.

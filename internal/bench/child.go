@@ -91,7 +91,7 @@ func (c Config) startServer(ctx context.Context, spec serverSpec) (*child, error
 
 // startService runs "taskrunner serve" on a database, with or without loops of its own.
 func (c Config) startService(ctx context.Context, dsn string, works bool) (*child, error) {
-	cmd := c.Command(ctx, "serve", "--port=0", "--host-url=http://127.0.0.1:9", fmt.Sprint("--worker-enabled=", works), "--log-format=json")
+	cmd := c.Command(ctx, "serve", "--port=0", "--host-url=http://127.0.0.1:9", "--ssrf-allow=127.0.0.1", fmt.Sprint("--worker-enabled=", works), "--log-format=json")
 	cmd.Env = append(cmd.Environ(), "DATABASE_URL="+dsn, "LISTEN_DATABASE_URL=")
 	log, err := cmd.StderrPipe()
 	if err != nil {

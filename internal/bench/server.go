@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/api"
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/metrics"
 	"github.com/taskrunner/taskrunner/internal/task"
@@ -45,10 +46,14 @@ func (s *serverSpec) run(ctx context.Context, ready func(address string) error) 
 	if err != nil {
 		return err
 	}
+	local, err := egress.New(egress.Options{Allow: []string{"127.0.0.1"}})
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.DiscardHandler)
 	m := metrics.New()
 	handler, err := api.New(api.Config{ // as internal/app makes it with the default settings
-		Store: store, Handles: handles, MaxBodyBytes: 64 << 20, MaxInFlight: 1000, PageSize: 50, MaxPageSize: 1000,
+		Store: store, Handles: handles, Egress: local, MaxBodyBytes: 64 << 20, MaxInFlight: 1000, PageSize: 50, MaxPageSize: 1000,
 		IdempotencyLife: time.Hour, Log: log, Metrics: m.Handler(), Observe: m.Request, InFlight: m.InFlight, Shed: m.Shed,
 		AuthFailed: m.AuthFailed, DatabaseAway: func() bool { return false },
 	})

@@ -27,7 +27,7 @@ const (
 // repeated when they may be secret.
 func (c *Config) Check() error {
 	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Breaker.Check(),
-		c.Worker.Check(), c.Webhook.Check(), c.Retention.Check()}, refused()...)
+		c.Worker.Check(), c.Webhook.Check(), c.Security.Check(), c.Retention.Check()}, refused()...)
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
@@ -186,7 +186,16 @@ func (w *Webhook) Check() error {
 		errs = append(errs, fmt.Errorf("WEBHOOK_BACKOFF_MAX_SECS (%d) must not be below WEBHOOK_BACKOFF_SECS (%d)",
 			w.WebhookBackoffMaxSecs, w.WebhookBackoffSecs))
 	}
+	if _, err := w.Proxy(); err != nil {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
+}
+
+// Check returns what is wrong with the settings of where webhooks may go.
+func (s *Security) Check() error {
+	_, err := s.Egress()
+	return err
 }
 
 // Check returns what is wrong with the settings of retention.

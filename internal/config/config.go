@@ -6,12 +6,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/taskrunner/taskrunner/internal/bearer"
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/signature"
 )
 
@@ -24,6 +27,7 @@ type Config struct {
 	Breaker
 	Worker
 	Webhook
+	Security
 	Retention
 }
 
@@ -150,6 +154,7 @@ type Webhook struct {
 	WebhookBackoffFactor       float64 `name:"webhook-backoff-factor" env:"WEBHOOK_BACKOFF_FACTOR" group:"webhook" default:"3" help:"What it is multiplied by for each further try."`
 	WebhookBackoffMaxSecs      int     `name:"webhook-backoff-max-secs" env:"WEBHOOK_BACKOFF_MAX_SECS" group:"webhook" default:"54000" help:"Longest wait between their tries."`
 	WebhookMaxResponseBytes    int64   `name:"webhook-max-response-bytes" env:"WEBHOOK_MAX_RESPONSE_BYTES" group:"webhook" default:"65536" help:"How much of an answer is read."`
+	WebhookProxyURL            string  `name:"webhook-proxy-url" env:"WEBHOOK_PROXY_URL" group:"webhook" placeholder:"URL" help:"HTTP proxy, http:// or https://, that all calls take. It decides then which addresses may be connected to. Other variables that name proxies are not read."`
 	WebhookSigningSecrets      List    `name:"webhook-signing-secrets" env:"WEBHOOK_SIGNING_SECRETS" group:"webhook" placeholder:"WHSEC_…,…" help:"Secrets of Standard Webhooks, whsec_ and the base64 of 24 to 64 bytes each; all sign. By default calls are not signed."`
 }
 
@@ -170,6 +175,37 @@ func (w Webhook) Signer() (*signature.Signer, error) {
 
 // StartBackoff is the wait before the second try of on_start.
 func (w Webhook) StartBackoff() time.Duration { return milliseconds(w.WebhookStartBackoffMS) }
+
+// Proxy is what WEBHOOK_PROXY_URL names, nil if it is not set.
+func (w Webhook) Proxy() (*url.URL, error) {
+	if w.WebhookProxyURL == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(w.WebhookProxyURL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return nil, errors.New("WEBHOOK_PROXY_URL must be an absolute http:// or https:// URL")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("WEBHOOK_PROXY_URL must not have a path, a query or a fragment")
+	}
+	return u, nil
+}
+
+// Security is where webhooks may go.
+type Security struct {
+	SkipSSRFValidation      Switch `name:"skip-ssrf-validation" env:"SKIP_SSRF_VALIDATION" group:"webhook" default:"0" help:"1: webhooks may go anywhere, to this machine and its private networks too. For development only."`
+	BlockedHostnames        List   `name:"blocked-hostnames" env:"BLOCKED_HOSTNAMES" group:"webhook" placeholder:"HOST,…" help:"Hosts that webhooks must not name, and all names below them; beside localhost, local and internal."`
+	BlockedHostnameSuffixes List   `name:"blocked-hostname-suffixes" env:"BLOCKED_HOSTNAME_SUFFIXES" group:"webhook" placeholder:"SUFFIX,…" help:"Ends of hosts that webhooks must not name; beside .local, .internal, .localdomain and .localhost."`
+	SSRFAllow               List   `name:"ssrf-allow" env:"SSRF_ALLOW" group:"webhook" placeholder:"ENTRY,…" help:"Exceptions: address ranges (10.0.0.0/8), addresses, host names, and .suffix for all names below it. By default webhooks reach public addresses only."`
+}
+
+// Egress is where webhooks may go.
+func (s Security) Egress() (*egress.Policy, error) {
+	return egress.New(egress.Options{
+		Allow: s.SSRFAllow, BlockedHosts: s.BlockedHostnames, BlockedSuffixes: s.BlockedHostnameSuffixes,
+		Off: s.SkipSSRFValidation.On(),
+	})
+}
 
 // Retention is how long things are kept.
 type Retention struct {

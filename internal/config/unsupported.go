@@ -14,15 +14,10 @@ var unsupported = []struct {
 	breaks   string // what happens without it; "": it is ignored
 	isSwitch bool   // off is what this version does
 }{
-	{"WEBHOOK_PROXY_URL", "webhooks would not take the proxy", false},
-	{"BLOCKED_HOSTNAMES", "webhooks could call these hosts", false},
-	{"BLOCKED_HOSTNAME_SUFFIXES", "webhooks could call these hosts", false},
-	{"SSRF_ALLOW", "webhooks could call any address", false},
 	{"RETENTION_ENABLED", "nothing would be removed", true},
 	{"TRACING_ENABLED", "nothing would be traced", true},
 	{"CONFIG_FILE", "the file would not be read", false},
 
-	{"SKIP_SSRF_VALIDATION", "", false}, // there is no validation to skip
 	{"SLOW_QUERY_THRESHOLD_MS", "", false},
 	{"RETENTION_DAYS", "", false},
 	{"RETENTION_CLEANUP_INTERVAL_SECS", "", false},

@@ -86,11 +86,11 @@ func TestUnsupportedSettings(t *testing.T) {
 			}
 		})
 	}
-	t.Setenv("SSRF_ALLOW", "10.0.0.0/8")
+	t.Setenv("TRACING_ENABLED", "1")
 	t.Setenv("CONFIG_FILE", "/etc/taskrunner.toml")
 	t.Setenv("HOST_URL", "")
 	err := check(t)
-	for _, want := range []string{"SSRF_ALLOW", "CONFIG_FILE", "HOST_URL is required"} {
+	for _, want := range []string{"TRACING_ENABLED", "CONFIG_FILE", "HOST_URL is required"} {
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -63,7 +63,7 @@ func startReplicaAs(t *testing.T, dsn string, flags ...string) *replica {
 	require.NoError(t, err)
 	r := &replica{url: "http://" + listener.Addr().String()}
 	c, err := config.Parse(append([]string{
-		"--database-url", dsn, "--host-url", r.url, "--drain-timeout-secs=20",
+		"--database-url", dsn, "--host-url", r.url, "--drain-timeout-secs=20", "--ssrf-allow=127.0.0.1",
 	}, flags...)...)
 	require.NoError(t, err)
 	require.NoError(t, c.Check())

@@ -53,7 +53,7 @@ func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 	path := filepath.Join(t.TempDir(), "taskrunner")
 	require.NoError(t, os.WriteFile(path, content, 0o700))
 	p := &process{exited: make(chan error, 1)}
-	p.cmd = exec.Command(path, append([]string{"serve", "--port=0"}, flags...)...)
+	p.cmd = exec.Command(path, append([]string{"serve", "--port=0", "--ssrf-allow=127.0.0.1"}, flags...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+db.Login(t, "taskrunner_service"), "HOST_URL=http://127.0.0.1:9")
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)

@@ -47,7 +47,7 @@ func (s *scanner) path() string {
 // ofInteger reports whether the value at hand stands in one of the places of integers.
 func (s *scanner) ofInteger() bool {
 	const longest = 8 // segments of a place
-	if len(s.integers) == 0 || len(s.frames) > longest {
+	if len(s.places.Integers) == 0 || len(s.frames) > longest {
 		return false
 	}
 	var b strings.Builder
@@ -61,7 +61,32 @@ func (s *scanner) ofInteger() bool {
 		}
 		b.WriteString(name)
 	}
-	return slices.Contains(s.integers, b.String())
+	return slices.Contains(s.places.Integers, b.String())
+}
+
+// tell passes on the string that begins at start and was scanned last, if it stands where somebody waits for it.
+func (s *scanner) tell(start int) {
+	if s.places.Tell == nil || len(s.frames) == 0 {
+		return
+	}
+	parents, f := s.frames[:len(s.frames)-1], s.frames[len(s.frames)-1]
+	if !f.object || !isText(f.key, s.places.Member) {
+		return
+	}
+	for _, place := range s.objects {
+		if slices.EqualFunc(parents, place, isAt) {
+			s.places.Tell(s.raw[start:s.at], s.path)
+			return
+		}
+	}
+}
+
+// isAt reports whether a segment of a place names the present member of an array or object.
+func isAt(f frame, segment string) bool {
+	if segment == "*" {
+		return !f.object
+	}
+	return f.object && isText(f.key, segment)
 }
 
 // short cuts a quoted key for display.

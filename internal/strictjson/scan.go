@@ -7,19 +7,20 @@ import (
 
 // scanner goes through raw once, without recursion.
 type scanner struct {
-	raw      []byte
-	at       int // next byte
-	root     string
-	maxSize  int64
-	mend     bool     // raw may be changed
-	integers []string // places
-	size     int64
-	frames   []frame
-	faults   []Fault
-	more     int // faults that are not listed
-	values   int
-	opened   int // arrays and objects
-	cut      bool
+	raw     []byte
+	at      int // next byte
+	root    string
+	maxSize int64
+	mend    bool // raw may be changed
+	places  Places
+	objects [][]string // places.Objects, in segments
+	size    int64
+	frames  []frame
+	faults  []Fault
+	more    int // faults that are not listed
+	values  int
+	opened  int // arrays and objects
+	cut     bool
 }
 
 // frame is an open array or object.
@@ -69,9 +70,12 @@ func (s *scanner) value() (opened bool, err error) {
 		s.frames = append(s.frames, frame{object: c == '{'})
 		return true, nil
 	case c == '"':
+		start := s.at
 		problem, err := s.text()
 		if problem != "" {
 			s.fault("must not contain " + problem)
+		} else if err == nil {
+			s.tell(start)
 		}
 		return false, err
 	case c == '-', '0' <= c && c <= '9':

@@ -6,6 +6,7 @@ package strictjson
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 const (
@@ -71,13 +72,26 @@ func Check(raw []byte, root string, maxSize int64) (Result, error) {
 	return s.check()
 }
 
+// Places are those of a text that Mend treats in a special way, "tasks.*.timeout" for instance, "*" standing for an
+// element.
+type Places struct {
+	// Integers are places where a number with an exponent becomes 0.5: jsonb would make an integer of 1e2, and integers are
+	// to be written without point and exponent.
+	Integers []string
+	// Objects are places of objects of which Tell is told each member named Member that is a string without fault: how it is
+	// written, in quotes, and its path. Of several members with this name all are told.
+	Objects []string
+	Member  string
+	Tell    func(quoted []byte, path func() string)
+}
+
 // Mend is Check, and puts values that PostgreSQL can hold in the place of those it cannot, so that all the rest of raw can
 // be judged: U+FFFD in strings, 0 for numbers. After a result that is cut raw is still not fit.
-//
-// integers names places, "tasks.*.timeout" for instance, "*" standing for an element. A number with an exponent there
-// becomes 0.5: jsonb would make an integer of 1e2, and integers are to be written without point and exponent.
-func Mend(raw []byte, root string, maxSize int64, integers ...string) (Result, error) {
-	s := scanner{raw: raw, root: root, maxSize: maxSize, mend: true, integers: integers}
+func Mend(raw []byte, root string, maxSize int64, places Places) (Result, error) {
+	s := scanner{raw: raw, root: root, maxSize: maxSize, mend: true, places: places}
+	for _, place := range places.Objects {
+		s.objects = append(s.objects, strings.Split(place, "."))
+	}
 	return s.check()
 }
 

@@ -76,6 +76,7 @@ func texts(r strictjson.Result) []string {
 func TestMend(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("9", 1001)
+	places := strictjson.Places{Integers: []string{"*", "t.*.i"}}
 	for text, want := range map[string]string{
 		`["\u0000 a\ud800\u0041\udfff\ud800", "\ud83d\ude00\\u0000"]`: `["\ufffd a\ufffd\u0041\ufffd\ufffd", "\ud83d\ude00\\u0000"]`,
 		`{"a\u0000b": "\ud800\ud800\udc00"}`:                          `{"a\ufffdb": "\ufffd\ud800\udc00"}`,
@@ -86,17 +87,37 @@ func TestMend(t *testing.T) {
 		`{"t": [{"i": ` + long + `e1}]}`:                              `{"t": [{"i": 0.5` + strings.Repeat(" ", 1000) + `}]}`,
 	} {
 		raw := []byte(text)
-		_, err := strictjson.Mend(raw, "", math.MaxInt64, "*", "t.*.i")
+		_, err := strictjson.Mend(raw, "", math.MaxInt64, places)
 		require.NoError(t, err, text)
 		require.Equal(t, want, string(raw))
-		got, err := strictjson.Mend(raw, "", math.MaxInt64, "*", "t.*.i")
+		got, err := strictjson.Mend(raw, "", math.MaxInt64, places)
 		require.NoError(t, err)
 		require.Empty(t, got.Faults)
 		require.Equal(t, want, string(raw), "there is nothing left to mend")
 	}
-	got, err := strictjson.Mend([]byte(strings.Repeat("[", 2000)), "", math.MaxInt64)
+	got, err := strictjson.Mend([]byte(strings.Repeat("[", 2000)), "", math.MaxInt64, strictjson.Places{})
 	require.NoError(t, err)
 	require.True(t, got.Cut)
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	var told []string
+	places := strictjson.Places{Objects: []string{"*.a", "t.*.a"}, Member: "u", Tell: func(quoted []byte, path func() string) {
+		told = append(told, path()+" "+string(quoted))
+	}}
+	for text, want := range map[string][]string{
+		`[{"a": {"u": "x", "v": "y"}, "u": "z"}, {"a": {"u": 1}}, {"a": {"\u0075": "\u0078\/"}}]`: {`[0].a.u "x"`, `[2].a["\u0075"] "\u0078\/"`},
+		`{"t": [{"a": {"u": "1", "u": "2"}}], "a": {"u": "3"}, "x": [{"a": {"u": "4"}}]}`:         {`t[0].a.u "1"`, `t[0].a.u "2"`},
+		`[{"a": {"u": "\u0000"}}, {"a": [{"u": "1"}]}, {"a": {"u": ["2"]}}, {"U": {"u": "3"}}]`:   nil,
+		`{"a": {"u": "1"}}`: nil,
+		`"u"`:               nil,
+	} {
+		told = nil
+		_, err := strictjson.Mend([]byte(text), "", math.MaxInt64, places)
+		require.NoError(t, err, text)
+		require.Equal(t, want, told, text)
+	}
 }
 
 func TestDigits(t *testing.T) {
@@ -239,7 +260,7 @@ func membersAreFound(t *testing.T, raw []byte) {
 func mendedIsFit(t *testing.T, raw []byte, checked strictjson.Result) {
 	t.Helper()
 	mended := append([]byte{}, raw...)
-	got, err := strictjson.Mend(mended, "root", math.MaxInt64, "*", "a", "*.a")
+	got, err := strictjson.Mend(mended, "root", math.MaxInt64, strictjson.Places{Integers: []string{"*", "a", "*.a"}})
 	if err != nil || len(mended) != len(raw) {
 		t.Fatalf("%v, %q", err, mended)
 	}

@@ -38,8 +38,12 @@ func (e *Error) Error() string {
 // Unwrap gives the error behind it.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Fault is a value of a request that cannot be stored.
+// Fault is something that is wrong with a request and that the engine does not see itself: a value that cannot be stored,
+// or the URL of a webhook that leads where webhooks may not go.
 type Fault struct {
 	Path    string `json:"path"` // "tasks[0].name"; "" for the request as a whole
 	Message string `json:"message"`
+	// Webhook says that the fault is one of a webhook's URL. Path is that of the action's params then, of which more may be
+	// wrong.
+	Webhook bool `json:"webhook,omitempty"`
 }

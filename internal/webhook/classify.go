@@ -16,13 +16,15 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // Class is what a try means (contract, section 8.4).
 type Class int
 
-// The classes. On_start is tried again after Transient only, End and Cancel after everything but Delivered and Gone.
+// The classes. On_start is tried again after Transient only, End and Cancel after everything but Delivered and Gone, which
+// stands for an address that is refused as well.
 const (
 	Delivered Class = iota
 	Transient
@@ -69,6 +71,9 @@ func classify(code int) Class {
 
 // failed classifies a call without an answer. All that can happen to a connection may be better next time.
 func (c *Client) failed(ctx context.Context, err error) Result {
+	if errors.Is(err, egress.ErrBlocked) {
+		return Result{Class: Gone, Try: task.Try{Error: egress.ErrBlocked.Error()}}
+	}
 	return Result{Class: Transient, Try: task.Try{Error: c.cause(ctx, err)}}
 }
 
@@ -119,6 +124,14 @@ func (c *Client) cause(ctx context.Context, err error) string {
 		return "TLS error: " + short(strings.TrimPrefix(what, "tls: "))
 	}
 	return "connection failed: " + short(what)
+}
+
+// proxyAnswered makes a proxy's refusal to connect an error that says whose it is.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("the proxy answered HTTP %d", answer.StatusCode)
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" }

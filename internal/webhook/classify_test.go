@@ -144,7 +144,7 @@ func TestFailedCalls(t *testing.T) {
 	})
 	t.Run("bad URL", func(t *testing.T) {
 		t.Parallel()
-		for _, url := range []string{"http://127.0.0.1:port/", "ftp://h/", "/relative", "http://h/%zz"} {
+		for _, url := range []string{"http://127.0.0.1:port/", "ftp://h/", "/relative", "http://h:99999/", "http://1.2.3.4.5/"} {
 			r := client(t).Do(t.Context(), get(url))
 			require.Equal(t, webhook.Permanent, r.Class, url)
 			require.Equal(t, "connection failed: invalid URL", r.Error)

@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
@@ -41,6 +43,10 @@ type Config struct {
 	Version          string            // of this program, for User-Agent
 	Signer           *signature.Signer // may be nil: calls are not signed
 	Observer         Observer          // may be nil
+	// Egress says which addresses may be connected to, unless there is a proxy. nil: public ones.
+	Egress   *egress.Policy
+	Proxy    *url.URL      // nil: calls are made directly
+	Resolver *net.Resolver // nil: net.DefaultResolver
 }
 
 // Observer is told what the metrics show. Its methods must not block.
@@ -78,7 +84,13 @@ type Client struct {
 // New makes a client. Close frees its connections.
 func New(c Config) *Client {
 	connect := min(c.ConnectTimeout, c.Timeout)
-	dialer := &net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
+	dialer := &egress.Dialer{Policy: cmp.Or(c.Egress, egress.Public()), Timeout: connect, Resolver: c.Resolver}
+	dial := dialer.DialContext
+	var proxy func(*http.Request) (*url.URL, error) // nil: proxy environment variables are not used
+	if c.Proxy != nil {
+		// All connections are those to the proxy, which may have an address that calls may not go to.
+		dial, proxy = (&net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}).DialContext, http.ProxyURL(c.Proxy)
+	}
 	return &Client{
 		config:  c,
 		connect: connect,
@@ -86,10 +98,11 @@ func New(c Config) *Client {
 			// Redirects are never followed: the answer is the redirect.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 			Transport: noLocation{&http.Transport{
-				Proxy:               nil, // proxy environment variables are not used
-				DialContext:         dialer.DialContext,
-				TLSHandshakeTimeout: connect,
-				ForceAttemptHTTP2:   true,
+				Proxy:                  proxy,
+				OnProxyConnectResponse: proxyAnswered,
+				DialContext:            dial,
+				TLSHandshakeTimeout:    connect,
+				ForceAttemptHTTP2:      true,
 				// A connection that many calls share must not stay when nobody is at its other end: it never becomes idle. And
 				// what a server sends beyond what is read is bounded.
 				HTTP2:                  &http.HTTP2Config{SendPingTimeout: connect, PingTimeout: connect, MaxReceiveBufferPerStream: 128 << 10},
@@ -156,8 +169,8 @@ var methods = map[string]string{
 
 // request builds the HTTP request. Its errors do not repeat the URL, which may hold secrets.
 func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
-	u, err := url.Parse(call.Webhook.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := egress.Parse(call.Webhook.URL)
+	if err != nil {
 		return nil, errURL
 	}
 	// The query that is there stays as it is written.

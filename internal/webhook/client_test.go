@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
@@ -53,7 +54,11 @@ func status(code int) http.HandlerFunc {
 
 func client(t *testing.T, change ...func(*webhook.Config)) *webhook.Client {
 	t.Helper()
-	c := webhook.Config{Timeout: 10 * time.Second, ConnectTimeout: 5 * time.Second, MaxResponseBytes: 64 << 10, MaxCalls: 4, Version: "1.2.3"}
+	local, err := egress.New(egress.Options{Allow: []string{"127.0.0.0/8", "::1"}})
+	require.NoError(t, err)
+	c := webhook.Config{
+		Timeout: 10 * time.Second, ConnectTimeout: 5 * time.Second, MaxResponseBytes: 64 << 10, MaxCalls: 4, Version: "1.2.3", Egress: local,
+	}
 	for _, f := range change {
 		f(&c)
 	}

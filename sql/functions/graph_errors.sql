@@ -3,8 +3,9 @@
 -- any more, so that a request in which everything is wrong takes no longer than a good one; these are not the first ones
 -- then. The caller has made sure that p_tasks is an array of at most 100,000 elements.
 -- p_linked: the local ids and dependencies are known to be good (submit_links).
--- p_known: faults of the text that jsonb cannot show, [{"path": "tasks[0].name", "message": "…"}]. What else is wrong at
--- these paths is left out.
+-- p_known: faults that the caller found, [{"path": "tasks[0].name", "message": "…"}]: of the text, which jsonb cannot show,
+-- and what else is wrong at their paths is left out; and, with "webhook": true, of the URL in the params of an action,
+-- which stand among the others and are left out if the URL is wrong anyway.
 -- Locks: none. Called by: valid_graph.
 create or replace function taskrunner_private.graph_errors(
   p_body jsonb, p_tasks jsonb, p_linked boolean, p_known jsonb
@@ -88,14 +89,22 @@ begin
     limit 10001
   ), known as materialized (
     select substring(k ->> 'path' from '^tasks\[([0-9]+)\]')::integer as i, n::integer, k ->> 'path' as path,
-      k ->> 'message' as message
+      k ->> 'message' as message, a.place + 9 as place, 10 * coalesce(a.at[2]::integer + 1, 0) + 3 as at
     from jsonb_array_elements(p_known) with ordinality x (k, n)
+    cross join lateral (select case when k ? 'webhook' then regexp_match(k ->> 'path',
+      '^tasks\[[0-9]+\]\.(on_start|on_failure|on_success|on_cancel)(?:\[([0-9]+)\])?\.params$') end) m (at)
+    cross join lateral (select m.at, array_position(array['on_start', 'on_failure', 'on_success', 'on_cancel'], m.at[1])) a (at, place)
   ), told (i, place, at, path, message, code) as materialized (
-    select k.i, -1, k.n, k.path, k.message, 'TR007' from known k
+    select k.i, -1, k.n, k.path, k.message, 'TR007' from known k where k.place is null
+    union all
+    select k.i, k.place, k.at, k.path, k.message, 'TR007'
+    from known k
+    where not exists (select from fault f where (f.i, f.place, f.at) = (k.i, k.place, k.at))
+      and k.place is not null
     union all
     select f.i, f.place, f.at, coalesce('tasks[' || f.i || ']', '') || f.path, f.message, f.code
     from fault f
-    where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k)
+    where p_known = '[]' or coalesce('tasks[' || f.i || ']', '') || f.path not in (select k.path from known k where k.place is null)
   )
   select coalesce(nullif(t.path, ''), 'body') || ': ' || t.message, (select count(*) from told),
     (select array_agg(distinct told.code) from told)

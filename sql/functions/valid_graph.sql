@@ -1,7 +1,7 @@
 -- The graph that a request in either form describes, or the error that lists all that is wrong with it: the first 100
 -- faults, then how many more there are. parents, children, required: the links among its entries, linked: all dependencies are
 -- such links, ordered: the entries sorted (graph_links).
--- p_known: faults that the caller found in the text (graph_errors); with any there is always an error.
+-- p_known: faults that the caller found (graph_errors); with any there is always an error.
 -- Locks: none. SQLSTATEs: TR002 (unknown task_id), TR003 (cycle), TR004 (rules), TR006 (limit), if nothing else is wrong;
 -- TR007 otherwise. DETAIL is the list of faults as a JSON array, CONSTRAINT request_size tells the count of tasks from
 -- other limits. Called by: submit; POST /task, when it knows faults.
