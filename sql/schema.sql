@@ -353,11 +353,14 @@ begin
     raise exception 'task %: new_success and new_failures must not be negative, and one of them must be positive', p_task_id
       using errcode = 'TR007', detail = jsonb_build_array('new_success: at least one counter must be positive')::text;
   end if;
-  if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
-    return;
-  end if;
-  select * into v_answer from taskrunner_private.progress_tasks(jsonb_build_array(jsonb_build_object(
-    'task_id', p_task_id, 'attempt', p_attempt, 'new_success', p_new_success, 'new_failures', p_new_failures)));
+  loop
+    if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
+      return;
+    end if;
+    select * into v_answer from taskrunner_private.progress_tasks(
+      array[p_task_id], array[p_attempt], array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]);
+    exit when v_answer.outcome <> 'busy';                    -- the next try waits for whoever holds it
+  end loop;
   perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.current_status, p_attempt);
 end $function$
 ;
@@ -3881,12 +3884,13 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
+CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], p_attempts integer[], p_new_success bigint[], p_new_failures bigint[])
  RETURNS TABLE(task_id uuid, outcome text, current_status taskrunner.status_kind)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET plan_cache_mode TO 'force_generic_plan'
+ SET "taskrunner.cause" TO 'progress'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -3894,51 +3898,38 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_items jsonb)
 AS $function$
 #variable_conflict use_column
 declare
-  v_ids uuid[];
-  v_attempts integer[];
-  v_success bigint[];
-  v_failures bigint[];
-  v_locked boolean;
-  v_cause text;
-  v_id uuid;
-  v_status taskrunner.status_kind;
+  v_held uuid[];
+  v_outcomes text[];
+  v_statuses taskrunner.status_kind[];
 begin
-  if jsonb_array_length(p_items) = 1 then
-    v_id := p_items->0->>'task_id';
-    v_status := taskrunner_private.progress_task(v_id, (p_items->0->>'attempt')::integer,
-      coalesce((p_items->0->>'new_success')::bigint, 0), coalesce((p_items->0->>'new_failures')::bigint, 0));
-    if v_status is not null then
-      return query values (v_id, 'done', v_status);
-      return;
-    end if;
+  with held as materialized (
+    select t.id, t.status, i.new_success, i.new_failures, case
+        when i.attempt > t.attempt then 'ahead'
+        when i.attempt < t.attempt then 'stale'
+        when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
+        else 'done' end as outcome
+    from unnest(p_task_ids, p_attempts, p_new_success, p_new_failures) as i (task_id, attempt, new_success, new_failures)
+    join taskrunner.task t on t.id = i.task_id
+    for no key update of t skip locked
+  ), written as (
+    update taskrunner.task t
+    set success = t.success + h.new_success,
+      failures = t.failures + h.new_failures,
+      last_updated = now()
+    from held h
+    where t.id = h.id and h.outcome = 'done'
+  )
+  select array_agg(h.id), array_agg(h.outcome), array_agg(h.status) into v_held, v_outcomes, v_statuses from held h;
+
+  return query select h.* from unnest(v_held, v_outcomes, v_statuses) as h (task_id, outcome, current_status);
+  if cardinality(v_held) = cardinality(p_task_ids) then
+    return;
   end if;
-
-  select array_agg(i.task_id), array_agg(i.attempt), array_agg(coalesce(i.new_success, 0)), array_agg(coalesce(i.new_failures, 0))
-  into v_ids, v_attempts, v_success, v_failures
-  from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint);
-  v_locked := taskrunner_private.lock_graph_shared(true);
-  v_locked := taskrunner_private.lock_tasks(v_ids, true);
-
   return query
-  select i.task_id, case
-      when t.id is null then 'unknown'
-      when i.attempt < t.attempt then 'stale'
-      when i.attempt > t.attempt then 'ahead'
-      when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
-      else 'done' end,
-    t.status
-  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
-  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
-
-  v_cause := set_config('taskrunner.cause', 'progress', true);
-  update taskrunner.task t
-  set success = t.success + i.new_success,
-    failures = t.failures + i.new_failures,
-    last_updated = now()
-  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
-  where t.id = i.task_id and t.attempt = coalesce(i.attempt, t.attempt)
-    and i.new_success <= 9223372036854775807 - t.success and i.new_failures <= 9223372036854775807 - t.failures;
-  v_cause := set_config('taskrunner.cause', '', true);
+  select i.task_id, case when t.id is null then 'unknown' else 'busy' end, t.status
+  from unnest(p_task_ids) as i (task_id)
+  left join lateral (select x.id, x.status from taskrunner.task x where x.id = i.task_id offset 0) t on true
+  where i.task_id <> all(coalesce(v_held, '{}'));
 end $function$
 ;
 
@@ -6869,7 +6860,7 @@ grant execute on function taskrunner_private.list_deliveries(taskrunner.delivery
 grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_task(uuid,integer,bigint,bigint) to taskrunner_service;
-grant execute on function taskrunner_private.progress_tasks(jsonb) to taskrunner_service;
+grant execute on function taskrunner_private.progress_tasks(uuid[],integer[],bigint[],bigint[]) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
 grant execute on function taskrunner_private.recheck_limits(boolean) to taskrunner_service;
 grant execute on function taskrunner_private.register_shape() to taskrunner_service;

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -97,22 +96,18 @@ type singly struct {
 }
 
 func (s singly) AddProgress(ctx context.Context, p task.Progress) error {
-	items, err := json.Marshal([]task.Progress{p})
-	if err != nil {
-		return err
-	}
 	batch := &pgx.Batch{}
 	batch.Queue("select set_config('lock_timeout', '100ms', true)")
-	batch.Queue("select task_id, outcome from taskrunner_private.progress_tasks($1)", items).QueryRow(func(row pgx.Row) error {
-		var id uuid.UUID
-		var outcome string
-		if err := row.Scan(&id, &outcome); err != nil {
-			return err
-		}
-		if outcome != "done" {
-			return errors.New(outcome)
-		}
-		return nil
-	})
+	batch.Queue("select taskrunner_private.progress_task($1, $2, $3, $4) is not null", p.TaskID, p.Attempt, p.NewSuccess, p.NewFailures).
+		QueryRow(func(row pgx.Row) error {
+			var done bool
+			if err := row.Scan(&done); err != nil {
+				return err
+			}
+			if !done {
+				return errors.New("not written")
+			}
+			return nil
+		})
 	return s.pool.SendBatch(ctx, batch).Close()
 }

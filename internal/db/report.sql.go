@@ -42,12 +42,16 @@ func (q *Queries) ProgressTask(ctx context.Context, db DBTX, arg ProgressTaskPar
 const ProgressTasks = `-- name: ProgressTasks :many
 select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
 from taskrunner_private.progress_tasks(
-  case when set_config('lock_timeout', $1::text, true) is not null then $2::jsonb end) p
+  case when set_config('lock_timeout', $1::text, true) is not null then $2::uuid[] end,
+  array(select nullif(a, 0) from unnest($3::integer[]) a), $4::bigint[], $5::bigint[]) p
 `
 
 type ProgressTasksParams struct {
 	LockTimeout string
-	Progress    []byte
+	TaskIds     []uuid.UUID
+	Attempts    []int32
+	NewSuccess  []int64
+	NewFailures []int64
 }
 
 type ProgressTasksRow struct {
@@ -56,9 +60,15 @@ type ProgressTasksRow struct {
 	CurrentStatus string
 }
 
-// Sets the lock_timeout of its transaction before the function begins.
+// Sets the lock_timeout of its transaction before the function begins. Attempt 0 stands for none.
 func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, arg ProgressTasksParams) ([]ProgressTasksRow, error) {
-	rows, err := db.Query(ctx, ProgressTasks, arg.LockTimeout, arg.Progress)
+	rows, err := db.Query(ctx, ProgressTasks,
+		arg.LockTimeout,
+		arg.TaskIds,
+		arg.Attempts,
+		arg.NewSuccess,
+		arg.NewFailures,
+	)
 	if err != nil {
 		return nil, err
 	}

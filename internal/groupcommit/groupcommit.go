@@ -7,7 +7,7 @@
 // in later groups, unless Join makes one request of them. Those whose key is in an overdue group wait until it has answered.
 //
 // A group that could not be written (Undone) is taken apart, and its requests are written one by one (alone.go), while
-// further groups are written beside them. A key that somebody else holds (Stuck), or whose request takes too long for a group
+// further groups are written beside them; so is a request that was left out of its group (Held). A key that somebody else holds (Stuck), or whose request takes too long for a group
 // (Late), stays out of groups until one of its requests went through alone.
 //
 // A caller whose context ends before his request was taken leaves the queue, and the queue lets go of his request at once. A
@@ -30,7 +30,7 @@ import (
 var ErrClosed = errors.New("groupcommit: the queue is closed")
 
 // Config says what requests are and how they are written. K identifies what a request changes, Q is a request, R its answer.
-// The small functions (Size, Join, Shared, Undone, Stuck, Late) must neither block nor panic.
+// The small functions (Size, Join, Shared, Held, Undone, Stuck, Late) must neither block nor panic.
 type Config[K comparable, Q, R any] struct {
 	Key func(Q) K
 	// Size is what a request adds to the size of its group. nil: nothing.
@@ -46,6 +46,9 @@ type Config[K comparable, Q, R any] struct {
 	// Shared says whether the answer to a joined request is the answer to each of its parts. If not, nothing was written, and
 	// the parts are written one after the other. nil: always.
 	Shared func(R) bool
+	// Held says of an answer of Write that nothing was written of that request because somebody else holds what it needs: it is
+	// tried alone. nil: never.
+	Held func(R) bool
 
 	// Write writes a group in one transaction and returns the answers in the same order, after the commit.
 	Write func(ctx context.Context, group []Q) ([]R, error)
@@ -371,7 +374,11 @@ func (q *Queue[K, Q, R]) write(g *group[K, Q, R]) bool {
 	switch {
 	case err == nil:
 		for i, u := range g.units {
-			q.settle(u, answers[i])
+			if q.Held != nil && q.Held(answers[i]) {
+				q.putBack(u)
+			} else {
+				q.settle(u, answers[i])
+			}
 		}
 	case q.Undone(err) && (len(g.units) > 1 || len(g.units[0].parts) > 1 || q.Stuck(err) || q.late(err)):
 		for _, u := range g.units {

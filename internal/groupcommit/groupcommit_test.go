@@ -40,6 +40,7 @@ type target struct {
 	sums   map[string]int
 	limit  int             // of a sum; 0: none
 	held   map[string]bool // by somebody else
+	skips  bool            // a group leaves out what is held
 	group  func(n int, group []request) error
 	single func(request) error
 	open   atomic.Int32 // writes of groups in flight
@@ -108,13 +109,17 @@ func (w *target) write(ctx context.Context, group []request) ([]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range group {
-		if w.held[r.key] {
+		if w.held[r.key] && !w.skips {
 			return nil, errStuck
 		}
 	}
 	answers := []string{}
 	for _, r := range group {
-		answers = append(answers, w.add(r))
+		if w.held[r.key] {
+			answers = append(answers, "held")
+		} else {
+			answers = append(answers, w.add(r))
+		}
 	}
 	return answers, nil
 }
@@ -394,6 +399,30 @@ func TestStuck(t *testing.T) {
 		}
 		require.Equal(t, []string{"b 1", "a 1"}, w.alone, "the first is written alone, the others in groups again")
 		require.Equal(t, [][]string{{"a 2"}, {"a 3"}}, w.groups[len(w.groups)-2:])
+	})
+}
+
+// What a group left out is written alone, in order, and the others of the group have their answers.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &target{skips: true}
+		q := newQueue(t, w, func(c *Config[string, request, string]) {
+			c.Held = func(answer string) bool { return answer == "held" }
+		})
+		w.hold("a", true)
+		first := ask(t.Context(), q, request{key: "x"})
+		a1, b := ask(t.Context(), q, request{key: "a", n: 1}), ask(t.Context(), q, request{key: "b", n: 1})
+		a2 := ask(t.Context(), q, request{key: "a", n: 2, sole: true})
+		require.NoError(t, (<-first).err)
+		require.Equal(t, outcome{"done", nil, 2 * time.Second}, <-b)
+		require.Equal(t, outcome{"done", nil, time.Second}, <-ask(t.Context(), q, request{key: "b", n: 1}), "it does not wait")
+		require.Equal(t, [][]string{{"x 0"}, {"a 1", "b 1"}, {"b 1"}}, w.groups)
+		w.hold("a", false)
+		for _, got := range []<-chan outcome{a1, a2} {
+			require.Equal(t, "done", (<-got).answer)
+		}
+		require.Equal(t, []string{"a 1"}, w.alone)
+		require.Equal(t, [][]string{{"a 2"}}, w.groups[3:])
 	})
 }
 

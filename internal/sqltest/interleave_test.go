@@ -3,6 +3,7 @@ package sqltest
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -457,14 +458,14 @@ func TestLockTimeoutOfAStep(t *testing.T) {
 	}
 	caller := e.session("caller")
 	caller.run("set lock_timeout = '2s'")
-	waits := caller.begins("select * from taskrunner_private.progress_tasks($1)", items)
+	waits := caller.begins("select * from taskrunner_private.report_tasks($1)", items)
 	for _, holder := range holders {
 		time.Sleep(200 * time.Millisecond)
 		holder.run(rollback)
 	}
 	e.requireFails(waits, "55P03")
 
-	caller.run("select * from taskrunner_private.progress_tasks($1)", items)
+	caller.run("select * from taskrunner_private.report_tasks($1)", items)
 	require.Equal(t, []string{"2s"}, caller.run("show lock_timeout"))
 	require.Equal(t, "20", e.line("select sum(success) from taskrunner.task"))
 }
@@ -473,12 +474,12 @@ func TestLockTimeoutOfAStep(t *testing.T) {
 func TestLoneProgressWaits(t *testing.T) {
 	t.Parallel()
 	full := "select taskrunner.add_progress('" + id("t") + "', 9223372036854775800, 0)"
-	for name, tc := range map[string]struct{ first, end, outcome, success string }{
-		"other progress":    {"select taskrunner.add_progress('" + id("t") + "', 2, 0)", commit, "done|Running", "12"},
-		"its full":          {full, commit, "overflow|Running", "9223372036854775800"},
-		"full, rolled back": {full, rollback, "done|Running", "10"},
-		"its end":           {finishTask("t", "Failure"), commit, "done|Failure", "10"},
-		"its removal":       {finishTask("t", "Failure") + "; delete from taskrunner.task where id = '" + id("t") + "'", commit, "unknown|", ""},
+	for name, tc := range map[string]struct{ first, end, code, success string }{
+		"other progress":    {"select taskrunner.add_progress('" + id("t") + "', 2, 0)", commit, "", "12"},
+		"its full":          {full, commit, "TR006", "9223372036854775800"},
+		"full, rolled back": {full, rollback, "", "10"},
+		"its end":           {finishTask("t", "Failure"), commit, "", "10"},
+		"its removal":       {finishTask("t", "Failure") + "; delete from taskrunner.task where id = '" + id("t") + "'", commit, "TR002", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -487,14 +488,37 @@ func TestLoneProgressWaits(t *testing.T) {
 			e.move("t", "Claimed", "Running")
 			first, second := e.pair()
 			first.script("begin; " + tc.first)
-			waits := second.begins(`select outcome, coalesce(current_status::text, '') from taskrunner_private.progress_tasks('[{"task_id": "` +
-				id("t") + `", "attempt": 1, "new_success": 10}]')`)
+			waits := second.begins("select taskrunner.add_progress('" + id("t") + "', 10, 0, 1)")
 			first.run(tc.end)
-			require.Equal(t, []string{tc.outcome}, e.requireEnds(waits))
+			if tc.code == "" {
+				e.requireEnds(waits)
+			} else {
+				e.requireFails(waits, tc.code)
+			}
 			require.Equal(t, tc.success, e.line("select coalesce(min(success)::text, '') from taskrunner.task"))
 			require.Equal(t, []string{""}, second.run("select current_setting('taskrunner.cause', true)"))
 		})
 	}
+}
+
+// Progress of many waits for nobody: it leaves out what somebody else holds, and says so.
+func TestProgressOfManyLeavesOut(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("a", "held", "b", "full", "new")
+	e.move("a", "Claimed", "Running")
+	e.move("held", "Claimed", "Running")
+	e.exec("select taskrunner.add_progress($1, 9223372036854775807, 0)", id("full"))
+	first, second := e.pair()
+	first.script("begin; " + finishTask("held", "Success"))
+	require.ElementsMatch(t, []string{"a|done|Running", "b|done|Pending", "full|overflow|Pending", "held|busy|Running", "new|ahead|Pending", "|unknown|"},
+		second.run(`select coalesce(t.name, ''), p.outcome, coalesce(p.current_status::text, '')
+			from taskrunner_private.progress_tasks(array['`+strings.Join([]string{id("held"), id("a"), id("nobody"), id("b"), id("full"), id("new")}, `', '`)+`']::uuid[],
+				'{null,1,null,null,1,2}', '{1,2,3,4,5,6}', '{0,0,0,1,0,0}') p
+			left join taskrunner.task t on t.id = p.task_id`))
+	first.run(commit)
+	require.Equal(t, []string{"a|2|0", "b|4|1", "full|9223372036854775807|0", "held|0|0", "new|0|0"},
+		e.lines("select name, success, failures from taskrunner.task order by name"))
 }
 
 // A stop waits for many tasks that others change meanwhile. PostgreSQL evaluates the query that locks them again for each:

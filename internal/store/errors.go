@@ -131,10 +131,13 @@ func conflicted(err error) bool {
 	return false
 }
 
-// locked reports that a lock was not to be had within lockWait; the transaction was rolled back.
+// errHeld is the error of a step that left out what somebody else holds, and so wrote nothing.
+var errHeld = errors.New("somebody else holds the row")
+
+// locked reports that a lock was not to be had within lockWait; nothing was written.
 func locked(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && pgErr.Code == "55P03"
+	return errors.Is(err, errHeld) || errors.As(err, &pgErr) && pgErr.Code == "55P03"
 }
 
 // neverSent reports that the connection was lost before anything of the query was sent.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -81,6 +82,7 @@ func (s *Store) newProgress() *groupcommit.Queue[uuid.UUID, task.Progress, db.Pr
 		Key:        func(p task.Progress) uuid.UUID { return p.TaskID },
 		Join:       joinProgress,
 		Shared:     func(answer db.ProgressTasksRow) bool { return answer.Outcome != "overflow" },
+		Held:       func(answer db.ProgressTasksRow) bool { return answer.Outcome == "busy" },
 		MaxItems:   groupItems,
 		MaxSize:    groupBytes,
 		MaxGroups:  s.maxGroups(),
@@ -142,7 +144,7 @@ func alone[Q, R any](s *Store, op string, write writer[Q, R]) func(context.Conte
 func undone(err error) bool {
 	var pgErr *pgconn.PgError
 	var acquiring *acquireError
-	return errors.As(err, &pgErr) && !errors.As(err, &acquiring) && !connectionLost(err)
+	return errors.Is(err, errHeld) || errors.As(err, &pgErr) && !errors.As(err, &acquiring) && !connectionLost(err)
 }
 
 // stuck reports a transaction that was rolled back because of others.
@@ -188,25 +190,27 @@ func (s *Store) writeReports(ctx context.Context, c call, b bounds, group []repo
 }
 
 func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []task.Progress) ([]db.ProgressTasksRow, error) {
-	// Both are one statement, because a lone request feels each. They bound their locks themselves, and beside waiting for them
-	// they have next to nothing to do, so that there is no need of a statement_timeout.
-	if len(group) == 1 {
-		answer, err := s.writeLoneProgress(ctx, c, b, group[0])
-		if err != nil || answer.Outcome == "done" {
-			return []db.ProgressTasksRow{answer}, err
+	ids := make([]uuid.UUID, len(group))
+	all := db.ProgressTasksParams{
+		LockTimeout: b.lock, TaskIds: ids,
+		Attempts: make([]int32, len(group)), NewSuccess: make([]int64, len(group)), NewFailures: make([]int64, len(group)),
+	}
+	for i, p := range group {
+		ids[i], all.NewSuccess[i], all.NewFailures[i] = p.TaskID, p.NewSuccess, p.NewFailures
+		if p.Attempt != nil {
+			all.Attempts[i] = cmp.Or(*p.Attempt, -1) // 0 stands for none; attempts begin with 1, so the one is over as well as the other
 		}
 	}
-	ids := make([]uuid.UUID, len(group))
-	for i, p := range group {
-		ids[i] = p.TaskID
-	}
-	items, err := encode(group)
-	if err != nil {
-		return nil, mapError(c.op, err)
-	}
 	var answers []db.ProgressTasksRow
-	err = s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		answers, err = s.queries.ProgressTasks(ctx, conn, db.ProgressTasksParams{LockTimeout: b.lock, Progress: items})
+	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		if len(group) == 1 {
+			if answers, err = s.writeLoneProgress(ctx, conn, b, group[0]); err != nil || len(answers) > 0 {
+				return err
+			}
+		}
+		if answers, err = s.queries.ProgressTasks(ctx, conn, all); err == nil && len(group) == 1 && answers[0].Outcome == "busy" {
+			err = errHeld
+		}
 		return err
 	})
 	if err != nil {
@@ -219,19 +223,17 @@ func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []tas
 	return inOrder(ids, byID)
 }
 
-// writeLoneProgress writes the progress of one task that is as expected; of any other it says nothing, and writes nothing.
-func (s *Store) writeLoneProgress(ctx context.Context, c call, b bounds, p task.Progress) (db.ProgressTasksRow, error) {
-	answer := db.ProgressTasksRow{TaskID: p.TaskID}
-	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		answer.CurrentStatus, err = s.queries.ProgressTask(ctx, conn, db.ProgressTaskParams{
-			LockTimeout: b.lock, TaskID: p.TaskID, Attempt: p.Attempt, NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
-		})
-		return err
+// writeLoneProgress writes the progress of one task that is as expected. Of any other it says nothing, and writes nothing. It and
+// writing a group are one statement each, because a lone request feels every one; they bound their locks themselves, and beside
+// waiting for them they have next to nothing to do, so that there is no need of a statement_timeout.
+func (s *Store) writeLoneProgress(ctx context.Context, conn *pgxpool.Conn, b bounds, p task.Progress) ([]db.ProgressTasksRow, error) {
+	status, err := s.queries.ProgressTask(ctx, conn, db.ProgressTaskParams{
+		LockTimeout: b.lock, TaskID: p.TaskID, Attempt: p.Attempt, NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
 	})
-	if answer.CurrentStatus != "" {
-		answer.Outcome = "done"
+	if err != nil || status == "" {
+		return nil, err
 	}
-	return answer, err
+	return []db.ProgressTasksRow{{TaskID: p.TaskID, Outcome: "done", CurrentStatus: status}}, nil
 }
 
 // inOrder returns the answers in the order of the requests.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/groupcommit"
@@ -130,6 +131,11 @@ func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	if o.PreparedStatements {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	}
+	// By itself pgx knows uuid.UUID by its text only, and takes detours to that.
+	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		pgxuuid.Register(conn.TypeMap())
+		return nil
 	}
 	return pgxpool.NewWithConfig(ctx, config)
 }

@@ -53,7 +53,7 @@ declare
       taskrunner_private.delete_idempotency_keys(integer, integer),
       taskrunner_private.claim_tasks(uuid, integer, integer, integer[], bigint[], boolean),
       taskrunner_private.start_tasks(jsonb), taskrunner_private.fail_starts(uuid, jsonb, integer),
-      taskrunner_private.report_tasks(jsonb), taskrunner_private.progress_tasks(jsonb),
+      taskrunner_private.report_tasks(jsonb), taskrunner_private.progress_tasks(uuid[], integer[], bigint[], bigint[]),
       taskrunner_private.progress_task(uuid, integer, bigint, bigint),
       taskrunner_private.claim_deliveries(uuid, integer, integer, timestamptz, boolean),
       taskrunner_private.settle_deliveries(jsonb, double precision, double precision, double precision),

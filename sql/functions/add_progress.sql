@@ -1,5 +1,5 @@
 -- Adds to the counters of a task in any state (PUT) and restarts its inactivity timeout.
--- Locks: the task; if it is not as expected, graph lock shared and the task.
+-- Locks: the task.
 -- SQLSTATEs: TR002, TR005, TR006 (overflow), TR007 (negative, nothing to add).
 create or replace function taskrunner.add_progress(
   p_task_id uuid, p_new_success bigint, p_new_failures bigint, p_attempt integer = null
@@ -12,10 +12,13 @@ begin
     raise exception 'task %: new_success and new_failures must not be negative, and one of them must be positive', p_task_id
       using errcode = 'TR007', detail = jsonb_build_array('new_success: at least one counter must be positive')::text;
   end if;
-  if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
-    return;
-  end if;
-  select * into v_answer from taskrunner_private.progress_tasks(jsonb_build_array(jsonb_build_object(
-    'task_id', p_task_id, 'attempt', p_attempt, 'new_success', p_new_success, 'new_failures', p_new_failures)));
+  loop
+    if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
+      return;
+    end if;
+    select * into v_answer from taskrunner_private.progress_tasks(
+      array[p_task_id], array[p_attempt], array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]);
+    exit when v_answer.outcome <> 'busy';                    -- the next try waits for whoever holds it
+  end loop;
   perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.current_status, p_attempt);
 end $$;

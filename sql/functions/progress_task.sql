@@ -2,7 +2,7 @@
 -- its status; null: nothing was written, and progress_tasks says why.
 -- The most frequent call of all, and each thing in it is felt, settings of the function included. It is a single statement: who
 -- holds nothing yet and waits for one row needs no order, and no graph lock.
--- Locks: the task. Writes task (success, failures, last_updated). Called by: the service; progress_tasks, add_progress.
+-- Locks: the task. Writes task (success, failures, last_updated). Called by: the service, add_progress.
 create or replace function taskrunner_private.progress_task(
   p_task_id uuid, p_attempt integer, p_new_success bigint, p_new_failures bigint
 ) returns taskrunner.status_kind

@@ -1,58 +1,48 @@
--- Progress (PUT, add_progress), many at once; allowed in every state, ended ones included. One answer per item.
--- p_items: [{"task_id", "attempt"?, "new_success"?, "new_failures"?}], a task at most once.
--- outcome: done, unknown, stale (older attempt), ahead (newer one), overflow.
--- It reads p_items once, and calls functions by assignment, which costs a fraction of what PERFORM does. A task that comes alone is
--- written by progress_task, if that finds it as it should be; only if it does not is there something to look at under locks.
--- Locks: graph lock shared, rows of task by rank; of one task its row only. Writes task (success, failures, last_updated).
-create or replace function taskrunner_private.progress_tasks(p_items jsonb)
-returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
+-- Progress (PUT), many at once; allowed in every state, ended ones included. One answer per item, a task at most once.
+-- p_attempts: null stands for whichever it is in.
+-- outcome: done, unknown, stale (of an older attempt), ahead (of one that has not begun), overflow, busy (somebody else holds the
+-- task in this moment; progress_task waits for it). Only done is written.
+-- It waits for nobody, so that a task that is held keeps no other from being written, and needs no order of locks and no graph
+-- lock. A single statement locks and looks: a locked row is seen as it is, and no other matters.
+-- Locks: rows of task, skip locked. Writes task (success, failures, last_updated). Called by: the service, add_progress.
+create or replace function taskrunner_private.progress_tasks(
+  p_task_ids uuid[], p_attempts integer[], p_new_success bigint[], p_new_failures bigint[]
+) returns table (task_id uuid, outcome text, current_status taskrunner.status_kind)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set taskrunner.cause = 'progress'
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
-  v_ids uuid[];
-  v_attempts integer[];
-  v_success bigint[];
-  v_failures bigint[];
-  v_locked boolean;
-  v_cause text;
-  v_id uuid;
-  v_status taskrunner.status_kind;
+  v_held uuid[];
+  v_outcomes text[];
+  v_statuses taskrunner.status_kind[];
 begin
-  if jsonb_array_length(p_items) = 1 then
-    v_id := p_items->0->>'task_id';
-    v_status := taskrunner_private.progress_task(v_id, (p_items->0->>'attempt')::integer,
-      coalesce((p_items->0->>'new_success')::bigint, 0), coalesce((p_items->0->>'new_failures')::bigint, 0));
-    if v_status is not null then
-      return query values (v_id, 'done', v_status);
-      return;
-    end if;
+  with held as materialized (
+    select t.id, t.status, i.new_success, i.new_failures, case
+        when i.attempt > t.attempt then 'ahead'
+        when i.attempt < t.attempt then 'stale'
+        when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
+        else 'done' end as outcome
+    from unnest(p_task_ids, p_attempts, p_new_success, p_new_failures) as i (task_id, attempt, new_success, new_failures)
+    join taskrunner.task t on t.id = i.task_id
+    for no key update of t skip locked
+  ), written as (
+    update taskrunner.task t
+    set success = t.success + h.new_success,
+      failures = t.failures + h.new_failures,
+      last_updated = now()
+    from held h
+    where t.id = h.id and h.outcome = 'done'
+  )
+  select array_agg(h.id), array_agg(h.outcome), array_agg(h.status) into v_held, v_outcomes, v_statuses from held h;
+
+  return query select h.* from unnest(v_held, v_outcomes, v_statuses) as h (task_id, outcome, current_status);
+  if cardinality(v_held) = cardinality(p_task_ids) then
+    return;
   end if;
-
-  select array_agg(i.task_id), array_agg(i.attempt), array_agg(coalesce(i.new_success, 0)), array_agg(coalesce(i.new_failures, 0))
-  into v_ids, v_attempts, v_success, v_failures
-  from jsonb_to_recordset(p_items) as i (task_id uuid, attempt integer, new_success bigint, new_failures bigint);
-  v_locked := taskrunner_private.lock_graph_shared(true);
-  v_locked := taskrunner_private.lock_tasks(v_ids, true);
-
   return query
-  select i.task_id, case
-      when t.id is null then 'unknown'
-      when i.attempt < t.attempt then 'stale'
-      when i.attempt > t.attempt then 'ahead'
-      when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
-      else 'done' end,
-    t.status
-  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
-  left join lateral (select * from taskrunner.task x where x.id = i.task_id offset 0) t on true;
-
-  v_cause := set_config('taskrunner.cause', 'progress', true);
-  update taskrunner.task t
-  set success = t.success + i.new_success,
-    failures = t.failures + i.new_failures,
-    last_updated = now()
-  from unnest(v_ids, v_attempts, v_success, v_failures) as i (task_id, attempt, new_success, new_failures)
-  where t.id = i.task_id and t.attempt = coalesce(i.attempt, t.attempt)
-    and i.new_success <= 9223372036854775807 - t.success and i.new_failures <= 9223372036854775807 - t.failures;
-  v_cause := set_config('taskrunner.cause', '', true);
+  select i.task_id, case when t.id is null then 'unknown' else 'busy' end, t.status
+  from unnest(p_task_ids) as i (task_id)
+  left join lateral (select x.id, x.status from taskrunner.task x where x.id = i.task_id offset 0) t on true
+  where i.task_id <> all(coalesce(v_held, '{}'));
 end $$;
