@@ -34,6 +34,12 @@ func TestDefaults(t *testing.T) {
 	require.True(t, c.CircuitBreakerEnabled.On())
 	require.Equal(t, 5, c.CircuitBreakerFailureThreshold)
 	require.Equal(t, 10*time.Second, c.FailureWindow())
+	policy, err := c.Egress()
+	require.NoError(t, err)
+	require.Error(t, policy.Check("http://127.0.0.1/"))
+	proxy, err := c.Proxy()
+	require.NoError(t, err)
+	require.Nil(t, proxy)
 	require.Equal(t, 5*time.Second, c.RecoveryTimeout())
 }
 
@@ -94,6 +100,11 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"in flight":       {[]string{"--pool-max-in-flight=-1"}, []string{"POOL_MAX_IN_FLIGHT must be"}},
 		"breaker": {[]string{"--circuit-breaker-failure-threshold=0", "--circuit-breaker-failure-window-secs=0", "--circuit-breaker-recovery-timeout-secs=0"},
 			[]string{"CIRCUIT_BREAKER_FAILURE_THRESHOLD must be", "CIRCUIT_BREAKER_FAILURE_WINDOW_SECS must be", "CIRCUIT_BREAKER_RECOVERY_TIMEOUT_SECS must be"}},
+		"allow": {[]string{"--ssrf-allow=10.0.0.1/8,good.example,*.x", "--blocked-hostnames=a:80", "--blocked-hostname-suffixes=."},
+			[]string{`SSRF_ALLOW: "10.0.0.1/8" has bits behind its prefix: write 10.0.0.0/8`, `SSRF_ALLOW: "*.x" is no host name`,
+				`BLOCKED_HOSTNAMES: "a:80" is no host name`, `BLOCKED_HOSTNAME_SUFFIXES: "." is no end of host names`}},
+		"proxy":   {[]string{"--webhook-proxy-url=socks5://h"}, []string{"WEBHOOK_PROXY_URL must be an absolute http:// or https:// URL"}},
+		"proxy 2": {[]string{"--webhook-proxy-url=http://h/path"}, []string{"WEBHOOK_PROXY_URL must not have a path"}},
 		"format":  {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
 		"backoff": {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
 	} {
@@ -136,6 +147,44 @@ func TestSigningSecrets(t *testing.T) {
 		require.ErrorContains(t, err, "WEBHOOK_SIGNING_SECRETS: entry 1 ")
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "hush")
+	}
+}
+
+func TestEgress(t *testing.T) {
+	required(t)
+	t.Setenv("SSRF_ALLOW", "10.0.0.0/8, vault.internal ,.svc")
+	t.Setenv("BLOCKED_HOSTNAMES", "evil.example")
+	t.Setenv("BLOCKED_HOSTNAME_SUFFIXES", ".corp")
+	t.Setenv("WEBHOOK_PROXY_URL", "https://me:hunter2@proxy.example:8443")
+	c, err := config.Parse()
+	require.NoError(t, err)
+	require.NoError(t, c.Check())
+	policy, err := c.Egress()
+	require.NoError(t, err)
+	for url, passes := range map[string]bool{
+		"http://10.1.2.3/": true, "http://vault.internal/": true, "http://a.svc/": true, "http://example.com/": true,
+		"http://evil.example/": false, "http://a.corp/": false, "http://127.0.0.1/": false, "http://a.internal/": false,
+	} {
+		require.Equal(t, passes, policy.Check(url) == nil, url)
+	}
+	proxy, err := c.Proxy()
+	require.NoError(t, err)
+	require.Equal(t, "proxy.example:8443", proxy.Host)
+
+	t.Setenv("SKIP_SSRF_VALIDATION", "1")
+	c, err = config.Parse()
+	require.NoError(t, err)
+	policy, err = c.Egress()
+	require.NoError(t, err)
+	require.NoError(t, policy.Check("http://127.0.0.1/"))
+
+	for _, wrong := range []string{"https://me:hunter2@proxy example:1", "//me:hunter2@proxy", "ftp://me:hunter2@proxy", "http://me:hunter2@", "http://me:hunter2@h?x"} {
+		t.Setenv("WEBHOOK_PROXY_URL", wrong)
+		c, err := config.Parse()
+		require.NoError(t, err)
+		err = c.Check()
+		require.ErrorContains(t, err, "WEBHOOK_PROXY_URL must")
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
 

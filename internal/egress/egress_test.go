@@ -205,7 +205,7 @@ func TestWrongEntries(t *testing.T) {
 	for entry, want := range map[string]string{
 		"10.0.0.1/8": `"10.0.0.1/8" has bits behind its prefix: write 10.0.0.0/8`, "10.0.0.0/33": "is no address range", "10/8": "is no address range",
 		"http://localhost/": "is no address range", "*.example.com": "is no host name", "localhost:80": "is no host name", "a b": "is no host name",
-		"127.1": "write 127.0.0.1", "0x7f000001": "write 127.0.0.1", ".": "is no host name", "": "is no host name", "..": "is no host name",
+		"127.1": "write 127.0.0.1", "0x7f000001": "write 127.0.0.1", ".": "is no end of host names", "": "is no host name", "..": "is no end of host names", ".10": "is no end of host names",
 		"fe80::1%eth0": "is no host name", "a@b": "is no host name", "xn--a": "is no host name", "%61": "is no host name", "a?b": "is no host name", "a#b": "is no host name",
 	} {
 		_, err := egress.New(egress.Options{Allow: []string{"good.example", entry}})

@@ -57,13 +57,9 @@ func New(o Options) (*Policy, error) {
 		p.blockedHosts = append(p.blockedHosts, host)
 	}
 	for _, entry := range o.BlockedSuffixes {
-		bare, dotted := strings.CutPrefix(entry, ".")
-		suffix, err := hostEntry(bare)
+		suffix, err := suffixEntry(entry)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("BLOCKED_HOSTNAME_SUFFIXES: %w", err))
-		}
-		if dotted {
-			suffix = "." + suffix
 		}
 		p.blockedSuffixes = append(p.blockedSuffixes, suffix)
 	}
@@ -91,13 +87,10 @@ func (p *Policy) allow(entry string) error {
 		p.allowedRanges = append(p.allowedRanges, r)
 		return nil
 	}
-	if suffix, ok := strings.CutPrefix(entry, "."); ok {
-		suffix, err := hostEntry(suffix)
-		if err != nil {
-			return err
-		}
-		p.allowedSuffixes = append(p.allowedSuffixes, "."+suffix)
-		return nil
+	if strings.HasPrefix(entry, ".") {
+		suffix, err := suffixEntry(entry)
+		p.allowedSuffixes = append(p.allowedSuffixes, suffix)
+		return err
 	}
 	host, err := hostEntry(entry)
 	if err != nil {
@@ -125,6 +118,19 @@ func hostEntry(entry string) (string, error) {
 		return addr.String(), nil
 	}
 	return host, nil
+}
+
+// suffixEntry is the end of hosts that an entry names, with or without a dot in front.
+func suffixEntry(entry string) (string, error) {
+	rest, dotted := strings.CutPrefix(entry, ".")
+	suffix, err := hostEntry(rest)
+	if err != nil {
+		return "", fmt.Errorf("%q is no end of host names", entry)
+	}
+	if dotted {
+		return "." + suffix, nil
+	}
+	return suffix, nil
 }
 
 // Check reports what is wrong with the URL of a webhook that is created: ErrURL, ErrHost or ErrAddress. No name is

@@ -50,12 +50,15 @@ func escapePercent(text string) string {
 
 func isWeb(scheme string) bool { return scheme == "http" || scheme == "https" }
 
-// isPlain reports whether a host with or without a port is such that every parser takes it as it is written: a name of
-// lower-case letters and digits that is no punycode and cannot be taken for a number.
+// isPlain reports whether a host with or without a port is such that every parser takes it as it is written: an IPv4 address
+// of four decimal numbers, or a name of lower-case letters and digits that is no punycode and cannot be taken for a number.
 func isPlain(host string) bool {
 	name, port, found := strings.Cut(host, ":")
 	if n, err := strconv.ParseUint(port, 10, 16); found && (err != nil || strconv.FormatUint(n, 10) != port) {
 		return false
+	}
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return addr.Is4()
 	}
 	for i := range len(name) {
 		c := name[i]
