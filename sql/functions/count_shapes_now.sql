@@ -21,7 +21,10 @@ begin
     if not taskrunner_private.lock_tasks(v_active, false) then
       return false;
     end if;
-    perform taskrunner_private.count_shape(v_kind, v_fields);
+    -- Again, in a later statement, now that nobody else begins to count it.
+    if not exists (select from taskrunner_private.limit_shape s where s.kind = v_kind and s.fields = v_fields) then
+      perform taskrunner_private.count_shape(v_kind, v_fields);
+    end if;
   end loop;
   return true;
 end $$;
