@@ -222,9 +222,11 @@ create table taskrunner_private.gate (
   maximum bigint not null,
   is_capacity boolean not null,
   shape_ids integer[] not null default '{}'::integer[],
+  best_priority integer not null default 2147483647,
+  best_seq bigint not null default 0,
   constraint gate_pkey PRIMARY KEY (id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
-CREATE INDEX gate_blocked_idx ON taskrunner_private.gate USING btree (blocked_by);
+CREATE INDEX gate_best_idx ON taskrunner_private.gate USING btree (blocked_by, is_capacity, best_priority DESC, best_seq, maximum);
 CREATE INDEX gate_capacity_idx ON taskrunner_private.gate USING btree (id) WHERE is_capacity;
 
 create table taskrunner_private.idempotency_key (
@@ -477,9 +479,11 @@ begin
   where t.task_id is null or s.task_id is null;
 
   return query
-  select 'a parked task has its gate', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
+  select 'a parked task has its gate, which knows of one as good', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
   from taskrunner_private.queued_task q
-  where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
+  left join taskrunner_private.gate g on g.id = q.gate_id
+  where q.gate_id is not null
+    and (g.id is null or q.state = 'parked' and (q.priority, -q.seq) > (g.best_priority, -g.best_seq));
 
   return query
   select 'the shapes of a gate are counted', to_jsonb(g)
@@ -1689,7 +1693,10 @@ begin
     if not taskrunner_private.lock_tasks(v_active, false) then
       return false;
     end if;
-    perform taskrunner_private.count_shape(v_kind, v_fields);
+    -- Again, in a later statement, now that nobody else begins to count it.
+    if not exists (select from taskrunner_private.limit_shape s where s.kind = v_kind and s.fields = v_fields) then
+      perform taskrunner_private.count_shape(v_kind, v_fields);
+    end if;
   end loop;
   return true;
 end $function$
@@ -3705,6 +3712,30 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.mend_gates(p_ids bigint[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  update taskrunner_private.gate g
+  set best_priority = b.priority, best_seq = b.seq
+  from (
+    select x.id, coalesce(h.priority, -2147483648) as priority, coalesce(h.seq, 9223372036854775807) as seq
+    from unnest(p_ids) x (id)
+    left join lateral (
+      select q.priority, q.seq from taskrunner_private.queued_task q
+      where q.gate_id = x.id and q.state::text = 'parked'
+      order by q.priority desc, q.seq limit 1) h on true
+    offset 0) b
+  where g.id = b.id and (g.best_priority, g.best_seq) is distinct from (b.priority, b.seq);
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.metadata_error(p_value jsonb)
  RETURNS text
  LANGUAGE sql
@@ -3813,19 +3844,29 @@ begin
     from taskrunner_private.rule_needs(p_ids) n
     group by n.task_id
   ), refused as materialized (
-    select p.n, g.id, g.limit_ids, g.shape_ids, p.blocked_by, p.maximum, p.is_capacity
+    select p.n, g.id, g.limit_ids, g.shape_ids, p.blocked_by, p.maximum, p.is_capacity, q.priority, q.seq
     from unnest(p_ids, p_by, p_maxima, p_capacity) with ordinality p (task_id, blocked_by, maximum, is_capacity, n)
+    cross join lateral (
+      select x.priority, x.seq from taskrunner_private.queued_task x where x.task_id = p.task_id offset 0) q
     left join gate_of g on g.task_id = p.task_id and p.blocked_by is not null
   ), opened as (
-    insert into taskrunner_private.gate as old (id, limit_ids, shape_ids, blocked_by, maximum, is_capacity)
-    select distinct on (r.id) r.id, r.limit_ids, r.shape_ids, r.blocked_by, r.maximum, r.is_capacity
+    insert into taskrunner_private.gate as old (
+      id, limit_ids, shape_ids, blocked_by, maximum, is_capacity, best_priority, best_seq)
+    select distinct on (r.id) r.id, r.limit_ids, r.shape_ids, r.blocked_by, r.maximum, r.is_capacity,
+      first_value(r.priority) over (partition by r.id order by r.priority desc, r.seq),
+      first_value(r.seq) over (partition by r.id order by r.priority desc, r.seq)
     from refused r
     where r.id is not null
     order by r.id, r.n desc
     on conflict (id) do update
-    set blocked_by = excluded.blocked_by, maximum = excluded.maximum, is_capacity = excluded.is_capacity
+    set blocked_by = excluded.blocked_by, maximum = excluded.maximum, is_capacity = excluded.is_capacity,
+      best_priority = greatest(old.best_priority, excluded.best_priority),
+      best_seq = case
+        when old.best_priority = excluded.best_priority then least(old.best_seq, excluded.best_seq)
+        when old.best_priority > excluded.best_priority then old.best_seq else excluded.best_seq end
     where (old.blocked_by, old.maximum, old.is_capacity)
       is distinct from (excluded.blocked_by, excluded.maximum, excluded.is_capacity)
+      or (old.best_priority, -old.best_seq) < (excluded.best_priority, -excluded.best_seq)
   )
   select array_agg(r.id order by r.n) into v_gates from refused r;
   update taskrunner_private.queued_task q
@@ -3840,24 +3881,36 @@ CREATE OR REPLACE FUNCTION taskrunner_private.passable_gates(p_all boolean)
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_hashjoin TO 'off'
+ SET enable_bitmapscan TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
-  select g.id, g.blocked_by, g.is_capacity, u.slots, g.maximum
-  from taskrunner_private.gate g
-  cross join lateral (
-    select (select count(*) from taskrunner_private.slot s where s.limit_id = g.blocked_by) as slots offset 0) u
-  where (p_all or g.is_capacity) and case when g.is_capacity then (
-      select coalesce(sum(w.work), 0) from taskrunner_private.slot s
-      cross join lateral (
-        select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
-        from taskrunner.task t where t.id = s.task_id offset 0) w
-      where s.limit_id = g.blocked_by) < g.maximum
-    else u.slots < g.maximum end
-    and exists (select from taskrunner_private.queued_task q where q.gate_id = g.id and q.state = 'parked')
-    and not exists (select from taskrunner_private.queued_task q where q.limit_id = g.blocked_by)
-    and not exists (select from taskrunner_private.wake w where w.limit_id = g.blocked_by);
+  with held as materialized (
+    select l.id, u.slots, u.work
+    from (
+      select g.id, bool_or(g.sums) as sums
+      from (
+        select x.blocked_by as id, true as sums from taskrunner_private.gate x where x.is_capacity
+        union all
+        select x.blocked_by, false from taskrunner_private.gate x where p_all) g
+      group by g.id) l
+    cross join lateral (
+      select (select count(*) from taskrunner_private.slot s where s.limit_id = l.id) as slots,
+        case when l.sums then (
+          select coalesce(sum(w.work), 0) from taskrunner_private.slot s
+          cross join lateral (
+            select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+            from taskrunner.task t where t.id = s.task_id offset 0) w
+          where s.limit_id = l.id) end as work
+      offset 0) u
+    where not exists (select from taskrunner_private.queued_task q where q.limit_id = l.id)
+      and not exists (select from taskrunner_private.wake w where w.limit_id = l.id)
+  )
+  select g.id, g.blocked_by, g.is_capacity, h.slots, g.maximum
+  from held h
+  join taskrunner_private.gate g on g.blocked_by = h.id
+  where (p_all or g.is_capacity) and case when g.is_capacity then h.work < g.maximum else h.slots < g.maximum end
+    and exists (select from taskrunner_private.queued_task q where q.gate_id = g.id and q.state::text = 'parked');
 $function$
 ;
 
@@ -5940,8 +5993,12 @@ begin
     perform taskrunner_private.requeue(v_moved_in_queue, v_held);
   end if;
   if v_reordered is not null then
+    -- A parked task that rises is decided again, since its gate may know of none so good. A probe stays one, also if it became one
+    -- while its row was waited for.
     update taskrunner_private.queued_task q
-    set priority = t.priority
+    set priority = t.priority,
+      state = case when q.state = 'parked' and t.priority > q.priority then 'ready' else q.state end,
+      gate_id = case when q.state = 'parked' and t.priority > q.priority then null else q.gate_id end
     from taskrunner.task t
     where t.id = any(v_reordered) and q.task_id = t.id;
   end if;
@@ -6327,67 +6384,133 @@ CREATE OR REPLACE FUNCTION taskrunner_private.unpark(p_limits bigint[])
  SET jit TO 'off'
 AS $function$
 declare
-  v_limits bigint[];
-  v_used bigint[];
-  v_sums numeric[];
-  v_ids uuid[];
-  v_of bigint[];
-  v_got uuid[];
+  c_most constant integer := 300;                            -- probes of a limit at once: a claim decides about no more
+  v_further integer;                                         -- how many gates and tasks to read beyond the room
+  v_passing integer := 0;                                    -- how many held tasks to read over
+  v_limits bigint[]; v_used bigint[]; v_sums numeric[]; v_rooms bigint[];
+  v_ids uuid[]; v_of bigint[]; v_at_most bigint[]; v_priorities integer[]; v_seqs bigint[];
+  v_gates bigint[];
+  v_far bigint[];                                            -- limits with gates that were not read
+  v_taken uuid[]; v_taken_of bigint[];
+  v_held bigint[];                                           -- limits of tasks whose rows somebody holds
+  v_wake bigint[] := '{}';
+  v_unparked integer := 0;
 begin
-  select array_agg(l.id), array_agg(l.used), array_agg(l.work) into v_limits, v_used, v_sums
+  select array_agg(l.id), array_agg(l.used), array_agg(l.work), array_agg(l.room) into v_limits, v_used, v_sums, v_rooms
   from (
-    select l.id,
-      (select count(*) from taskrunner_private.slot s where s.limit_id = l.id)
-        + (select count(*) from taskrunner_private.queued_task q where q.limit_id = l.id) as used,
-      case when exists (select from taskrunner_private.gate g where g.blocked_by = l.id and g.is_capacity) then (
-        select coalesce(sum(w.work), 0) from taskrunner_private.slot s
-        cross join lateral (
-          select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
-          from taskrunner.task t where t.id = s.task_id offset 0) w
-        where s.limit_id = l.id) end as work
-    from (select distinct unnest(p_limits) as id) l
-    where exists (select from taskrunner_private.gate g where g.blocked_by = l.id)
+    select c.id, c.slots + c.probes as used, c.work, r.room
+    from (select distinct unnest(p_limits) as id) given
+    cross join lateral (
+      select given.id,
+        (select count(*) from taskrunner_private.slot s where s.limit_id = given.id) as slots,
+        (select count(*) from taskrunner_private.queued_task q where q.limit_id = given.id) as probes,
+        case when exists (select from taskrunner_private.gate g where g.blocked_by = given.id and g.is_capacity) then (
+          select coalesce(sum(w.work), 0) from taskrunner_private.slot s
+          cross join lateral (
+            select taskrunner_private.work_left(t.expected_count, t.success, t.failures) as work
+            from taskrunner.task t where t.id = s.task_id offset 0) w
+          where s.limit_id = given.id) end as work
+      where exists (select from taskrunner_private.gate g where g.blocked_by = given.id)
+      offset 0) c
+    -- By the first gate that passes; where others would let pass more, these have their turn afterwards. A Capacity rule lets one
+    -- pass at a time, because its size is not known before.
+    cross join lateral (
+      select coalesce((
+          select least(g.maximum - c.slots - c.probes, c_most) from taskrunner_private.gate g
+          where g.blocked_by = c.id and not g.is_capacity and g.maximum > c.slots + c.probes
+          order by g.best_priority desc, g.best_seq limit 1),
+        case when c.probes = 0 and c.work is not null then 1 end) as room
+      offset 0) r
+    where r.room is not null
   ) l;
-  if v_limits is null then
-    return 0;
-  end if;
 
-  -- A gate offers as many as it would let pass; of all that a limit is offered the first ones fit. A Capacity rule lets one pass
-  -- at a time, because its size is not known before.
-  select array_agg(o.task_id), array_agg(o.limit_id) into v_ids, v_of
-  from (
-    select l.id as limit_id, l.used, g.is_capacity, g.maximum, best.task_id,
-      row_number() over (partition by l.id order by best.priority desc, best.seq) - 1 as ahead
-    from unnest(v_limits, v_used, v_sums) l (id, used, work)
-    cross join lateral (
-      select x.id, x.maximum, x.is_capacity from taskrunner_private.gate x where x.blocked_by = l.id offset 0) g
-    cross join lateral (
-      select q.task_id, q.priority, q.seq
-      from taskrunner_private.queued_task q
-      where q.gate_id = g.id and q.state::text = 'parked'
-      order by q.priority desc, q.seq
-      limit case when not g.is_capacity then greatest(g.maximum - l.used, 0) when l.work < g.maximum then 1 else 0 end) best
-  ) o
-  where case when o.is_capacity
-    then o.ahead = 0 and not exists (select from taskrunner_private.queued_task q where q.limit_id = o.limit_id)
-    else o.maximum > o.used + o.ahead end;
-  if v_ids is null then
-    return 0;
-  end if;
+  foreach v_further in array array[16, 128, 1024] loop
+    exit when v_limits is null;
+    with near as materialized (
+      select l.id as limit_id, l.used, l.room, g.*
+      from unnest(v_limits, v_used, v_sums, v_rooms) l (id, used, work, room)
+      cross join lateral (
+        select x.*, count(*) over () = l.room + v_further as far,
+          first_value(x.best_priority) over (order by x.best_priority, x.best_seq desc) as last_priority,
+          first_value(x.best_seq) over (order by x.best_priority, x.best_seq desc) as last_seq
+        from (
+          (select y.id, y.is_capacity, y.maximum, y.best_priority, y.best_seq from taskrunner_private.gate y
+          where y.blocked_by = l.id and not y.is_capacity and y.maximum > l.used
+          order by y.best_priority desc, y.best_seq limit l.room + v_further)
+          union all
+          (select y.id, y.is_capacity, y.maximum, y.best_priority, y.best_seq from taskrunner_private.gate y
+          where y.blocked_by = l.id and y.is_capacity and y.maximum > l.work
+            and not exists (select from taskrunner_private.queued_task q where q.limit_id = l.id)
+          order by y.best_priority desc, y.best_seq limit l.room + v_further)
+          order by 4 desc, 5 limit l.room + v_further
+        ) x offset 0) g
+    ), heads as materialized (
+      select n.*, h.priority, h.seq, row_number() over (partition by n.limit_id order by h.priority desc, h.seq) - 1 as before
+      from near n
+      cross join lateral (
+        select q.priority, q.seq from taskrunner_private.queued_task q
+        where q.gate_id = n.id and q.state::text = 'parked'
+        order by q.priority desc, q.seq limit 1) h
+    ), offers as materialized (
+      -- Before the n-th task of a gate come n of its own, and one at least of each gate whose first one is better.
+      select h.limit_id, best.task_id, best.priority, best.seq,
+        case when h.is_capacity then 1 else least(h.room, h.maximum - h.used) end as at_most
+      from heads h
+      cross join lateral (
+        select q.task_id, q.priority, q.seq
+        from taskrunner_private.queued_task q
+        where q.gate_id = h.id and q.state::text = 'parked'
+        order by q.priority desc, q.seq
+        limit greatest(case when h.is_capacity then 1 else least(h.room, h.maximum - h.used) end - h.before + v_passing, 0)) best
+      where not h.far or (best.priority, -best.seq) >= (h.last_priority, -h.last_seq)
+    )
+    select o.ids, o.limits, o.at_most, o.priorities, o.seqs, f.gates, f.limits
+    into v_ids, v_of, v_at_most, v_priorities, v_seqs, v_gates, v_far
+    from (
+      select coalesce(array_agg(x.task_id), '{}') as ids, array_agg(x.limit_id) as limits, array_agg(x.at_most) as at_most,
+        array_agg(x.priority) as priorities, array_agg(x.seq) as seqs
+      from offers x) o
+    cross join (
+      select coalesce(array_agg(x.id), '{}') as gates, coalesce(array_agg(distinct x.limit_id), '{}') as limits
+      from near x where x.far) f;
 
-  v_got := array(
-    select q.task_id from taskrunner_private.queued_task q
-    where q.task_id = any(v_ids) and q.state::text = 'parked' for update skip locked);
-  update taskrunner_private.queued_task q
-  set state = 'ready', limit_id = u.limit_id
-  from unnest(v_ids, v_of) u (task_id, limit_id)
-  where q.task_id = u.task_id and u.task_id = any(v_got);
-  -- Somebody holds the row, and may give it back.
-  if cardinality(v_got) < cardinality(v_ids) then
-    perform taskrunner_private.wake_later(array(
-      select u.limit_id from unnest(v_ids, v_of) u (task_id, limit_id) where u.task_id <> all(v_got)));
+    v_taken := '{}'; v_taken_of := '{}'; v_held := '{}';
+    if v_ids <> '{}' then
+      with tried as materialized (
+        select u.*, q.task_id is not null as got
+        from unnest(v_ids, v_of, v_at_most, v_priorities, v_seqs) u (id, limit_id, at_most, priority, seq)
+        left join lateral (
+          select x.task_id from taskrunner_private.queued_task x
+          where x.task_id = u.id and x.state::text = 'parked' for update skip locked) q on true
+      )
+      select coalesce(array_agg(o.id) filter (where o.got and o.ahead < o.at_most), '{}'),
+        coalesce(array_agg(o.limit_id) filter (where o.got and o.ahead < o.at_most), '{}'),
+        coalesce(array_agg(distinct o.limit_id) filter (where not o.got), '{}')
+      into v_taken, v_taken_of, v_held
+      from (
+        select t.*, count(*) filter (where t.got) over (partition by t.limit_id order by t.priority desc, t.seq
+            rows between unbounded preceding and 1 preceding) as ahead
+        from tried t) o;
+      update taskrunner_private.queued_task q
+      set state = 'ready', limit_id = u.limit_id
+      from unnest(v_taken, v_taken_of) u (task_id, limit_id)
+      where q.task_id = u.task_id;
+    end if;
+    v_unparked := v_unparked + cardinality(v_taken);
+    if v_gates <> '{}' then
+      perform taskrunner_private.mend_gates(v_gates);
+    end if;
+    v_wake := v_wake || v_held;
+    select array_agg(l.id), array_agg(l.used), array_agg(l.work), array_agg(l.room) into v_limits, v_used, v_sums, v_rooms
+    from unnest(v_limits, v_used, v_sums, v_rooms) l (id, used, work, room)
+    where l.id <> all(v_taken_of) and l.id = any(v_far || v_held);
+    v_passing := v_further;
+  end loop;
+  v_wake := v_wake || coalesce(v_limits, '{}');
+  if v_wake <> '{}' then
+    perform taskrunner_private.wake_later(v_wake);
   end if;
-  return cardinality(v_got);
+  return v_unparked;
 end $function$
 ;
 

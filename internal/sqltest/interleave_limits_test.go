@@ -176,16 +176,37 @@ func TestReleaseAndCancel(t *testing.T) {
 		for _, what := range []string{call("cancel_task", "b"), call("pause_task", "b"),
 			"update taskrunner.task set run_at = now() + interval '1 day' where id = '" + id("b") + "'"} {
 			e := setup(t)
-			e.held("a", "b", "c")
+			e.held("a", "b")
 			require.Empty(t, e.all())
 			first, second := e.pair()
 			first.script("begin; " + what)
 			e.exec(finishTask("a", "Success"))
-			require.Equal(t, []string{"1|0"}, second.run(wakeOnce), "b is the best, and held by somebody")
+			require.Equal(t, []string{"1|0"}, second.run(wakeOnce), "b is the only one, and held by somebody")
 			require.Empty(t, e.all())
 			first.run(end)
-			require.Equal(t, []string{"1|1"}, second.run(wakeOnce))
-			require.Equal(t, want, e.all(), what)
+			require.Equal(t, map[string][]string{commit: {"1|0"}, rollback: {"1|1"}}[end], second.run(wakeOnce))
+			require.Equal(t, map[string][]string{commit: {}, rollback: {"b"}}[end], e.all(), what)
+			e.forgetsNobody()
+
+			// Somebody holds the best one for long: the next best goes, and the best comes back.
+			e = setup(t)
+			e.held("a", "b", "c", "d")
+			require.Empty(t, e.all())
+			first, second = e.pair()
+			first.script("begin; " + what)
+			for _, turn := range [][2]string{{"a", "c"}, {"c", "d"}} {
+				e.exec(finishTask(turn[0], "Success"))
+				require.Equal(t, []string{"1|1"}, second.run(wakeOnce), "b is the best, and held by somebody")
+				require.Equal(t, []string{turn[1]}, e.all())
+				require.Equal(t, "1", e.line("select count(*) from taskrunner_private.wake"), "for b")
+				second.run(wakeOnce)
+				require.Equal(t, "0", e.line("select count(*) from taskrunner_private.wake"), "there is no room for it")
+			}
+			e.exec(finishTask("d", "Success"))
+			require.Equal(t, []string{"1|0"}, second.run(wakeOnce))
+			first.run(end)
+			e.wakes()
+			require.Equal(t, map[string][]string{commit: {}, rollback: {"b"}}[end], e.all(), what)
 			e.forgetsNobody()
 
 			e = setup(t)

@@ -67,9 +67,11 @@ begin
   where t.task_id is null or s.task_id is null;
 
   return query
-  select 'a parked task has its gate', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
+  select 'a parked task has its gate, which knows of one as good', jsonb_build_object('task_id', q.task_id, 'gate_id', q.gate_id)
   from taskrunner_private.queued_task q
-  where q.gate_id is not null and not exists (select from taskrunner_private.gate g where g.id = q.gate_id);
+  left join taskrunner_private.gate g on g.id = q.gate_id
+  where q.gate_id is not null
+    and (g.id is null or q.state = 'parked' and (q.priority, -q.seq) > (g.best_priority, -g.best_seq));
 
   return query
   select 'the shapes of a gate are counted', to_jsonb(g)

@@ -94,8 +94,12 @@ begin
     perform taskrunner_private.requeue(v_moved_in_queue, v_held);
   end if;
   if v_reordered is not null then
+    -- A parked task that rises is decided again, since its gate may know of none so good. A probe stays one, also if it became one
+    -- while its row was waited for.
     update taskrunner_private.queued_task q
-    set priority = t.priority
+    set priority = t.priority,
+      state = case when q.state = 'parked' and t.priority > q.priority then 'ready' else q.state end,
+      gate_id = case when q.state = 'parked' and t.priority > q.priority then null else q.gate_id end
     from taskrunner.task t
     where t.id = any(v_reordered) and q.task_id = t.id;
   end if;
