@@ -110,6 +110,7 @@ create table taskrunner.task (
 ) with (fillfactor=30, autovacuum_vacuum_scale_factor=0.05);
 CREATE INDEX task_batch_idx ON taskrunner.task USING btree (batch_id, created_at, seq);
 CREATE INDEX task_created_idx ON taskrunner.task USING btree (created_at, seq);
+CREATE INDEX task_kind_metadata_idx ON taskrunner.task USING gin (jsonb_set('{}'::jsonb, ARRAY[kind], metadata) jsonb_path_ops) WITH (gin_pending_list_limit='256') WHERE (jsonb_typeof(metadata) = 'object'::text);
 CREATE INDEX task_metadata_idx ON taskrunner.task USING gin (metadata jsonb_path_ops);
 
 create table taskrunner_private.active_task (
@@ -213,6 +214,7 @@ create table taskrunner_private.ended_task (
   constraint ended_task_pkey PRIMARY KEY (task_id)
 );
 CREATE INDEX ended_task_ended_idx ON taskrunner_private.ended_task USING btree (ended_at);
+CREATE INDEX ended_task_kind_idx ON taskrunner_private.ended_task USING btree (hashtextextended(kind, (0)::bigint), status, seq);
 CREATE INDEX ended_task_status_idx ON taskrunner_private.ended_task USING btree (status, created_at, seq);
 
 create table taskrunner_private.gate (
@@ -277,6 +279,7 @@ create table taskrunner_private.queued_task (
 ) with (fillfactor=80, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 CREATE INDEX queued_task_gate_idx ON taskrunner_private.queued_task USING btree (gate_id, priority DESC, seq) WHERE (gate_id IS NOT NULL);
 CREATE INDEX queued_task_held_idx ON taskrunner_private.queued_task USING btree (state, created_at, seq) WHERE (state <> 'ready'::taskrunner_private.queue_state);
+CREATE INDEX queued_task_kind_idx ON taskrunner_private.queued_task USING btree (hashtextextended(kind, (0)::bigint), state, seq);
 CREATE INDEX queued_task_limit_idx ON taskrunner_private.queued_task USING btree (limit_id) WHERE (limit_id IS NOT NULL);
 CREATE INDEX queued_task_ready_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND (NOT has_rules));
 CREATE INDEX queued_task_ruled_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND has_rules);
@@ -1826,6 +1829,9 @@ declare
   v_asked integer[];
   v_giving integer[];                                        -- of each key that an entry fits once it stays: entry and key
   v_given integer[];
+  v_kinds text[];                                            -- by key: what is asked for
+  v_statuses taskrunner.status_kind[];
+  v_values jsonb[];
   v_existing uuid[];                                         -- by key
   v_newest integer[];                                        -- by key: the last entry that stays
   v_ask integer := 1;
@@ -1868,19 +1874,24 @@ begin
     join key k on (k.kind, k.status, k.chosen) = (m.kind, m.status, m.chosen)
   ), shape as (
     select distinct kind, status, fields from key where status in ('Waiting', 'Pending')
-  ), giving as (
-    select e.n, k.key
+  ), given as materialized (
+    select e.n, s.kind, s.status, s.fields, v.chosen
     from entry e
     join shape s on (s.kind, s.status) = (e.kind, e.status)
     cross join lateral (select coalesce(jsonb_object_agg(f, e.metadata -> f), '{}') as chosen from unnest(s.fields) f) v
-    join key k on (k.kind, k.status, k.fields, k.chosen) = (s.kind, s.status, s.fields, v.chosen)
     where case when jsonb_typeof(e.metadata) = 'object' then e.metadata ?& s.fields else s.fields = '{}' end
+  ), giving as (
+    select g.n, k.key
+    from given g
+    join key k on (k.kind, k.status, k.fields, k.chosen) = (g.kind, g.status, g.fields, g.chosen)
   )
   select
     (select array_agg(a.n order by a.n, a.o) from asking a), (select array_agg(a.key order by a.n, a.o) from asking a),
     (select array_agg(g.n order by g.n, g.key) from giving g), (select array_agg(g.key order by g.n, g.key) from giving g),
-    (select array_agg(taskrunner_private.duplicate_of(k.kind, k.status::taskrunner.status_kind, k.chosen) order by k.key) from key k)
-  into v_asking, v_asked, v_giving, v_given, v_existing;
+    (select array_agg(k.kind order by k.key) from key k), (select array_agg(k.status::taskrunner.status_kind order by k.key) from key k),
+    (select array_agg(k.chosen order by k.key) from key k)
+  into v_asking, v_asked, v_giving, v_given, v_kinds, v_statuses, v_values;
+  v_existing := taskrunner_private.duplicates_of(v_kinds, v_statuses, v_values);
 
   matches := array_fill(null::uuid, array[v_n]);
   same := array_fill(null::integer, array[v_n]);
@@ -2201,87 +2212,121 @@ CREATE OR REPLACE FUNCTION taskrunner_private.duplicate_of(p_kind text, p_status
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_nestloop TO 'on'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
+ SET enable_indexscan TO 'off'
+ SET enable_indexonlyscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
-  c_walked constant integer := 100;
-  c_live constant integer := 1000;
   v_found uuid;
-  v_live uuid[];
-  v_newest uuid[];
 begin
-  if p_status in ('Waiting', 'Pending', 'Paused', 'Claimed', 'Running') then
-    if p_values <> '{}' then
-      v_live := array(select l.task_id from taskrunner_private.live_tasks(p_kind, p_status) l limit c_live + 1);
-      if cardinality(v_live) <= c_live then
-        select t.id into v_found
-        from unnest(v_live) as live (id)
-        cross join lateral (select * from taskrunner.task x where x.id = live.id offset 0) t
-        where t.metadata @> p_values
-          and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
-          and case when p_status = 'Running' then taskrunner_private.is_active(t.status, t.paused_from) else t.status = p_status end
-        order by t.seq desc
-        limit 1;
-        return v_found;
-      elsif not exists (
-        select from unnest(v_live[1:c_walked]) as live (id)
-        cross join lateral (select x.metadata from taskrunner.task x where x.id = live.id offset 0) t
-        where t.metadata @> p_values)
-      then
-        with hit as materialized (
-          select t.id, t.seq from taskrunner.task t
-          where t.metadata @> p_values and t.kind = p_kind
-            and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
-            and case when p_status = 'Running' then taskrunner_private.is_active(t.status, t.paused_from) else t.status = p_status end
-        )
-        select h.id into v_found from hit h order by h.seq desc limit 1;
-        return v_found;
-      end if;
-    end if;
-    select live.task_id into v_found
-    from (select l.task_id, l.seq from taskrunner_private.live_tasks(p_kind, p_status) l order by l.seq desc) live
-    cross join lateral (
-      select t.metadata from taskrunner.task t
-      where t.id = live.task_id and (p_status in ('Waiting', 'Pending', 'Running') or t.status = p_status)
-      offset 0) t
-    where (p_values = '{}' or t.metadata @> p_values)
-      and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
-    limit 1;
-    return v_found;
-  end if;
-
   if p_values = '{}' then
-    select e.task_id into v_found from taskrunner_private.ended_task e
-    where e.status = p_status and e.kind = p_kind
-    order by e.created_at desc, e.seq desc
+    select t.id into v_found
+    from (select a.task_id from taskrunner_private.active_task a where a.kind = p_kind order by a.seq desc) live
+    cross join lateral (select x.id, x.status, x.paused_from from taskrunner.task x where x.id = live.task_id offset 0) t
+    where taskrunner_private.status_fits(p_status, t.status, t.paused_from)
     limit 1;
     return v_found;
   end if;
-  v_newest := array(
-    select e.task_id from taskrunner_private.ended_task e
-    where e.status = p_status
-    order by e.created_at desc, e.seq desc
-    limit c_walked);
-  select t.id into v_found
-  from unnest(v_newest) with ordinality as e (id, n)
-  cross join lateral (
-    select x.id, x.kind, x.metadata from taskrunner.task x where x.id = e.id offset 0) t
-  where t.kind = p_kind and t.metadata @> p_values
-    and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
-  order by e.n
-  limit 1;
-  if v_found is null and cardinality(v_newest) = c_walked then
-    with hit as materialized (
-      select t.id, t.created_at, t.seq from taskrunner.task t
-      where t.metadata @> p_values and t.kind = p_kind and t.status = p_status
-        and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
-    )
-    select h.id into v_found from hit h order by h.created_at desc, h.seq desc limit 1;
-  end if;
+  with hit as materialized (
+    select t.id, t.seq from taskrunner.task t
+    where jsonb_set('{}', array[t.kind], t.metadata) @> jsonb_build_object(p_kind, p_values) and jsonb_typeof(t.metadata) = 'object'
+      and t.kind = p_kind and taskrunner_private.status_fits(p_status, t.status, t.paused_from)
+      and not exists (select from jsonb_each(p_values) v where t.metadata -> v.key is distinct from v.value)
+  )
+  select h.id into v_found from hit h order by h.seq desc limit 1;
+  return v_found;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.duplicates_of(p_kinds text[], p_statuses taskrunner.status_kind[], p_values jsonb[])
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_nestloop TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  c_ended constant integer := 50;                            -- ended and other tasks that are read for a kind and status,
+  c_live constant integer := 500;
+  c_more constant integer := 20;                             -- and for each of its keys
+  v_found uuid[];
+  v_open integer[];                                          -- keys that are looked for by the index
+  v_key integer;
+begin
+  with key as materialized (
+    select u.n, u.kind, u.status, u.chosen, array(select k.name from jsonb_object_keys(u.chosen) k (name) order by k.name) as fields
+    from unnest(p_kinds, p_statuses, p_values) with ordinality u (kind, status, chosen, n)
+  ), sort as materialized (
+    select k.kind, k.status,
+      case when taskrunner_private.is_terminal(k.status) then c_ended else c_live end + c_more * count(*) as most
+    from key k group by k.kind, k.status
+  ), newest as (
+    select s.kind, s.status, e.task_id, e.seq
+    from sort s
+    cross join lateral (
+      select x.task_id, x.seq from taskrunner_private.ended_task x
+      where hashtextextended(x.kind, 0) = hashtextextended(s.kind, 0) and x.status = s.status and x.kind = s.kind
+      order by x.seq desc
+      limit case when taskrunner_private.is_terminal(s.status) then s.most else 0 end) e
+    union all
+    select s.kind, s.status, q.task_id, q.seq
+    from sort s
+    cross join lateral unnest(case s.status when 'Waiting' then '{waiting}'::taskrunner_private.queue_state[] when 'Paused' then '{paused}'
+      when 'Pending' then '{ready,scheduled,parked}' end) o (state)
+    cross join lateral (
+      select x.task_id, x.seq from taskrunner_private.queued_task x
+      where hashtextextended(x.kind, 0) = hashtextextended(s.kind, 0) and x.state = o.state and x.kind = s.kind
+      order by x.seq desc
+      limit s.most) q
+    union all
+    select s.kind, s.status, a.task_id, a.seq
+    from sort s
+    join taskrunner_private.active_task a on a.kind = s.kind
+    where s.status in ('Paused', 'Claimed', 'Running')
+  ), pool as materialized (
+    select p.kind, p.status, p.task_id, p.seq, p.place
+    from (
+      select n.*, row_number() over (partition by n.kind, n.status order by n.seq desc) as place from newest n) p
+    join sort s on (s.kind, s.status) = (p.kind, p.status)
+    where p.place <= s.most
+  ), candidate as materialized (
+    select c.kind, c.status, c.task_id, c.seq, case when c.fields = '{}' then '{}' else (
+      select jsonb_object_agg(f, c.metadata -> f) from unnest(c.fields) f) end as chosen
+    from (
+      select p.kind, p.status, p.task_id, p.seq, t.metadata, f.fields
+      from pool p
+      cross join lateral (select x.metadata, x.status, x.paused_from from taskrunner.task x where x.id = p.task_id offset 0) t
+      join (select distinct k.kind, k.status, k.fields from key k) f on (f.kind, f.status) = (p.kind, p.status)
+      where taskrunner_private.status_fits(p.status, t.status, t.paused_from)
+        and (f.fields = '{}' or case when jsonb_typeof(t.metadata) = 'object' then t.metadata ?& f.fields end)
+    ) c
+  ), hit as (
+    select distinct on (k.n) k.n, c.task_id
+    from candidate c
+    join key k on (k.kind, k.status, k.chosen) = (c.kind, c.status, c.chosen)
+    order by k.n, c.seq desc
+  ), read as (
+    select p.kind, p.status, max(p.place) as n from pool p group by p.kind, p.status
+  )
+  select array_agg(h.task_id order by k.n), coalesce(array_agg(k.n order by k.n) filter (where h.task_id is null and r.n = s.most), '{}')
+  into v_found, v_open
+  from key k
+  join sort s on (s.kind, s.status) = (k.kind, k.status)
+  left join hit h on h.n = k.n
+  left join read r on (r.kind, r.status) = (k.kind, k.status);
+
+  foreach v_key in array v_open loop
+    v_found[v_key] := taskrunner_private.duplicate_of(p_kinds[v_key], p_statuses[v_key], p_values[v_key]);
+  end loop;
   return v_found;
 end $function$
 ;
@@ -3371,20 +3416,6 @@ begin
     join taskrunner.task t on t.id = page.id
     order by page.place;
 end $function$
-;
-
-CREATE OR REPLACE FUNCTION taskrunner_private.live_tasks(p_kind text, p_status taskrunner.status_kind)
- RETURNS TABLE(task_id uuid, seq bigint)
- LANGUAGE sql
- STABLE
-AS $function$
-  select q.task_id, q.seq from taskrunner_private.queued_task q
-  where q.kind = p_kind and p_status in ('Waiting', 'Pending', 'Paused')
-    and (q.state = 'waiting') = (p_status = 'Waiting') and (q.state = 'paused') = (p_status = 'Paused')
-  union all
-  select a.task_id, a.seq from taskrunner_private.active_task a
-  where a.kind = p_kind and p_status in ('Paused', 'Claimed', 'Running');
-$function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.lock_affected(p_ids uuid[], p_ending uuid[], p_failing uuid[], p_wait boolean)
@@ -5157,6 +5188,13 @@ begin
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   where t.id = any(v_ids);
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.status_fits(p_asked taskrunner.status_kind, p_status taskrunner.status_kind, p_paused_from taskrunner.status_kind)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((p_status = p_asked) OR ((p_asked = 'Running'::taskrunner.status_kind) AND taskrunner_private.is_active(p_status, p_paused_from)))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.submit(p_batch_id uuid, p_body jsonb)

@@ -57,10 +57,12 @@ func Rules(ctx context.Context, c Config, report func(Measure)) error {
 			{"release", func() error { return r.release(ctx, held) }},
 			{"from a free slot to the next start", func() error { return r.nextStart(ctx, dsn, held) }},
 		} {
+			r.Log.Info("measures", "part", part.name)
 			if err := part.run(); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
 			}
 		}
+		r.Log.Info("checks the invariants")
 		return r.unbroken(ctx, r.seed, r.engine)
 	})
 }
@@ -113,6 +115,14 @@ func (r *ruleRun) drains(ctx context.Context) error {
 		for _, most := range []int{0, 10, 1} {
 			s := &series{workers: workers, most: most, database: fmt.Sprintf("%s_%d_%d", r.floor, workers, most), left: r.n}
 			all = append(all, s)
+			r.Log.Info("seeds", "database", s.database, "tasks", r.n)
+			if workers > 1 { // the same as with one
+				r.more = append(r.more, s.database)
+				if err := r.exec(ctx, "create database "+s.database+" template "+all[len(all)-4].database); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := r.another(ctx, s.database); err != nil {
 				return err
 			}

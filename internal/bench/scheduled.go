@@ -37,6 +37,7 @@ func Scheduled(ctx context.Context, c Config, report func(Measure)) error {
 		if err := r.another(ctx, r.engine); err != nil {
 			return err
 		}
+		r.Log.Info("seeds", "tasks", futureFactor*n)
 		if err := seedFuture(ctx, pool, futureFactor*n); err != nil {
 			return fmt.Errorf("seed: %w", err)
 		}
@@ -49,6 +50,7 @@ func Scheduled(ctx context.Context, c Config, report func(Measure)) error {
 		if err := r.startedOnTime(ctx, m, dsn, pool, report); err != nil {
 			return fmt.Errorf("latency: %w", err)
 		}
+		r.Log.Info("checks the invariants")
 		return r.unbroken(ctx, r.engine, r.seed)
 	})
 }

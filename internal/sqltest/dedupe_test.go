@@ -247,6 +247,53 @@ func TestDedupeFindsALiveMatch(t *testing.T) {
 	))
 }
 
+// What a matcher costs depends neither on how many tasks of its kind have ended, nor on those of other kinds that are newer or have
+// the same values; and many matchers read the tasks that they are compared with once.
+func TestDedupeReadsLittle(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.exec(`begin;
+		set local session_replication_role = replica;
+		insert into taskrunner.task (name, kind, status, started_at, ended_at, metadata)
+			select 'k', 'k', case when n % 100 = 0 then 'Failure' else 'Success' end::taskrunner.status_kind, now(), now(),
+				jsonb_build_object('key', 1, 'n', n) from generate_series(1, 20000) n;
+		insert into taskrunner.task (name, kind, status, started_at, ended_at, metadata)
+			select 'o', 'o', 'Success', now(), now(), jsonb_build_object('key', n % 2 + 1, 'n', -n) from generate_series(1, 20000) n;
+		insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
+			select id, seq, created_at, ended_at, status, kind from taskrunner.task;
+		commit`)
+	e.exec(`insert into taskrunner.task (name, kind, metadata) select 'l', 'k', jsonb_build_object('key', 1, 'n', n) from generate_series(1, 1000) n`)
+	s := e.session("dedupe")
+	for range 2 { // without statistics and with them
+		for _, c := range []struct{ matcher, metadata, want string }{
+			{matcher("k", "Success", "key"), `{"key": 1}`, "t"},
+			{matcher("k", "Success", "key"), `{"key": 2}`, "f"},
+			{matcher("k", "Success", "key"), `{"key": 3}`, "f"},
+			{matcher("k", "Success", "key", "n"), `{"key": 1, "n": 7}`, "t"},
+			{matcher("k", "Failure", "n"), `{"n": 100}`, "t"},
+			{matcher("k", "Failure", "n"), `{"n": 101}`, "f"},
+			{matcher("k", "Canceled", "key"), `{"key": 1}`, "f"},
+			{matcher("k", "Pending", "n"), `{"n": 7}`, "t"},
+			{matcher("k", "Pending", "n"), `{"n": 1001}`, "f"},
+			{matcher("k", "Running", "key"), `{"key": 1}`, "f"},
+		} {
+			s.run("begin")
+			rows, tooMuch := s.reading(1500, `select deduplicated from taskrunner.submit_batch('[`+entry("x", "x", metadata(c.metadata), strategy(c.matcher))+`]')`)
+			s.run("rollback")
+			require.Equal(t, []string{c.want}, rows, "%+v", c)
+			require.Empty(t, tooMuch, "%+v", c)
+		}
+		s.run("begin")
+		rows, tooMuch := s.reading(50_000, `select count(*) filter (where deduplicated) from taskrunner.submit_batch((
+			select jsonb_agg('`+entry("x", "x", strategy(matcher("k", "Pending", "key", "n")))+`'::jsonb || jsonb_build_object('id', 'x' || n,
+				'metadata', jsonb_build_object('key', 1, 'n', n))) from generate_series(1, 2000) n))`)
+		s.run("rollback")
+		require.Equal(t, []string{"1000"}, rows)
+		require.Empty(t, tooMuch)
+		e.exec("analyze")
+	}
+}
+
 // However many kinds a request names, it takes no more locks than the server has room for.
 func TestDedupeTakesFewLocks(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,9 @@ declare
   v_asked integer[];
   v_giving integer[];                                        -- of each key that an entry fits once it stays: entry and key
   v_given integer[];
+  v_kinds text[];                                            -- by key: what is asked for
+  v_statuses taskrunner.status_kind[];
+  v_values jsonb[];
   v_existing uuid[];                                         -- by key
   v_newest integer[];                                        -- by key: the last entry that stays
   v_ask integer := 1;
@@ -61,19 +64,24 @@ begin
     join key k on (k.kind, k.status, k.chosen) = (m.kind, m.status, m.chosen)
   ), shape as (
     select distinct kind, status, fields from key where status in ('Waiting', 'Pending')
-  ), giving as (
-    select e.n, k.key
+  ), given as materialized (
+    select e.n, s.kind, s.status, s.fields, v.chosen
     from entry e
     join shape s on (s.kind, s.status) = (e.kind, e.status)
     cross join lateral (select coalesce(jsonb_object_agg(f, e.metadata -> f), '{}') as chosen from unnest(s.fields) f) v
-    join key k on (k.kind, k.status, k.fields, k.chosen) = (s.kind, s.status, s.fields, v.chosen)
     where case when jsonb_typeof(e.metadata) = 'object' then e.metadata ?& s.fields else s.fields = '{}' end
+  ), giving as (
+    select g.n, k.key
+    from given g
+    join key k on (k.kind, k.status, k.fields, k.chosen) = (g.kind, g.status, g.fields, g.chosen)
   )
   select
     (select array_agg(a.n order by a.n, a.o) from asking a), (select array_agg(a.key order by a.n, a.o) from asking a),
     (select array_agg(g.n order by g.n, g.key) from giving g), (select array_agg(g.key order by g.n, g.key) from giving g),
-    (select array_agg(taskrunner_private.duplicate_of(k.kind, k.status::taskrunner.status_kind, k.chosen) order by k.key) from key k)
-  into v_asking, v_asked, v_giving, v_given, v_existing;
+    (select array_agg(k.kind order by k.key) from key k), (select array_agg(k.status::taskrunner.status_kind order by k.key) from key k),
+    (select array_agg(k.chosen order by k.key) from key k)
+  into v_asking, v_asked, v_giving, v_given, v_kinds, v_statuses, v_values;
+  v_existing := taskrunner_private.duplicates_of(v_kinds, v_statuses, v_values);
 
   matches := array_fill(null::uuid, array[v_n]);
   same := array_fill(null::integer, array[v_n]);
