@@ -81,4 +81,8 @@ func TestCancelActionsInAnswers(t *testing.T) {
 	r.stop()
 	require.Empty(t, hooks.got("/cancel/long"))
 	require.Empty(t, hooks.got("/cancel/invalid"))
+	for _, c := range hooks.got("") { // every call was answered so
+		require.False(t, strings.HasPrefix(c.path, "/cancel/own") || strings.HasPrefix(c.path, "/cancel/cancel"),
+			"answers to End and Cancel calls are never interpreted")
+	}
 }

@@ -297,7 +297,13 @@ func (d *drawer) held(most int, oneReplica bool) []held {
 
 func (d *drawer) startTasks() op {
 	if claims := d.held(3, false); claims != nil {
-		return &startTasks{base: base{"service"}, claims: claims}
+		o := &startTasks{base: base{"service"}, claims: claims, offers: make([]string, len(claims))}
+		for i, h := range claims {
+			if d.chance(50) { // a repeated call may be answered with the same, or by another one that is at work
+				o.offers[i] = fmt.Sprintf("stop-%s-%d", h.task.name, d.intn(2))
+			}
+		}
+		return o
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type action struct {
 	label    string
 	on       event
 	position int
+	attempt  int // of a cancel action that came with an answer of on_start; 0: it is the task's own
 }
 
 // key names a delivery of a task: the n-th action of an event of an attempt.
@@ -101,6 +102,7 @@ type node struct {
 	silent     bool // no sign of life for longer than its timeout
 	claim      claim
 	actions    []action // in insertion order
+	timedOut   []int    // attempts
 	deliveries map[key]delivery
 
 	// What the present operation did.
@@ -200,7 +202,7 @@ func (m *model) clone() *model {
 	for id, n := range m.tasks {
 		copied := *n
 		copied.deliveries = maps.Clone(n.deliveries)
-		copied.actions = slices.Clip(n.actions)
+		copied.actions, copied.timedOut = slices.Clip(n.actions), slices.Clip(n.timedOut)
 		c.tasks[id] = &copied
 	}
 	c.links = maps.Clone(m.links)

@@ -125,14 +125,9 @@ func (o *sweep) apply(m *model, seen observation) (verdict, error) {
 	m.staleClaims(stale)
 	var ended []*node
 	for _, n := range silent {
-		if n.attempt < n.maxAttempts {
-			n.fire(onCancel)
-			m.retry(n, "Timeout")
-			continue
+		if m.timeout(n); n.status.Terminal() {
+			ended = append(ended, n)
 		}
-		m.end(n, task.Failure, "Timeout")
-		n.fire(onCancel)
-		ended = append(ended, n)
 	}
 	m.propagate(ended)
 	for _, n := range m.tasks {

@@ -168,30 +168,40 @@ func tryJSON(h held, extra map[string]any) map[string]any {
 type startTasks struct {
 	base
 	claims []held
+	offers []string // labels of the cancel actions in the answers, "" for none
 }
 
 func (o *startTasks) run(ctx context.Context, tx pgx.Tx) error {
 	tries := make([]any, len(o.claims))
 	for i, h := range o.claims {
-		tries[i] = tryJSON(h, map[string]any{"status_code": 200, "response": "ok"})
+		extra := map[string]any{"status_code": 200, "response": "ok"}
+		if label := o.offers[i]; label != "" {
+			extra["cancel_action"] = map[string]any{"kind": "Webhook", "params": params(label)}
+		}
+		tries[i] = tryJSON(h, extra)
 	}
 	_, err := tx.Exec(ctx, "select * from taskrunner_private.start_tasks($1::jsonb)", toJSON(tries))
 	return err
 }
 
 func (o *startTasks) apply(m *model, _ observation) (verdict, error) {
-	for _, h := range o.claims {
+	for i, h := range o.claims {
 		if n := m.tasks[h.task.id]; n != nil {
 			m.recordStart(n, h.attempt, "Delivered")
 			if h.attempt == n.attempt {
 				m.started(n)
+			}
+			if o.offers[i] != "" {
+				n.register(h.attempt, o.offers[i])
 			}
 		}
 	}
 	return nil, nil
 }
 
-func (o *startTasks) String() string { return "on_start delivered: " + claimNames(o.claims) }
+func (o *startTasks) String() string {
+	return fmt.Sprintf("on_start delivered: %s, cancel actions %q", claimNames(o.claims), o.offers)
+}
 
 func claimNames(claims []held) string {
 	names := make([]string, len(claims))

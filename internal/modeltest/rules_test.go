@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/google/uuid"
@@ -70,9 +71,11 @@ func (n *node) fire(on event) {
 		fired = append(fired, d.label)
 	}
 	actions := slices.Clone(n.actions)
-	slices.SortStableFunc(actions, func(a, b action) int { return a.position - b.position })
+	slices.SortStableFunc(actions, func(a, b action) int {
+		return cmp.Or(cmp.Compare(min(a.attempt, 1), min(b.attempt, 1)), cmp.Compare(a.position, b.position))
+	})
 	for _, a := range actions {
-		if a.on == on && !slices.Contains(fired, a.label) {
+		if a.on == on && (a.attempt == 0 || a.attempt == n.attempt) && !slices.Contains(fired, a.label) {
 			n.deliveries[key{on, next, n.attempt}] = delivery{label: a.label, status: "Pending"}
 			next++
 		}
@@ -243,6 +246,35 @@ func (m *model) recordStart(n *node, attempt int, outcome string) {
 		d.status = outcome
 	}
 	n.deliveries[k] = d
+}
+
+// register notes the cancel action that an answer of on_start brought, once per attempt. It is owed at once when that attempt has
+// been canceled or has timed out (contract 8.7).
+func (n *node) register(attempt int, label string) {
+	a := action{label: label, on: onCancel, attempt: attempt}
+	if slices.Contains(n.actions, a) {
+		return
+	}
+	n.actions = append(n.actions, a)
+	if slices.Contains(n.timedOut, attempt) || n.status == task.Canceled && n.attempt == attempt {
+		k := key{onCancel, 1, attempt}
+		for n.deliveries[k].status != "" {
+			k.number++
+		}
+		n.deliveries[k] = delivery{label: label, status: "Pending"}
+	}
+}
+
+// timeout is row 13, or 14 because of it; propagate has to follow an end.
+func (m *model) timeout(n *node) {
+	n.timedOut = append(n.timedOut, n.attempt)
+	if n.attempt < n.maxAttempts {
+		n.fire(onCancel)
+		m.retry(n, "Timeout")
+		return
+	}
+	m.end(n, task.Failure, "Timeout")
+	n.fire(onCancel)
 }
 
 // started is Claimed -> Running (contract 5.3, rows 7 and 21).

@@ -98,12 +98,12 @@ func TestActionOrder(t *testing.T) {
 	require.Nil(t, got.BatchID)
 	require.Nil(t, got.BatchName)
 
-	// A registered cancel action has an attempt, which only the engine may set.
+	// A registered cancel action has an attempt, which only the engine may set; those of other attempts are over.
 	b.exec(t, `set session_replication_role = replica;
 		insert into taskrunner.action (task_id, trigger, condition, position, attempt, params)
 		select '`+id.String()+`', trigger::taskrunner.trigger_kind, condition::taskrunner.trigger_condition, position, attempt,
 			jsonb_build_object('url', 'https://' || name, 'verb', 'Get')
-		from (values ('registered', 'Cancel', 'Success', 0, 1), ('c2', 'Cancel', 'Success', 1, null),
+		from (values ('registered', 'Cancel', 'Success', 0, 1), ('over', 'Cancel', 'Success', 0, 2), ('c2', 'Cancel', 'Success', 1, null),
 			('s1', 'End', 'Success', 0, null), ('f2', 'End', 'Failure', 1, null), ('c1', 'Cancel', 'Success', 1 - 1, null),
 			('f1', 'End', 'Failure', 0, null), ('f3', 'End', 'Failure', 1, null), ('start', 'Start', 'Success', 0, null)
 		) a (name, trigger, condition, position, attempt);
