@@ -410,7 +410,7 @@ func (r *ruleRun) nextStart(ctx context.Context, dsn string, pool *pgxpool.Pool)
 
 // awaitStart polls until a task of nextStart runs. What it sees has been committed.
 func awaitStart(ctx context.Context, pool *pgxpool.Pool) (id uuid.UUID, err error) {
-	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(500 * time.Microsecond) {
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(time.Millisecond) {
 		err = pool.QueryRow(ctx, "select task_id from taskrunner_private.active_task where kind = 'next'").Scan(&id)
 		if err != pgx.ErrNoRows {
 			return id, err

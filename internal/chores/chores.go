@@ -78,6 +78,8 @@ type Chores struct {
 	contact    contact
 	list       []*chore
 	busy       atomic.Int32 // chores that run
+	calm       notify.Signal
+	pulseEvery time.Duration
 
 	recheckedAll time.Time // used by the chore alone
 }
@@ -98,7 +100,7 @@ func New(c Config, store Store) *Chores {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r := &Chores{config: c, store: store, log: log.With("component", "chores"), registered: make(chan struct{})}
+	r := &Chores{config: c, store: store, log: log.With("component", "chores"), registered: make(chan struct{}), calm: notify.NewSignal(), pulseEvery: pulseEvery}
 	r.list = []*chore{
 		// Most of what it looks at has only been heard of since.
 		{"sweep_active", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
@@ -155,7 +157,9 @@ func (r *Chores) runDue(ctx context.Context, c *chore) {
 		}
 		r.busy.Add(1)
 		r.runAwake(ctx, c, trouble)
-		r.busy.Add(-1)
+		if r.busy.Add(-1) == 0 {
+			r.calm.Set() // stamped as idle late, this replica would not be notified until the next pulse
+		}
 	}
 }
 

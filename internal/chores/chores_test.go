@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/chores"
+	"github.com/taskrunner/taskrunner/internal/notify"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/testdb"
@@ -52,24 +53,32 @@ type bundle struct {
 	replica  uuid.UUID
 	chores   *chores.Chores
 	started  chan struct{} // the start loop was woken
+	notified notify.Signal // asks for a pulse
 	stop     context.CancelFunc
 	stopWork context.CancelFunc
 }
 
 func setup(t *testing.T, change func(*testStore)) *bundle {
 	t.Helper()
+	return setupWith(t, change, func(*chores.Chores) {})
+}
+
+func setupWith(t *testing.T, change func(*testStore), changeChores func(*chores.Chores)) *bundle {
+	t.Helper()
 	db := testdb.New(t)
 	real, err := store.Open(t.Context(), db.Login(t, "taskrunner_service"), store.Options{MaxConns: 4, AcquireTimeout: patience})
 	require.NoError(t, err)
-	b := &bundle{db: db, store: &testStore{Store: real, sweeps: make(chan chan struct{}, 1)}, replica: uuid.New(), started: make(chan struct{}, 1000)}
+	b := &bundle{db: db, store: &testStore{Store: real, sweeps: make(chan chan struct{}, 1)}, replica: uuid.New(), started: make(chan struct{}, 1000),
+		notified: notify.NewSignal()}
 	if change != nil {
 		change(b.store)
 	}
 	b.chores = chores.New(chores.Config{
 		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second, IdempotencyLife: time.Hour,
-		FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
+		Notified: b.notified, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
 		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
 	}, b.store)
+	changeChores(b.chores)
 	ctx, stop := context.WithCancel(context.Background())
 	work, stopWork := context.WithCancel(context.Background())
 	b.stop, b.stopWork = stop, stopWork
@@ -182,6 +191,30 @@ func TestHeartbeatBesideALongChore(t *testing.T) {
 	b.stopWork()
 	b.awaitBeat(t)
 	b.stop()
+	b.db.AssertInvariants(t)
+}
+
+// A replica whose chores come to an end is stamped as idle at once: until then nobody notifies it.
+func TestIdleIsToldWhenWorkEnds(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, func(s *testStore) { s.hold.Store(true) }, func(c *chores.Chores) { c.SetPulseEvery(time.Hour) })
+	receive(t, b.chores.Registered(), "registration")
+	b.submit(t)
+	b.claim(t, uuid.New())
+	_, err := b.db.Pool.Exec(t.Context(), "update taskrunner_private.active_task set due_at = now() - interval '1 second'")
+	require.NoError(t, err)
+	idle := func() (told bool) {
+		err := b.db.Pool.QueryRow(t.Context(), "select idle_chores_at is not null from taskrunner_private.replica where id = $1", b.replica).Scan(&told)
+		require.NoError(t, err)
+		return told
+	}
+	require.True(t, idle())
+	b.notified.Set()
+	release := receive(t, b.store.sweeps, "sweep of the claim that timed out")
+	b.notified.Set()
+	require.Eventually(t, func() bool { return !idle() }, patience, 5*time.Millisecond)
+	close(release)
+	require.Eventually(t, idle, patience, 5*time.Millisecond)
 	b.db.AssertInvariants(t)
 }
 

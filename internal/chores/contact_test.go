@@ -62,8 +62,8 @@ func TestNextPulse(t *testing.T) {
 				at := began.Add(tc.due)
 				due = &at
 			}
-			require.Equal(t, tc.want, nextPulse(began, now, due, tc.overdue).Sub(began))
+			require.Equal(t, tc.want, nextPulse(began, now, due, tc.overdue, pulseEvery).Sub(began))
 		})
 	}
-	require.Equal(t, now.Add(5*time.Second+shortest), nextPulse(began, now.Add(5*time.Second), nil, 0), "after a pulse that took long")
+	require.Equal(t, now.Add(5*time.Second+shortest), nextPulse(began, now.Add(5*time.Second), nil, 0, pulseEvery), "after a pulse that took long")
 }

@@ -20,6 +20,9 @@ const (
 	shortest = 5 * time.Millisecond
 	// hintPause is the least pause between the beginnings of two pulses when the second was asked for by a hint.
 	hintPause = 20 * time.Millisecond
+	// lookBack is how long after the chores went idle the database is asked once more: who made work before they were stamped as idle
+	// notified nobody, and may have committed since.
+	lookBack = 50 * time.Millisecond
 )
 
 // beat pulses until the context ends. A pulse that fails is logged and tried again in a second: the loops go on, and if
@@ -30,26 +33,32 @@ func (r *Chores) beat(ctx context.Context) {
 	defer timer.Stop()
 	registered := false
 	overdue := 0 // pulses in a row for whose due moment there was nothing to do
+	toldBusy := false
 	var began time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-r.calm:
+			if !toldBusy {
+				continue
+			}
 		case <-r.config.Notified:
 			if early := hintPause - time.Since(began); early > 0 && !sleep(ctx, early) {
 				return
 			}
 		}
 		began = time.Now()
-		agenda, err := r.pulse(ctx)
+		idle := r.busy.Load() == 0
+		agenda, err := r.pulse(ctx, idle)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			r.contact.lost()
 			trouble.Failed(err)
-			timer.Reset(pulseEvery)
+			timer.Reset(r.pulseEvery)
 			continue
 		}
 		trouble.Worked()
@@ -70,11 +79,16 @@ func (r *Chores) beat(ctx context.Context) {
 		} else {
 			overdue++
 		}
-		timer.Reset(nextPulse(began, now, agenda.NextDueAt, overdue).Sub(now))
+		next := nextPulse(began, now, agenda.NextDueAt, overdue, r.pulseEvery).Sub(now)
+		if toldBusy && idle {
+			next = min(next, lookBack)
+		}
+		toldBusy = !idle
+		timer.Reset(next)
 	}
 }
 
-func (r *Chores) pulse(ctx context.Context) (task.Agenda, error) {
+func (r *Chores) pulse(ctx context.Context, idle bool) (task.Agenda, error) {
 	ctx, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
 	agenda, err := r.store.Pulse(ctx, task.Pulse{
@@ -84,7 +98,7 @@ func (r *Chores) pulse(ctx context.Context) (task.Agenda, error) {
 		FreeSlots:   r.config.FreeSlots(),
 		IdleStart:   r.config.IdleStart(),
 		IdleDeliver: r.config.IdleDeliver(),
-		IdleChores:  r.busy.Load() == 0,
+		IdleChores:  idle,
 	})
 	if err != nil {
 		return task.Agenda{}, fmt.Errorf("pulse: %w", err)
@@ -92,13 +106,13 @@ func (r *Chores) pulse(ctx context.Context) (task.Agenda, error) {
 	return agenda, nil
 }
 
-// nextPulse is a second after the last one began, or earlier when something falls due before.
+// nextPulse is a second (every) after the last one began, or earlier when something falls due before.
 //
 // A due moment that has passed means that the chore runs now, here or on another replica, or that our clock is ahead of
 // the database's: it is asked again after the time for which it hands no chore out twice, and each time that there was
 // nothing to do (overdue), later.
-func nextPulse(began, now time.Time, due *time.Time, overdue int) time.Time {
-	next := began.Add(pulseEvery)
+func nextPulse(began, now time.Time, due *time.Time, overdue int, every time.Duration) time.Time {
+	next := began.Add(every)
 	if due != nil {
 		at := due.Add(late)
 		if !due.After(now) {
