@@ -1,13 +1,17 @@
 -- Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql and settle_deliveries.sql.
 
 -- name: ClaimDeliveries :many
--- batch_ids holds the batch, or nothing for a task without one.
-select d.delivery_id::uuid as delivery_id, d.task_id::uuid as task_id,
-  array_remove(array[d.batch_id], null)::uuid[] as batch_ids, d.trigger::text as trigger,
+-- batch_ids holds the batch, or nothing for a task without one. delivery_ids is empty in a row that says only that some were left out.
+select array_remove(array[d.delivery_id], null)::uuid[] as delivery_ids,
+  coalesce(d.task_id, '00000000-0000-0000-0000-000000000000')::uuid as task_id,
+  array_remove(array[d.batch_id], null)::uuid[] as batch_ids, coalesce(d.trigger::text, '')::text as trigger,
   d.task_attempt::integer as task_attempt, d.number::integer as number, d.next_try_at::timestamptz as next_try_at,
-  d.idempotency_key::text as idempotency_key, d.params::jsonb as params
+  d.idempotency_key::text as idempotency_key, coalesce(d.params, '{}')::jsonb as params, coalesce(d.host, '')::text as host,
+  d.by_host::boolean as by_host, d.held::boolean as held, coalesce(d.passed, '')::text as passed
 from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
-  sqlc.arg(lease_secs)::integer, coalesce(sqlc.narg(after)::timestamptz, '-infinity'), sqlc.arg(rescan)::boolean) d;
+  sqlc.arg(lease_secs)::integer, coalesce(sqlc.narg(after)::timestamptz, '-infinity'), sqlc.arg(rescan)::boolean,
+  sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,
+  sqlc.arg(host_after)::text) d;
 
 -- name: SettleDeliveries :exec
 select from taskrunner_private.settle_deliveries(sqlc.arg(tries)::jsonb, sqlc.arg(backoff_secs)::double precision,

@@ -7,7 +7,7 @@ select a.due_chores::text[] as due_chores,
   a.ready::boolean as ready, a.deliveries::boolean as deliveries
 from taskrunner_private.tick(sqlc.arg(replica)::uuid, sqlc.arg(name)::text, sqlc.arg(version)::text,
   sqlc.arg(free_slots)::integer, sqlc.arg(idle_start)::boolean, sqlc.arg(idle_deliver)::boolean,
-  sqlc.arg(idle_chores)::boolean) a;
+  sqlc.arg(idle_chores)::boolean, sqlc.arg(held_hosts)::jsonb) a;
 
 -- name: Leave :exec
 select taskrunner_private.leave(sqlc.arg(replica)::uuid);

@@ -201,6 +201,7 @@ create table taskrunner_private.due_delivery (
   constraint due_delivery_lease_check CHECK (((leased_by IS NULL) = (leased_until IS NULL))),
   constraint due_delivery_pkey PRIMARY KEY (delivery_id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
+CREATE INDEX due_delivery_host_idx ON taskrunner_private.due_delivery USING btree (host, next_try_at);
 CREATE INDEX due_delivery_next_idx ON taskrunner_private.due_delivery USING btree (next_try_at);
 
 create table taskrunner_private.ended_task (
@@ -279,6 +280,7 @@ create table taskrunner_private.queued_task (
 ) with (fillfactor=80, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 CREATE INDEX queued_task_gate_idx ON taskrunner_private.queued_task USING btree (gate_id, priority DESC, seq) WHERE (gate_id IS NOT NULL);
 CREATE INDEX queued_task_held_idx ON taskrunner_private.queued_task USING btree (state, created_at, seq) WHERE (state <> 'ready'::taskrunner_private.queue_state);
+CREATE INDEX queued_task_host_idx ON taskrunner_private.queued_task USING btree (host, priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND (NOT has_rules));
 CREATE INDEX queued_task_kind_idx ON taskrunner_private.queued_task USING btree (hashtextextended(kind, (0)::bigint), state, seq);
 CREATE INDEX queued_task_limit_idx ON taskrunner_private.queued_task USING btree (limit_id) WHERE (limit_id IS NOT NULL);
 CREATE INDEX queued_task_ready_idx ON taskrunner_private.queued_task USING btree (priority DESC, seq) WHERE ((state = 'ready'::taskrunner_private.queue_state) AND (NOT has_rules));
@@ -296,6 +298,7 @@ create unlogged table taskrunner_private.replica (
   idle_chores_at timestamp with time zone,
   free_slots integer not null default 0,
   next_pulse_at timestamp with time zone,
+  held_hosts jsonb not null default '[]'::jsonb,
   constraint replica_pkey PRIMARY KEY (id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500, vacuum_truncate=off);
 
@@ -812,6 +815,16 @@ begin
           coalesce(' (' || v_task.failure_reason || ')', ''), v_task.attempt, v_task.max_attempts, v_moment)
         else format('It is not to start before %s.', v_moment) end,
       jsonb_build_object('run_at', v_task.run_at, 'attempt', v_task.attempt, 'max_attempts', v_task.max_attempts);
+  end if;
+
+  if v_task.status = 'Pending' then
+    return query
+    select case when h.opens_at is null then format('Its webhook host %s is at its share of the webhook slots.', h.host)
+        else format('The circuit of its webhook host %s is open until %s: its last calls failed (%s).', h.host,
+          to_char(h.opens_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), h.error) end,
+      jsonb_build_object('host', h.host, 'opens_at', h.opens_at, 'error', h.error)
+    from taskrunner_private.held_hosts() h
+    join taskrunner_private.queued_task q on q.task_id = p_task_id and q.host = h.host;
   end if;
 
   select count(*) filter (where r.heartbeat_at > clock_timestamp() - interval '5 seconds'),
@@ -1397,7 +1410,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], OUT task_ids uuid[], OUT kinds text[])
+CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], OUT task_ids uuid[], OUT kinds text[], OUT hosts text[])
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1412,19 +1425,24 @@ declare
 begin
   task_ids := '{}';
   kinds := '{}';
+  hosts := '{}';
   for i in 1 .. coalesce(cardinality(p_mark_priorities), 0) loop
-    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+      hosts || coalesce(array_agg(found.host), '{}')
+    into task_ids, kinds, hosts
     from (
-      select t.id, q.kind
+      select t.id, q.kind, q.host
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
       where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
       order by q.priority desc, q.seq
       limit p_limit - cardinality(task_ids)
       for no key update of t skip locked) found;
-    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+      hosts || coalesce(array_agg(found.host), '{}')
+    into task_ids, kinds, hosts
     from (
-      select t.id, q.kind
+      select t.id, q.kind, q.host
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
       where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
@@ -1436,9 +1454,11 @@ begin
       return;
     end if;
   end loop;
-  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+    hosts || coalesce(array_agg(found.host), '{}')
+  into task_ids, kinds, hosts
   from (
-    select t.id, q.kind
+    select t.id, q.kind, q.host
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
     where q.state = 'ready' and not q.has_rules and q.priority < v_above and t.status = 'Pending'
@@ -1448,8 +1468,8 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.claim_deliveries(p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamp with time zone, p_rescan boolean)
- RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb)
+CREATE OR REPLACE FUNCTION taskrunner_private.claim_deliveries(p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamp with time zone, p_rescan boolean, p_hosts text[] DEFAULT '{}'::text[], p_rooms integer[] DEFAULT '{}'::integer[], p_other_room integer DEFAULT NULL::integer, p_look boolean DEFAULT false, p_host_after text DEFAULT ''::text)
+ RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb, host text, by_host boolean, held boolean, passed text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1460,22 +1480,51 @@ AS $function$
 declare
   v_now timestamptz := clock_timestamp();
   v_ids uuid[];
+  v_hosts text[];
+  v_more_ids uuid[];
+  v_more_hosts text[];
+  v_fit integer[];
+  v_by_host uuid[] := '{}';
+  v_held boolean := false;
+  v_passed text;
 begin
-  v_ids := array(
-    select d.delivery_id from taskrunner_private.due_delivery d
+  select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_ids, v_hosts
+  from (
+    select d.delivery_id, d.host from taskrunner_private.due_delivery d
     where d.next_try_at > p_after and d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now)
     order by d.next_try_at
     limit p_limit
-    for update skip locked);
+    for update skip locked) f;
   if p_rescan and p_after > '-infinity' and cardinality(v_ids) < p_limit then
-    v_ids := v_ids || array(
-      select d.delivery_id from taskrunner_private.due_delivery d
+    select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_more_ids, v_more_hosts
+    from (
+      select d.delivery_id, d.host from taskrunner_private.due_delivery d
       where d.next_try_at <= p_after and (d.leased_until is null or d.leased_until < v_now)
       order by d.next_try_at
       limit p_limit - cardinality(v_ids)
-      for update skip locked);
+      for update skip locked) f;
+    v_ids := v_ids || v_more_ids;
+    v_hosts := v_hosts || v_more_hosts;
+  end if;
+  if cardinality(v_ids) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
+    v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
+    v_held := cardinality(v_fit) < cardinality(v_ids);
+  end if;
+  if v_held then
+    v_ids := array(select v_ids[f.n] from unnest(v_fit) f (n));
+    v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
+    if p_look then
+      select h.delivery_ids, h.passed into v_by_host, v_passed
+      from taskrunner_private.host_deliveries(
+        v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
+      v_ids := v_ids || v_by_host;
+    end if;
   end if;
   if v_ids = '{}' then
+    if v_held then
+      return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
+        v_held, v_passed;
+    end if;
     if p_rescan then
       update taskrunner_private.replica r set idle_deliver_at = clock_timestamp() where r.id = p_replica;
     end if;
@@ -1489,18 +1538,19 @@ begin
     update taskrunner_private.due_delivery d
     set leased_by = p_replica, leased_until = v_now + make_interval(secs => p_lease_secs)
     where d.delivery_id = any(v_ids)
-    returning d.delivery_id, d.next_try_at
+    returning d.delivery_id, d.next_try_at, d.host
   )
   select d.id, d.task_id, d.batch_id, d.trigger, d.task_attempt, d.tries + 1, leased.next_try_at,
-    taskrunner_private.delivery_key(d.task_id, d.trigger, d.condition, d.number, d.task_attempt), a.params
+    taskrunner_private.delivery_key(d.task_id, d.trigger, d.condition, d.number, d.task_attempt), a.params,
+    leased.host, d.id = any(v_by_host), v_held, v_passed
   from leased
   join taskrunner_private.delivery d on d.id = leased.delivery_id
   join taskrunner.action a on a.id = d.action_id;
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limit integer, p_claim_timeout_secs integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean)
- RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean)
+CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limit integer, p_claim_timeout_secs integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[] DEFAULT '{}'::text[], p_rooms integer[] DEFAULT '{}'::integer[], p_other_room integer DEFAULT NULL::integer, p_look boolean DEFAULT false, p_after text DEFAULT ''::text)
+ RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean, host text, by_host boolean, held boolean, passed text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1514,22 +1564,48 @@ declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
   v_kinds text[];
+  v_hosts text[];
+  v_fit integer[];
+  v_looked record;
+  v_by_host uuid[] := '{}';
+  v_held boolean := false;
+  v_passed text;
   v_ruled uuid[];
   v_probed bigint[];
   v_again boolean;
   v_claimed uuid[];
+  v_claimed_hosts text[];
   v_doubtful uuid[];
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  select c.task_ids, c.kinds into v_candidates, v_kinds
+  select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
   from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
     -- From the start: the first look's rows are found again, since this very transaction holds them.
-    select c.task_ids, c.kinds into v_candidates, v_kinds from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
+    select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
+    from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
   end if;
-  select d.task_ids, d.kinds, d.ruled, d.probed, d.again into v_candidates, v_kinds, v_ruled, v_probed, v_again
-  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit) d;
+  if cardinality(v_candidates) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
+    v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
+    v_held := cardinality(v_fit) < cardinality(v_candidates);
+  end if;
+  if v_held then
+    v_candidates := array(select v_candidates[f.n] from unnest(v_fit) f (n));
+    v_kinds := array(select v_kinds[f.n] from unnest(v_fit) f (n));
+    v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
+    if p_look then
+      v_looked := taskrunner_private.host_candidates(
+        p_limit - cardinality(v_candidates), p_hosts, p_rooms, p_other_room, v_candidates, v_hosts, p_after);
+      v_by_host := v_looked.task_ids;
+      v_passed := v_looked.passed;
+      v_candidates := v_candidates || v_looked.task_ids;
+      v_kinds := v_kinds || v_looked.kinds;
+    end if;
+  end if;
+  select d.task_ids, d.kinds, d.ruled, d.probed, d.again, v_held or d.held
+  into v_candidates, v_kinds, v_ruled, v_probed, v_again, v_held
+  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit, p_hosts, p_rooms, p_other_room) d;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
   -- ids: with statistics from before a large promotion the index of ready tasks looks empty, and all of it would be read.
@@ -1538,15 +1614,15 @@ begin
     using taskrunner.task t
     where q.task_id = any(v_candidates) and q.state::text = 'ready' and t.id = q.task_id and t.status = 'Pending'
       and (not q.has_rules or q.task_id = any(v_ruled))
-    returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
+    returning q.task_id, q.seq, q.created_at, q.kind, q.host, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
     select u.task_id, u.seq, u.created_at, v_now, v_now + make_interval(secs => least(u.timeout, p_claim_timeout_secs)),
       p_replica, u.kind
     from unqueued u
   )
-  select array_agg(u.task_id), array_agg(u.task_id) filter (where u.doubtful)
-  into v_claimed, v_doubtful
+  select array_agg(u.task_id), array_agg(u.host), array_agg(u.task_id) filter (where u.doubtful)
+  into v_claimed, v_claimed_hosts, v_doubtful
   from unqueued u;
 
   if v_claimed is not null then
@@ -1559,9 +1635,11 @@ begin
   end if;
 
   if v_claimed is null then
-    if v_again then
-      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false, true;
-    elsif p_rescan then
+    if v_again or v_held then
+      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
+        v_again, null, false, v_held, v_passed;
+    end if;
+    if p_rescan and not v_again then
       update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
@@ -1596,13 +1674,14 @@ begin
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again
-  from taskrunner.task t
+    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
+    q.host, t.id = any(v_by_host), v_held, v_passed
+  from unnest(v_claimed, v_claimed_hosts) q (task_id, host)
+  join taskrunner.task t on t.id = q.task_id
   left join lateral (
       select x.id, x.params from taskrunner.action x
       where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
-  where t.id = any(v_claimed)
   order by t.priority desc, t.seq;
 end $function$
 ;
@@ -1649,6 +1728,34 @@ begin
     status = case when c.status = 'Waiting' and c.wait_finished = ended.parents then 'Pending' else c.status end
   from unnest(v_children.ids, v_children.parents, v_children.required_parents) as ended (child_id, parents, required_parents)
   where c.id = ended.child_id and taskrunner_private.is_waiting(c.status, c.paused_from);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.count_parked(OUT by_rule bigint, OUT by_run_at bigint, OUT by_host bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_hosts text[] := array(select h.host from taskrunner_private.held_hosts() h);
+begin
+  select count(*) into by_rule from taskrunner_private.queued_task q where q.state = 'parked';
+  select count(*) filter (where q.put_off = 0), count(*) filter (where q.put_off > 0 and q.host = any(v_hosts)),
+    by_rule + count(*) filter (where q.put_off > 0 and (q.host = any(v_hosts)) is not true)
+  into by_run_at, by_host, by_rule
+  from taskrunner_private.queued_task q
+  where q.state = 'scheduled';
+  select by_host + coalesce(sum(w.waiting), 0) into by_host
+  from unnest(v_hosts) h (host)
+  cross join lateral (
+    select count(*) as waiting
+    from taskrunner_private.queued_task q
+    where q.state = 'ready' and not q.has_rules and q.host = h.host offset 0) w;
 end $function$
 ;
 
@@ -1751,7 +1858,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[], p_kinds text[], p_limit integer, OUT task_ids uuid[], OUT kinds text[], OUT ruled uuid[], OUT probed bigint[], OUT again boolean)
+CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[], p_kinds text[], p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, OUT task_ids uuid[], OUT kinds text[], OUT ruled uuid[], OUT probed bigint[], OUT again boolean, OUT held boolean)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1763,6 +1870,11 @@ CREATE OR REPLACE FUNCTION taskrunner_private.decide_candidates(p_task_ids uuid[
 AS $function$
 declare
   c_ruled constant integer := 300;                           -- tasks with rules that one claim decides about
+  c_longest_secs constant integer := 5;                      -- to be put off
+  c_host_secs constant integer := 30;                        -- because of the host
+  v_hosts text[];
+  v_fit uuid[];
+  v_away uuid[];
   v_busy text[];
   v_decision record;
 begin
@@ -1770,6 +1882,7 @@ begin
   kinds := p_kinds;
   ruled := '{}';
   again := false;
+  held := false;
   if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
@@ -1782,15 +1895,33 @@ begin
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
     -- rows are found by their ids.
     select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
-      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq)
-    into task_ids, ruled, kinds
+      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq),
+      array_agg(q.host order by q.priority desc, q.seq)
+    into task_ids, ruled, kinds, v_hosts
     from taskrunner_private.queued_task q
     where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
   end if;
 
+  if ruled <> '{}' and p_other_room is not null then
+    v_fit := array(
+      select task_ids[f.n] from unnest(taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room)) f (n));
+    held := cardinality(v_fit) < cardinality(task_ids);
+  end if;
+  if held then
+    -- Those of a host that is in trouble must not stand before others, nor keep a limit's turn.
+    v_busy := array(select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room < 0);
+    v_away := array(
+      select u.id from unnest(task_ids, v_hosts) u (id, host)
+      where u.id = any(ruled) and u.host = any(v_busy) and u.id <> all(v_fit));
+    perform taskrunner_private.put_off(v_away, c_host_secs);
+    again := again or v_away <> '{}';
+    task_ids := v_fit;
+    ruled := array(select unnest(ruled) intersect select unnest(v_fit));
+  end if;
+
   v_busy := taskrunner_private.try_lock_kinds(kinds);
   if v_busy <> '{}' then
-    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)));
+    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)), c_longest_secs);
     task_ids := array(
       select u.id from unnest(task_ids, kinds) with ordinality u (id, kind, n) where u.kind <> all(v_busy) order by u.n);
     ruled := array(select unnest(ruled) intersect select unnest(task_ids));
@@ -1808,7 +1939,7 @@ begin
         v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
     end if;
     if v_decision.undecided <> '{}' then
-      perform taskrunner_private.put_off(v_decision.undecided);
+      perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);
     end if;
   end if;
 end $function$
@@ -2760,6 +2891,154 @@ CREATE OR REPLACE FUNCTION taskrunner_private.has_host(p_url text, p_host text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (lower(p_host) = ANY (ARRAY[lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text)), lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+?)(?::[0-9]*)?(?:[/?#]|$)'::text))]))
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.held_hosts()
+ RETURNS TABLE(host text, opens_at timestamp with time zone, error text)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+  with live as materialized (
+    select r.id, r.held_hosts from taskrunner_private.replica r where r.heartbeat_at > clock_timestamp() - interval '5 seconds'
+  )
+  select distinct on (h.host) h.host, h.opens_at, h.error
+  from (
+    select x.host collate "C" as host, x.opens_at, x.error, count(*) over (partition by x.host) as replicas
+    from live l
+    cross join lateral jsonb_to_recordset(l.held_hosts) x (host text, opens_at timestamptz, error text)
+  ) h
+  where h.replicas = (select count(*) from live)
+  order by h.host, h.opens_at nulls first;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT task_ids uuid[], OUT kinds text[], OUT passed text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  c_hosts constant integer := 200;
+  v_hosts text[];
+  v_rooms integer[];
+begin
+  with recursive walk (host, n) as (
+    select (
+      select q.host from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host > p_after
+      order by q.host limit 1), 1
+    union all
+    select (
+      select q.host from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host > w.host
+      order by q.host limit 1), w.n + 1
+    from walk w
+    where w.host is not null and w.n < c_hosts
+  )
+  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
+    max(w.host) filter (where w.n = c_hosts)
+  into v_hosts, v_rooms, passed
+  from (
+    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
+      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
+    from walk x
+    where x.host is not null
+  ) w;
+
+  -- Twice as many as are wanted, because another claim may hold some.
+  select coalesce(array_agg(found.id), '{}'), coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  from (
+    select t.id, c.kind
+    from (
+      select x.*
+      from (
+        select q.*
+        from unnest(v_hosts, v_rooms) h (host, room)
+        cross join lateral (
+          select q.task_id, q.kind, q.priority, q.seq
+          from taskrunner_private.queued_task q
+          where q.state = 'ready' and not q.has_rules and q.host = h.host and q.task_id <> all(p_taken)
+          order by q.priority desc, q.seq
+          limit least(h.room, p_limit)) q
+        union all (
+          select q.task_id, q.kind, q.priority, q.seq
+          from taskrunner_private.queued_task q
+          where q.state = 'ready' and not q.has_rules and q.host is null and q.task_id <> all(p_taken)
+          order by q.priority desc, q.seq
+          limit p_limit)
+      ) x
+      order by x.priority desc, x.seq
+      limit 2 * p_limit
+    ) c
+    join taskrunner.task t on t.id = c.task_id
+    where t.status = 'Pending'
+    order by c.priority desc, c.seq
+    limit p_limit
+    for no key update of t skip locked) found;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp with time zone, p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT delivery_ids uuid[], OUT passed text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  c_hosts constant integer := 200;
+  v_hosts text[];
+  v_rooms integer[];
+begin
+  with recursive walk (host, n) as (
+    select (select d.host from taskrunner_private.due_delivery d where d.host > p_after order by d.host limit 1), 1
+    union all
+    select (select d.host from taskrunner_private.due_delivery d where d.host > w.host order by d.host limit 1), w.n + 1
+    from walk w
+    where w.host is not null and w.n < c_hosts
+  )
+  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
+    max(w.host) filter (where w.n = c_hosts)
+  into v_hosts, v_rooms, passed
+  from (
+    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
+      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
+    from walk x
+    where x.host is not null
+  ) w;
+
+  -- Twice as many as are wanted, because another claim may hold some.
+  delivery_ids := array(
+    select d.delivery_id
+    from (
+      select q.*
+      from unnest(v_hosts, v_rooms) h (host, room)
+      cross join lateral (
+        select q.delivery_id, q.next_try_at
+        from taskrunner_private.due_delivery q
+        where q.host = h.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
+          and q.delivery_id <> all(p_taken)
+        order by q.next_try_at
+        limit least(h.room, p_limit)) q
+      order by q.next_try_at
+      limit 2 * p_limit
+    ) c
+    join taskrunner_private.due_delivery d on d.delivery_id = c.delivery_id
+    where d.leased_until is null or d.leased_until < p_now
+    order by c.next_try_at
+    limit p_limit
+    for update of d skip locked);
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.insert_actions(p_tasks jsonb, p_ids uuid[])
@@ -4017,7 +4296,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.put_off(p_ids uuid[])
+CREATE OR REPLACE FUNCTION taskrunner_private.put_off(p_ids uuid[], p_longest_secs integer)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4031,7 +4310,7 @@ begin
     select q.limit_id from taskrunner_private.queued_task q where q.task_id = any(p_ids) and q.limit_id is not null));
   update taskrunner_private.queued_task q
   set state = 'scheduled', gate_id = null, limit_id = null, put_off = least(q.put_off + 1, 10),
-    run_at = clock_timestamp() + least(0.1 * 2 ^ least(q.put_off + 1, 10), 5) * interval '1 second'
+    run_at = clock_timestamp() + least(0.1 * 2 ^ least(q.put_off + 1, 10), p_longest_secs) * interval '1 second'
   where q.task_id = any(p_ids) and q.state::text = 'ready';
 end $function$
 ;
@@ -6226,7 +6505,7 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.tick(p_replica uuid, p_name text, p_version text, p_free_slots integer, p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean)
+CREATE OR REPLACE FUNCTION taskrunner_private.tick(p_replica uuid, p_name text, p_version text, p_free_slots integer, p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean, p_held_hosts jsonb DEFAULT '[]'::jsonb)
  RETURNS TABLE(due_chores text[], next_due_at timestamp with time zone, ready boolean, deliveries boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -6282,13 +6561,13 @@ begin
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at)
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at, held_hosts)
   values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
-    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end)
+    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end, p_held_hosts)
   on conflict (id) do update
   set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
     idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_chores_at = excluded.idle_chores_at;
+    idle_chores_at = excluded.idle_chores_at, held_hosts = excluded.held_hosts;
 
   return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
@@ -6808,6 +7087,24 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.within_rooms(p_calls text[], p_hosts text[], p_rooms integer[], p_other_room integer)
+ RETURNS integer[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+  select coalesce(array_agg(c.n order by c.n), '{}')
+  from (
+    select u.n::integer as n, u.host, row_number() over (partition by u.host order by u.n) as nth
+    from unnest(p_calls) with ordinality u (host, n)
+  ) c
+  left join unnest(p_hosts, p_rooms) r (host, room) on r.host = c.host
+  where c.host is null or c.nth <= coalesce(r.room, p_other_room);
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.work_left(p_expected bigint, p_success bigint, p_failures bigint)
  RETURNS numeric
  LANGUAGE sql
@@ -6994,9 +7291,10 @@ grant execute on function taskrunner_private.begin_counts() to taskrunner_servic
 grant execute on function taskrunner_private.blocked_by(uuid) to taskrunner_service;
 grant execute on function taskrunner_private.change_batch_rules(uuid,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.chore to taskrunner_service;
-grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean) to taskrunner_service;
-grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean) to taskrunner_service;
+grant execute on function taskrunner_private.claim_deliveries(uuid,integer,integer,timestamp with time zone,boolean,text[],integer[],integer,boolean,text) to taskrunner_service;
+grant execute on function taskrunner_private.claim_tasks(uuid,integer,integer,integer[],bigint[],boolean,text[],integer[],integer,boolean,text) to taskrunner_service;
 grant select on table taskrunner_private.code_version to taskrunner_service;
+grant execute on function taskrunner_private.count_parked() to taskrunner_service;
 grant select on table taskrunner_private.dead_end_check to taskrunner_service;
 grant execute on function taskrunner_private.delete_gates(integer) to taskrunner_service;
 grant execute on function taskrunner_private.delete_idempotency_keys(integer,integer) to taskrunner_service;
@@ -7041,7 +7339,7 @@ grant execute on function taskrunner_private.sweep_active(integer,integer) to ta
 grant execute on function taskrunner_private.sweep_replicas(integer,integer) to taskrunner_service;
 grant execute on function taskrunner_private.take_counts() to taskrunner_service;
 grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
-grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean) to taskrunner_service;
+grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.wake to taskrunner_service;

@@ -234,7 +234,7 @@ func (b *testBundle) submit(t *testing.T, entries ...object) []task.Task {
 // start claims all ready tasks and brings them to Running.
 func (b *testBundle) start(t *testing.T) {
 	t.Helper()
-	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 100, 30*time.Second, nil, true)
+	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 100, 30*time.Second, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	code := int32(200)
 	tries := []task.StartTry{}

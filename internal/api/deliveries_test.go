@@ -39,7 +39,7 @@ func (b *testBundle) owes(t *testing.T, paths ...string) task.Task {
 // lease takes all due deliveries.
 func (b *testBundle) lease(t *testing.T) []task.Delivery {
 	t.Helper()
-	leased, err := b.store.ClaimDeliveries(t.Context(), b.replica, 1000, time.Minute, time.Time{}, true)
+	leased, _, err := b.store.ClaimDeliveries(t.Context(), b.replica, 1000, time.Minute, time.Time{}, true, task.Rooms{})
 	require.NoError(t, err)
 	return leased
 }
@@ -135,7 +135,7 @@ func TestDeliveryThatIsNeverDue(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	id := b.submit(t, entry("a"))[0].ID
-	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 1, time.Minute, nil, true)
+	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 1, time.Minute, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	require.NoError(t, b.store.FailStarts(t.Context(), b.replica, []task.StartTry{{Claim: claims[0], Try: task.Try{At: time.Now(), Error: "timeout after 1s"}}}, time.Second))
 	for _, moment := range []string{"infinity", "20000-01-01"} {
@@ -166,7 +166,7 @@ func TestListDeliveries(t *testing.T) {
 		entries = append(entries, entry(name))
 	}
 	starts := b.submit(t, entries...)
-	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 10, time.Minute, nil, true)
+	claims, _, err := b.store.ClaimTasks(t.Context(), b.replica, 10, time.Minute, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	require.Len(t, claims, 4)
 	tries := []task.StartTry{}
@@ -176,7 +176,7 @@ func TestListDeliveries(t *testing.T) {
 	require.NoError(t, b.store.FailStarts(t.Context(), b.replica, tries, time.Hour))
 	b.ok(t, http.StatusOK, "DELETE", "/task/"+starts[3].ID.String(), nil, nil)
 	b.exec(t, "update taskrunner.task set run_at = now() where id = $1", starts[1].ID)
-	_, _, err = b.store.ClaimTasks(t.Context(), b.replica, 10, time.Minute, nil, true)
+	_, _, err = b.store.ClaimTasks(t.Context(), b.replica, 10, time.Minute, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	b.exec(t, `update taskrunner_private.delivery set created_at = '2024-05-01T12:00:00Z' where task_id = $1`, first.ID)
 	b.exec(t, `update taskrunner_private.delivery set created_at = '2024-05-02T12:00:00.000001Z' where task_id = $1`, second.ID)

@@ -117,7 +117,7 @@ func (z *fuzzer) running(t testing.TB) task.Task {
 	require.Equal(t, http.StatusCreated, a.Status, a.Body)
 	var tasks []task.Task
 	require.NoError(t, json.Unmarshal([]byte(a.Body), &tasks))
-	claims, _, err := z.store.ClaimTasks(context.Background(), z.replica, 100, 30*time.Second, nil, true)
+	claims, _, err := z.store.ClaimTasks(context.Background(), z.replica, 100, 30*time.Second, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	tries := []task.StartTry{}
 	code := int32(200)

@@ -128,7 +128,7 @@ func (b *testBundle) zoo(t *testing.T) {
 	b.start(t)
 	pause(running[:3])
 	group(7, nil)
-	_, _, err := b.store.ClaimTasks(t.Context(), b.replica, 100, time.Hour, nil, true)
+	_, _, err := b.store.ClaimTasks(t.Context(), b.replica, 100, time.Hour, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	group(13, func(list []object) { // Waiting, and Pending ones
 		for i := range 10 {

@@ -65,7 +65,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
 		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores),
-		FreeSlots: w.start.FreeSlots, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
+		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
 	return w, nil
 }

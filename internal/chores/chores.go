@@ -60,9 +60,10 @@ type Config struct {
 	ClaimTimeout    time.Duration // WORKER_CLAIM_TIMEOUT_SECS
 	IdempotencyLife time.Duration // RETENTION_IDEMPOTENCY_SECS
 
-	Notified    <-chan struct{} // hints of the listener: something falls due earlier than thought; may be nil
-	FreeSlots   func() int      // of the start loop
-	IdleStart   func() bool     // the loop sleeps
+	Notified    <-chan struct{}        // hints of the listener: something falls due earlier than thought; may be nil
+	FreeSlots   func() int             // of the start loop
+	HeldHosts   func() []task.HeldHost // of the start loop
+	IdleStart   func() bool            // the loop sleeps
 	IdleDeliver func() bool
 	WakeStart   func()
 	WakeDeliver func()

@@ -75,7 +75,7 @@ func setupWith(t *testing.T, change func(*testStore), changeChores func(*chores.
 	}
 	b.chores = chores.New(chores.Config{
 		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second, IdempotencyLife: time.Hour,
-		Notified: b.notified, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
+		Notified: b.notified, HeldHosts: func() []task.HeldHost { return nil }, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
 		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
 	}, b.store)
 	changeChores(b.chores)
@@ -130,7 +130,7 @@ func (b *bundle) submit(t *testing.T) uuid.UUID {
 
 func (b *bundle) claim(t *testing.T, replica uuid.UUID) task.Claim {
 	t.Helper()
-	claims, _, err := b.store.ClaimTasks(t.Context(), replica, 10, 30*time.Second, nil, true)
+	claims, _, err := b.store.ClaimTasks(t.Context(), replica, 10, 30*time.Second, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	return claims[0]

@@ -99,6 +99,7 @@ func (r *Chores) pulse(ctx context.Context, idle bool) (task.Agenda, error) {
 		IdleStart:   r.config.IdleStart(),
 		IdleDeliver: r.config.IdleDeliver(),
 		IdleChores:  idle,
+		HeldHosts:   r.config.HeldHosts(),
 	})
 	if err != nil {
 		return task.Agenda{}, fmt.Errorf("pulse: %w", err)

@@ -17,10 +17,12 @@ const ClaimTasks = `-- name: ClaimTasks :many
 select array_remove(array[c.task_id], null)::uuid[] as task_ids, array_remove(array[c.batch_id], null)::uuid[] as batch_ids,
   c.attempt::integer as attempt, c.priority::integer as priority, c.seq::bigint as seq,
   c.claimed_at::timestamptz as claimed_at, c.idempotency_key::text as idempotency_key, c.params::jsonb as params,
-  c.counts::text as counts, c.has_rules::boolean as has_rules, c.again::boolean as again
+  c.counts::text as counts, c.has_rules::boolean as has_rules, c.again::boolean as again,
+  coalesce(c.host, '')::text as host, c.by_host::boolean as by_host, c.held::boolean as held, coalesce(c.passed, '')::text as passed
 from taskrunner_private.claim_tasks($1::uuid, $2::integer,
   $3::integer, $4::integer[], $5::bigint[],
-  $6::boolean) c
+  $6::boolean, $7::text[], $8::integer[], $9::integer,
+  $10::boolean, $11::text) c
 `
 
 type ClaimTasksParams struct {
@@ -30,6 +32,11 @@ type ClaimTasksParams struct {
 	MarkPriorities   []int32
 	MarkSeqs         []int64
 	Rescan           bool
+	Hosts            []string
+	Rooms            []int32
+	OtherRoom        *int32
+	Look             bool
+	HostAfter        string
 }
 
 type ClaimTasksRow struct {
@@ -44,6 +51,10 @@ type ClaimTasksRow struct {
 	Counts         string
 	HasRules       bool
 	Again          bool
+	Host           string
+	ByHost         bool
+	Held           bool
+	Passed         string
 }
 
 // Claims of the start loop: sql/functions/claim_tasks.sql.
@@ -57,6 +68,11 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 		arg.MarkPriorities,
 		arg.MarkSeqs,
 		arg.Rescan,
+		arg.Hosts,
+		arg.Rooms,
+		arg.OtherRoom,
+		arg.Look,
+		arg.HostAfter,
 	)
 	if err != nil {
 		return nil, err
@@ -77,6 +93,10 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 			&i.Counts,
 			&i.HasRules,
 			&i.Again,
+			&i.Host,
+			&i.ByHost,
+			&i.Held,
+			&i.Passed,
 		); err != nil {
 			return nil, err
 		}

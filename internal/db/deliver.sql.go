@@ -14,12 +14,16 @@ import (
 
 const ClaimDeliveries = `-- name: ClaimDeliveries :many
 
-select d.delivery_id::uuid as delivery_id, d.task_id::uuid as task_id,
-  array_remove(array[d.batch_id], null)::uuid[] as batch_ids, d.trigger::text as trigger,
+select array_remove(array[d.delivery_id], null)::uuid[] as delivery_ids,
+  coalesce(d.task_id, '00000000-0000-0000-0000-000000000000')::uuid as task_id,
+  array_remove(array[d.batch_id], null)::uuid[] as batch_ids, coalesce(d.trigger::text, '')::text as trigger,
   d.task_attempt::integer as task_attempt, d.number::integer as number, d.next_try_at::timestamptz as next_try_at,
-  d.idempotency_key::text as idempotency_key, d.params::jsonb as params
+  d.idempotency_key::text as idempotency_key, coalesce(d.params, '{}')::jsonb as params, coalesce(d.host, '')::text as host,
+  d.by_host::boolean as by_host, d.held::boolean as held, coalesce(d.passed, '')::text as passed
 from taskrunner_private.claim_deliveries($1::uuid, $2::integer,
-  $3::integer, coalesce($4::timestamptz, '-infinity'), $5::boolean) d
+  $3::integer, coalesce($4::timestamptz, '-infinity'), $5::boolean,
+  $6::text[], $7::integer[], $8::integer, $9::boolean,
+  $10::text) d
 `
 
 type ClaimDeliveriesParams struct {
@@ -28,10 +32,15 @@ type ClaimDeliveriesParams struct {
 	LeaseSecs int32
 	After     *time.Time
 	Rescan    bool
+	Hosts     []string
+	Rooms     []int32
+	OtherRoom *int32
+	Look      bool
+	HostAfter string
 }
 
 type ClaimDeliveriesRow struct {
-	DeliveryID     uuid.UUID
+	DeliveryIds    []uuid.UUID
 	TaskID         uuid.UUID
 	BatchIds       []uuid.UUID
 	Trigger        string
@@ -40,10 +49,14 @@ type ClaimDeliveriesRow struct {
 	NextTryAt      time.Time
 	IdempotencyKey string
 	Params         []byte
+	Host           string
+	ByHost         bool
+	Held           bool
+	Passed         string
 }
 
 // Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql and settle_deliveries.sql.
-// batch_ids holds the batch, or nothing for a task without one.
+// batch_ids holds the batch, or nothing for a task without one. delivery_ids is empty in a row that says only that some were left out.
 func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliveriesParams) ([]ClaimDeliveriesRow, error) {
 	rows, err := db.Query(ctx, ClaimDeliveries,
 		arg.Replica,
@@ -51,6 +64,11 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 		arg.LeaseSecs,
 		arg.After,
 		arg.Rescan,
+		arg.Hosts,
+		arg.Rooms,
+		arg.OtherRoom,
+		arg.Look,
+		arg.HostAfter,
 	)
 	if err != nil {
 		return nil, err
@@ -60,7 +78,7 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 	for rows.Next() {
 		var i ClaimDeliveriesRow
 		if err := rows.Scan(
-			&i.DeliveryID,
+			&i.DeliveryIds,
 			&i.TaskID,
 			&i.BatchIds,
 			&i.Trigger,
@@ -69,6 +87,10 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 			&i.NextTryAt,
 			&i.IdempotencyKey,
 			&i.Params,
+			&i.Host,
+			&i.ByHost,
+			&i.Held,
+			&i.Passed,
 		); err != nil {
 			return nil, err
 		}

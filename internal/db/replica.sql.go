@@ -28,7 +28,7 @@ select a.due_chores::text[] as due_chores,
   a.ready::boolean as ready, a.deliveries::boolean as deliveries
 from taskrunner_private.tick($1::uuid, $2::text, $3::text,
   $4::integer, $5::boolean, $6::boolean,
-  $7::boolean) a
+  $7::boolean, $8::jsonb) a
 `
 
 type TickParams struct {
@@ -39,6 +39,7 @@ type TickParams struct {
 	IdleStart   bool
 	IdleDeliver bool
 	IdleChores  bool
+	HeldHosts   []byte
 }
 
 type TickRow struct {
@@ -59,6 +60,7 @@ func (q *Queries) Tick(ctx context.Context, db DBTX, arg TickParams) (TickRow, e
 		arg.IdleStart,
 		arg.IdleDeliver,
 		arg.IdleChores,
+		arg.HeldHosts,
 	)
 	var i TickRow
 	err := row.Scan(

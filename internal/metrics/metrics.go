@@ -42,6 +42,9 @@ type Metrics struct {
 	duration *prometheus.HistogramVec // trigger
 	inFlight *prometheus.GaugeVec     // phase
 
+	circuitsOpen *prometheus.GaugeVec   // loop
+	circuits     *prometheus.CounterVec // loop, to_state
+
 	listenerConnected  prometheus.Gauge
 	listenerReconnects prometheus.Counter
 }
@@ -76,6 +79,10 @@ func New() *Metrics {
 			[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10}, "trigger"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "webhooks_in_flight", Help: "Open webhook calls."},
 			[]string{"phase"}),
+		circuitsOpen: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "webhook_circuits_open", Help: "Webhook hosts that get no calls because their last ones failed, but one now and then."},
+			[]string{"loop"}),
+		circuits: counters("webhook_circuit_state_transitions_total", "Changes of the circuits of webhook hosts.", "loop", "to_state"),
 		listenerConnected: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "listener_connected", Help: "1 while notifications of the database come through."}),
 		listenerReconnects: counter("listener_reconnects_total", "Times that the listener found back after a loss."),
@@ -83,6 +90,7 @@ func New() *Metrics {
 	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.inProgress, m.shed, m.authFailures, m.poolExhausted,
 		m.breakerStates, m.breakerNos, m.tasksCreated, m.transitions, m.tasksCompleted,
 		m.loopIterations, m.loopDuration, m.loopProcessed, m.wakeups, m.attempts, m.duration, m.inFlight,
+		m.circuitsOpen, m.circuits,
 		m.listenerConnected, m.listenerReconnects,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -101,7 +109,11 @@ func New() *Metrics {
 	}
 	for _, state := range []string{"open", "half_open", "closed"} {
 		m.breakerStates.WithLabelValues(state)
+		m.circuits.WithLabelValues("start", state)
+		m.circuits.WithLabelValues("deliver", state)
 	}
+	m.circuitsOpen.WithLabelValues("start")
+	m.circuitsOpen.WithLabelValues("deliver")
 	for _, source := range []string{"notify", "poll"} {
 		m.wakeups.WithLabelValues(source)
 	}
@@ -181,6 +193,13 @@ func (m *Metrics) CallEnded(trigger string, success bool, took time.Duration) {
 	m.inFlight.WithLabelValues(trigger).Dec()
 	m.attempts.WithLabelValues(trigger, outcome(success)).Inc()
 	m.duration.WithLabelValues(trigger).Observe(took.Seconds())
+}
+
+// CircuitChanged counts that the circuit of a webhook host is now open, half_open or closed; open is how many of the loop (start,
+// deliver) are not closed.
+func (m *Metrics) CircuitChanged(loop, to string, open int) {
+	m.circuits.WithLabelValues(loop, to).Inc()
+	m.circuitsOpen.WithLabelValues(loop).Set(float64(open))
 }
 
 // ListenerConnected says whether notifications come through.

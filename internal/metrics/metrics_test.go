@@ -47,6 +47,7 @@ func TestEveryMetricMoves(t *testing.T) {
 	m.CallStarted("end")
 	m.CallStarted("end")
 	m.CallEnded("end", false, time.Second)
+	m.CircuitChanged("deliver", "open", 2)
 	m.ListenerConnected(true)
 	m.ListenerReconnected()
 	text := scrape(t, m)
@@ -76,6 +77,9 @@ func TestEveryMetricMoves(t *testing.T) {
 		`webhook_attempts_total{outcome="success",trigger="cancel"} 0`,
 		`webhook_duration_seconds_bucket{trigger="end",le="0.5"} 0`,
 		`webhooks_in_flight{phase="end"} 1`,
+		`webhook_circuits_open{loop="deliver"} 2`,
+		`webhook_circuit_state_transitions_total{loop="deliver",to_state="open"} 1`,
+		`webhook_circuit_state_transitions_total{loop="start",to_state="half_open"} 0`,
 		`listener_connected 1`,
 		`listener_reconnects_total 1`,
 	} {

@@ -15,10 +15,10 @@ import (
 // ClaimTasks claims up to limit ready tasks for a replica, by priority and insertion order. A claim older than
 // claimTimeout counts as stale. marks say how far the replica has consumed the queue, at most one per priority; with
 // rescan the queue is also read from its start if that finds too few, and a replica that gets nothing then is stamped
-// as idle. again means that others were parked or put off, so that there may be more to claim. Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
+// as idle. rooms bound what it gets for each webhook host. Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
 func (s *Store) ClaimTasks(
-	ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool,
-) (claims []task.Claim, again bool, err error) {
+	ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool, rooms task.Rooms,
+) (claims []task.Claim, left task.Left, err error) {
 	args := db.ClaimTasksParams{
 		Replica:          replica,
 		Most:             clampInt32(int64(limit)),
@@ -26,6 +26,11 @@ func (s *Store) ClaimTasks(
 		MarkPriorities:   make([]int32, 0, len(marks)),
 		MarkSeqs:         make([]int64, 0, len(marks)),
 		Rescan:           rescan,
+		Hosts:            rooms.Hosts,
+		Rooms:            rooms.Rooms,
+		OtherRoom:        rooms.Other,
+		Look:             rooms.Look,
+		HostAfter:        rooms.After,
 	}
 	// claim_candidates reads them from the highest priority downwards.
 	marks = slices.SortedFunc(slices.Values(marks), func(a, b task.Mark) int { return int(b.Priority) - int(a.Priority) })
@@ -41,7 +46,7 @@ func (s *Store) ClaimTasks(
 		return err
 	})
 	if err != nil || len(rows) == 0 {
-		return nil, false, err
+		return nil, task.Left{}, err
 	}
 	s.transitions(op, rows[0].Counts) // each row has them all
 	claims = make([]task.Claim, 0, len(rows))
@@ -58,6 +63,8 @@ func (s *Store) ClaimTasks(
 			ClaimedAt:      row.ClaimedAt,
 			IdempotencyKey: row.IdempotencyKey,
 			HasRules:       row.HasRules,
+			Host:           row.Host,
+			ByHost:         row.ByHost,
 		}
 		if row.Params != nil {
 			w, err := webhook(row.Params)
@@ -68,5 +75,5 @@ func (s *Store) ClaimTasks(
 		}
 		claims = append(claims, c)
 	}
-	return claims, rows[0].Again, nil
+	return claims, task.Left{Again: rows[0].Again, Held: rows[0].Held, Passed: rows[0].Passed}, nil
 }

@@ -14,34 +14,43 @@ import (
 // ClaimDeliveries leases up to limit due End and Cancel deliveries to a replica, oldest first, each for the time lease.
 // after is the due time up to which the replica has consumed the queue, zero for its start; with rescan the queue is
 // also read from its start if that finds too few, and a replica that gets nothing then is stamped as idle.
+// rooms bound what it gets for each webhook host.
 func (s *Store) ClaimDeliveries(
-	ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool,
-) ([]task.Delivery, error) {
+	ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool, rooms task.Rooms,
+) (deliveries []task.Delivery, left task.Left, err error) {
 	args := db.ClaimDeliveriesParams{
 		Replica:   replica,
 		Most:      clampInt32(int64(limit)),
 		LeaseSecs: wholeSeconds(lease),
 		Rescan:    rescan,
+		Hosts:     rooms.Hosts,
+		Rooms:     rooms.Rooms,
+		OtherRoom: rooms.Other,
+		Look:      rooms.Look,
+		HostAfter: rooms.After,
 	}
 	if !after.IsZero() {
 		args.After = &after
 	}
 	var rows []db.ClaimDeliveriesRow
-	err := s.do(ctx, call{op: "claim deliveries", pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err = s.do(ctx, call{op: "claim deliveries", pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		rows, err = s.queries.ClaimDeliveries(ctx, conn, args)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || len(rows) == 0 {
+		return nil, task.Left{}, err
 	}
-	deliveries := make([]task.Delivery, 0, len(rows))
+	deliveries = make([]task.Delivery, 0, len(rows))
 	for _, row := range rows {
+		if len(row.DeliveryIds) == 0 {
+			continue
+		}
 		w, err := webhook(row.Params)
 		if err != nil { // the guards of the action table do not let it in; the call will fail and say so
-			s.log.Error("unreadable webhook", "delivery_id", row.DeliveryID, "error", err)
+			s.log.Error("unreadable webhook", "delivery_id", row.DeliveryIds[0], "error", err)
 		}
 		deliveries = append(deliveries, task.Delivery{
-			ID:             row.DeliveryID,
+			ID:             row.DeliveryIds[0],
 			TaskID:         row.TaskID,
 			BatchID:        optional(row.BatchIds),
 			Trigger:        row.Trigger,
@@ -50,9 +59,11 @@ func (s *Store) ClaimDeliveries(
 			NextTryAt:      row.NextTryAt,
 			IdempotencyKey: row.IdempotencyKey,
 			Webhook:        w,
+			Host:           row.Host,
+			ByHost:         row.ByHost,
 		})
 	}
-	return deliveries, nil
+	return deliveries, task.Left{Held: rows[0].Held, Passed: rows[0].Passed}, nil
 }
 
 // SettleDeliveries records tries of deliveries. A delivery may occur once. Idempotent: a try whose number is recorded

@@ -144,7 +144,7 @@ func TestLifeOfATask(t *testing.T) {
 			require.NotNil(t, got.EndedAt)
 			require.ElementsMatch(t, []string{"Running Success etl 1", "Waiting Pending etl 1"}, b.transitions())
 
-			deliveries, err := b.ClaimDeliveries(t.Context(), b.replica, 10, time.Minute, time.Time{}, true)
+			deliveries, _, err := b.ClaimDeliveries(t.Context(), b.replica, 10, time.Minute, time.Time{}, true, task.Rooms{})
 			require.NoError(t, err)
 			require.Len(t, deliveries, 1)
 			d := deliveries[0]
@@ -283,11 +283,11 @@ func TestClaimWithMarks(t *testing.T) {
 	high["priority"], highest["priority"] = 5, 9
 	b.submit(t, low, high, highest)
 	marks := []task.Mark{{Priority: 0, Seq: math.MaxInt64}, {Priority: 5, Seq: math.MaxInt64}}
-	claims, _, err := b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, false)
+	claims, _, err := b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, false, task.Rooms{})
 	require.NoError(t, err)
 	require.Len(t, claims, 1)
 	require.EqualValues(t, 9, claims[0].Priority)
-	claims, _, err = b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, true)
+	claims, _, err = b.ClaimTasks(t.Context(), b.replica, 10, time.Minute, marks, true, task.Rooms{})
 	require.NoError(t, err)
 	require.Len(t, claims, 2)
 	require.EqualValues(t, 5, claims[0].Priority)

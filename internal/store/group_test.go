@@ -355,7 +355,7 @@ func TestLayeredGraphFromManyClients(t *testing.T) {
 				return
 			case <-time.After(2 * time.Millisecond):
 			}
-			claims, _, err := b.ClaimTasks(ctx, b.replica, 20, time.Minute, nil, true)
+			claims, _, err := b.ClaimTasks(ctx, b.replica, 20, time.Minute, nil, true, task.Rooms{})
 			if err != nil {
 				t.Error(err)
 				return

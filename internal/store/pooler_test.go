@@ -43,7 +43,7 @@ func TestThroughAPooler(t *testing.T) {
 		tasks := b.submit(t, parent, entry("b", "a"), entry("c"))
 		_, err := b.Pulse(t.Context(), task.Pulse{Replica: b.replica, Name: "r"})
 		require.NoError(t, err)
-		claims, _, err := b.ClaimTasks(t.Context(), b.replica, 1, time.Minute, []task.Mark{{Priority: -1000}, {Priority: -999}}, true)
+		claims, _, err := b.ClaimTasks(t.Context(), b.replica, 1, time.Minute, []task.Mark{{Priority: -1000}, {Priority: -999}}, true, task.Rooms{})
 		require.NoError(t, err)
 		require.Len(t, claims, 1)
 		_, startErr := b.StartTasks(t.Context(), []task.StartTry{{Claim: claims[0], Try: okTry()}})
@@ -56,7 +56,7 @@ func TestThroughAPooler(t *testing.T) {
 		got, err := b.Report(t.Context(), task.Report{TaskID: tasks[0].ID, Status: ptr(task.Success)})
 		require.NoError(t, err)
 		require.JSONEq(t, fmt.Sprintf(`{"round": %d}`, round), string(got.Metadata))
-		deliveries, err := b.ClaimDeliveries(t.Context(), b.replica, 10, time.Minute, time.Time{}, true)
+		deliveries, _, err := b.ClaimDeliveries(t.Context(), b.replica, 10, time.Minute, time.Time{}, true, task.Rooms{})
 		require.NoError(t, err)
 		require.Len(t, deliveries, 1)
 		require.NoError(t, b.SettleDeliveries(t.Context(), []task.DeliveryTry{

@@ -13,8 +13,12 @@ import (
 // Pulse writes that a replica lives and which of its loops sleep, and returns what there is to do. It has a connection
 // of its own, so that a busy pool does not make a replica look dead.
 func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
+	held, err := encode(append([]task.HeldHost{}, p.HeldHosts...)) // never null
+	if err != nil {
+		return task.Agenda{}, mapError("pulse", err)
+	}
 	var row db.TickRow
-	err := s.do(ctx, call{op: "pulse", idempotent: true, pool: s.pulse},
+	err = s.do(ctx, call{op: "pulse", idempotent: true, pool: s.pulse},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			row, err = s.queries.Tick(ctx, conn, db.TickParams{
 				Replica:     p.Replica,
@@ -24,6 +28,7 @@ func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
 				IdleStart:   p.IdleStart,
 				IdleDeliver: p.IdleDeliver,
 				IdleChores:  p.IdleChores,
+				HeldHosts:   held,
 			})
 			return err
 		})

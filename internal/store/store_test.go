@@ -100,7 +100,7 @@ func (b *testBundle) submit(t *testing.T, entries ...map[string]any) []task.Task
 // claim claims all ready tasks.
 func (b *testBundle) claim(t *testing.T) []task.Claim {
 	t.Helper()
-	claims, _, err := b.ClaimTasks(t.Context(), b.replica, 100, 30*time.Second, nil, true)
+	claims, _, err := b.ClaimTasks(t.Context(), b.replica, 100, 30*time.Second, nil, true, task.Rooms{})
 	require.NoError(t, err)
 	return claims
 }

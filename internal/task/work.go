@@ -27,7 +27,35 @@ type Claim struct {
 	ClaimedAt      time.Time
 	IdempotencyKey string
 	HasRules       bool
+	Host           string   // of its webhook, as the database writes it
+	ByHost         bool     // found by its host: it says nothing about how far the queue is consumed
 	Webhook        *Webhook // nil: nothing to call, the task is Running already
+}
+
+// Rooms are how many calls a claim may get for each webhook host.
+type Rooms struct {
+	Hosts []string
+	Rooms []int32 // of each of Hosts; -1: none, and that may last
+	Other *int32  // of each other host; nil: all
+	// Look says that if some have no room, the calls of others are looked up by host, however many calls of the former stand before
+	// them; After is the host behind which that begins.
+	Look  bool
+	After string
+}
+
+// Left is what a claim says about what it left.
+type Left struct {
+	Again  bool   // others were parked or put off, so that there may be more to claim
+	Held   bool   // some were left out for want of room at their host
+	Passed string // the host behind which the next look goes on; "": it begins anew
+}
+
+// HeldHost is a webhook host to which a replica makes no further call now. OpensAt: its circuit is open until then; nil: it is
+// at its share of the slots.
+type HeldHost struct {
+	Host    string     `json:"host"`
+	OpensAt *time.Time `json:"opens_at"`
+	Error   string     `json:"error"` // of its last call; "" when that worked
 }
 
 // Mark says how far a replica has consumed the queue of one priority (design, D13).
@@ -72,6 +100,8 @@ type Delivery struct {
 	NextTryAt      time.Time
 	IdempotencyKey string
 	Webhook        Webhook
+	Host           string // as the database writes it
+	ByHost         bool   // found by its host: it says nothing about how far the queue is consumed
 }
 
 // DeliveryOutcome says what a try means for its delivery.
@@ -152,6 +182,7 @@ type Pulse struct {
 	Name, Version                      string
 	FreeSlots                          int
 	IdleStart, IdleDeliver, IdleChores bool
+	HeldHosts                          []HeldHost // of the start loop
 }
 
 // Agenda is what the database answers to a pulse: what there is to do.

@@ -17,7 +17,7 @@ const leaseMargin = 5 * time.Second
 
 // DeliverStore is what the deliver loop needs of the database.
 type DeliverStore interface {
-	ClaimDeliveries(ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool) ([]task.Delivery, error)
+	ClaimDeliveries(ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool, rooms task.Rooms) ([]task.Delivery, task.Left, error)
 	SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error
 }
 
@@ -41,17 +41,25 @@ type DeliverLoop struct {
 	config DeliverConfig
 	store  DeliverStore
 	caller Caller
-	loop   *loop[task.Delivery, task.DeliveryTry]
+	loop   *loop[deliveryCall, task.DeliveryTry]
+	hosts  *hosts
 
 	// Used by the one claim that is open.
 	mark     time.Time // the due time up to which this replica has consumed the queue
 	lookback lookback
 }
 
+// deliveryCall is a delivery to call.
+type deliveryCall struct {
+	task.Delivery
+	host  *host
+	began time.Time
+}
+
 // NewDeliverLoop makes the loop.
 func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *DeliverLoop {
-	d := &DeliverLoop{config: c, store: store, caller: caller}
-	d.loop = newLoop(work[task.Delivery, task.DeliveryTry]{
+	d := &DeliverLoop{config: c, store: store, caller: caller, hosts: newHosts(c.Slots, circuitsOf(c.Observer, "deliver"))}
+	d.loop = newLoop(work[deliveryCall, task.DeliveryTry]{
 		name:     "deliver loop",
 		slots:    c.Slots,
 		batch:    c.Slots,
@@ -82,11 +90,15 @@ func (d *DeliverLoop) Wake() { d.loop.wake() }
 // Idle reports whether it sleeps, having found no due delivery.
 func (d *DeliverLoop) Idle() bool { return d.loop.idle.Load() }
 
-func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (deliveries []task.Delivery, got int, err error) {
+func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[deliveryCall], error) {
 	if woken {
 		d.lookback.hint()
 	}
 	began := time.Now()
+	plan := d.hosts.plan(began, limit)
+	if plan.limit == 0 {
+		return found[deliveryCall]{held: true, again: plan.again}, nil
+	}
 	full, rescan := d.lookback.plan(began)
 	after := d.mark
 	if full {
@@ -95,21 +107,39 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (deliver
 	if after.IsZero() {
 		full, rescan = true, true
 	}
-	deliveries, err = d.store.ClaimDeliveries(ctx, d.config.Replica, limit, d.config.CallTimeout+leaseMargin, after, rescan)
+	deliveries, left, err := d.store.ClaimDeliveries(ctx, d.config.Replica, plan.limit, d.config.CallTimeout+leaseMargin, after, rescan, plan.rooms)
 	if err != nil {
-		return nil, 0, err
+		return found[deliveryCall]{}, err
 	}
-	d.consumed(deliveries, full, len(deliveries) == limit)
-	if full || rescan && len(deliveries) < limit {
-		d.lookback.looked(began, time.Now())
+	ended := time.Now()
+	filled := len(deliveries) == plan.limit
+	d.consumed(deliveries, full, filled)
+	if full || rescan && !filled {
+		d.lookback.looked(began, ended)
 	}
-	return deliveries, len(deliveries), nil
+	if left.Held {
+		d.lookback.hint() // those that were left out may stand behind the mark now
+	}
+	d.hosts.claimed(ended, plan, left)
+	f := found[deliveryCall]{got: len(deliveries), held: left.Held || plan.limit < limit, again: plan.again}
+	for _, delivery := range deliveries {
+		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})
+	}
+	if filled {
+		f.got = limit // there may be more
+	}
+	return f, nil
 }
 
 // consumed moves the mark. full: the queue was read from its start; filled: reading ended for want of slots.
 func (d *DeliverLoop) consumed(deliveries []task.Delivery, full, filled bool) {
 	var latest time.Time
+	found := false
 	for _, delivery := range deliveries {
+		if delivery.ByHost {
+			continue
+		}
+		found = true
 		if delivery.NextTryAt.After(latest) {
 			latest = delivery.NextTryAt
 		}
@@ -117,20 +147,22 @@ func (d *DeliverLoop) consumed(deliveries []task.Delivery, full, filled bool) {
 			d.lookback.hint() // where this one stood, more may stand
 		}
 	}
-	if latest.After(d.mark) || full && filled {
+	if latest.After(d.mark) || full && filled && found {
 		d.mark = latest
 	}
 }
 
-func (d *DeliverLoop) call(ctx context.Context, delivery task.Delivery) task.DeliveryTry {
-	r := d.caller.Do(ctx, webhook.Call{
-		Webhook:        delivery.Webhook,
-		Handle:         d.config.Handle(delivery.TaskID, delivery.TaskAttempt),
-		IdempotencyKey: delivery.IdempotencyKey,
-		TaskID:         delivery.TaskID,
-		BatchID:        delivery.BatchID,
-		Trigger:        strings.ToLower(delivery.Trigger),
-		Attempt:        delivery.TaskAttempt,
+func (d *DeliverLoop) call(ctx context.Context, c deliveryCall) task.DeliveryTry {
+	r := d.hosts.call(c.host, c.began, func() webhook.Result {
+		return d.caller.Do(ctx, webhook.Call{
+			Webhook:        c.Webhook,
+			Handle:         d.config.Handle(c.TaskID, c.TaskAttempt),
+			IdempotencyKey: c.IdempotencyKey,
+			TaskID:         c.TaskID,
+			BatchID:        c.BatchID,
+			Trigger:        strings.ToLower(c.Trigger),
+			Attempt:        c.TaskAttempt,
+		})
 	})
 	outcome := task.DeliveryFailed
 	switch r.Class {
@@ -139,7 +171,7 @@ func (d *DeliverLoop) call(ctx context.Context, delivery task.Delivery) task.Del
 	case webhook.Gone:
 		outcome = task.DeliveryGivenUp
 	}
-	return task.DeliveryTry{Delivery: delivery, Outcome: outcome, Try: r.Try}
+	return task.DeliveryTry{Delivery: c.Delivery, Outcome: outcome, Try: r.Try}
 }
 
 func (d *DeliverLoop) settle(ctx context.Context, _ int, tries []task.DeliveryTry) error {

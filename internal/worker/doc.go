@@ -16,6 +16,17 @@ import "time"
 type Observer interface {
 	Claimed(n int, took time.Duration) // by the start loop
 	Woken(source string)               // ByNotify or ByPoll
+	// CircuitChanged is told that the circuit of a host is now open, half_open or closed, and how many of the loop (start, deliver)
+	// are not closed.
+	CircuitChanged(loop, to string, open int)
+}
+
+// circuitsOf tells an observer, which may be nil, of the circuits of a loop.
+func circuitsOf(o Observer, loop string) func(to string, open int) {
+	if o == nil {
+		return nil
+	}
+	return func(to string, open int) { o.CircuitChanged(loop, to, open) }
 }
 
 // What woke a loop.

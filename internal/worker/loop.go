@@ -31,8 +31,8 @@ type work[C, R any] struct {
 	slots int // most calls at the same time, > 0
 	batch int // most claimed in one step, > 0
 
-	// claim returns what is to be called, and how many it got in all, at most limit. woken: something new may be there.
-	claim func(ctx context.Context, limit int, woken bool) (items []C, got int, err error)
+	// claim gets at most limit. woken: something new may be there.
+	claim func(ctx context.Context, limit int, woken bool) (found[C], error)
 	call  func(ctx context.Context, item C) R
 	// settle writes results back, all of one lane and with different keys.
 	settle func(ctx context.Context, lane int, results []R) error
@@ -70,6 +70,7 @@ type loop[C, R any] struct {
 	claiming bool
 	want     bool // claim as soon as a slot is free
 	woken    bool // something new may be there since the last claim began
+	held     bool // the last claim left out what waits for a call to end
 	misses   int  // claims in a row that found nothing
 	failures int  // claims in a row that failed
 	stopping bool
@@ -78,12 +79,20 @@ type loop[C, R any] struct {
 	idle atomic.Bool  // the last claim found nothing; read by the pulse
 }
 
+// found is what a claim got.
+type found[C any] struct {
+	items []C       // to be called
+	got   int       // in all; as many as were asked for means that there may be more
+	held  bool      // others wait until calls to their host have ended
+	again time.Time // others wait until then; zero: nobody does
+}
+
 // claimed is how a claim ended.
 type claimed[C any] struct {
-	items      []C
-	limit, got int
-	began      time.Time
-	err        error
+	found[C]
+	limit int
+	began time.Time
+	err   error
 }
 
 func newLoop[C, R any](w work[C, R]) *loop[C, R] {
@@ -138,6 +147,7 @@ func (l *loop[C, R]) run(ctx context.Context) {
 			l.noteClaim(c)
 		case r := <-l.results:
 			l.running--
+			l.want = l.want || l.held
 			l.backlog.add(r)
 		case err := <-l.settled:
 			l.noteSettled(err)
@@ -200,7 +210,7 @@ func (l *loop[C, R]) startClaim() {
 		ctx, cancel := context.WithTimeout(l.queries, queryTimeout)
 		defer cancel()
 		c := claimed[C]{limit: limit, began: time.Now()}
-		c.items, c.got, c.err = l.claim(ctx, limit, woken)
+		c.found, c.err = l.claim(ctx, limit, woken)
 		l.claimed <- c
 	}()
 }
@@ -216,7 +226,7 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 		return
 	}
 	l.trouble["claim"].Worked()
-	l.failures = 0
+	l.failures, l.held = 0, c.held
 	for _, item := range c.items {
 		l.running++
 		go l.callOne(item, c.began.Add(l.keep))
@@ -229,7 +239,11 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 		l.want = true
 		return
 	}
-	l.poll.Reset(l.pollAfter())
+	pause := l.pollAfter()
+	if !c.again.IsZero() {
+		pause = min(pause, max(time.Until(c.again), 0))
+	}
+	l.poll.Reset(pause)
 	l.misses++
 }
 

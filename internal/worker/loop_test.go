@@ -33,17 +33,17 @@ func newShop(queue ...int) *shop {
 	return &shop{queue: queue, called: make(chan int, 1000), release: make(chan bool, 1000), settled: make(chan []int, 1000)}
 }
 
-func (s *shop) claim(_ context.Context, limit int, _ bool) ([]int, int, error) {
+func (s *shop) claim(_ context.Context, limit int, _ bool) (found[int], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims = append(s.claims, limit)
 	if s.failing != nil {
-		return nil, 0, s.failing
+		return found[int]{}, s.failing
 	}
 	n := min(limit, len(s.queue))
 	items := s.queue[:n]
 	s.queue = s.queue[n:]
-	return items, n, nil
+	return found[int]{items: items, got: n}, nil
 }
 
 func (s *shop) add(numbers ...int) {

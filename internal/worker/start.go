@@ -13,7 +13,7 @@ import (
 
 // StartStore is what the start loop needs of the database.
 type StartStore interface {
-	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool) (claims []task.Claim, again bool, err error)
+	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool, rooms task.Rooms) (claims []task.Claim, left task.Left, err error)
 	StartTasks(ctx context.Context, tries []task.StartTry) ([]task.RefusedAction, error)
 	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
 }
@@ -45,13 +45,21 @@ type StartLoop struct {
 	config StartConfig
 	store  StartStore
 	caller Caller
-	loop   *loop[task.Claim, task.StartTry]
+	loop   *loop[startCall, task.StartTry]
+	hosts  *hosts
 
 	refusals refusals
 
 	// Used by the one claim that is open.
 	marks    marks
 	lookback lookback
+}
+
+// startCall is an on_start to call.
+type startCall struct {
+	task.Claim
+	host  *host
+	began time.Time
 }
 
 // The lanes of results: each is written by a statement of its own.
@@ -62,8 +70,11 @@ const (
 
 // NewStartLoop makes the loop.
 func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
-	s := &StartLoop{config: c, store: store, caller: caller, refusals: refusals{log: c.Log}}
-	s.loop = newLoop(work[task.Claim, task.StartTry]{
+	s := &StartLoop{
+		config: c, store: store, caller: caller,
+		refusals: refusals{log: c.Log}, hosts: newHosts(c.Slots, circuitsOf(c.Observer, "start")),
+	}
+	s.loop = newLoop(work[startCall, task.StartTry]{
 		name:     "start loop",
 		slots:    c.Slots,
 		batch:    c.Batch,
@@ -94,14 +105,21 @@ func (s *StartLoop) Wake() { s.loop.wake() }
 // FreeSlots is how many tasks it would claim now.
 func (s *StartLoop) FreeSlots() int { return int(s.loop.free.Load()) }
 
+// HeldHosts are the hosts whose on_starts are not called now, though slots may be free.
+func (s *StartLoop) HeldHosts() []task.HeldHost { return s.hosts.held(time.Now()) }
+
 // Idle reports whether it sleeps, having found no ready task.
 func (s *StartLoop) Idle() bool { return s.loop.idle.Load() }
 
-func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (calls []task.Claim, got int, err error) {
+func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[startCall], error) {
 	if woken {
 		s.lookback.hint()
 	}
 	began := time.Now()
+	plan := s.hosts.plan(began, limit)
+	if plan.limit == 0 {
+		return found[startCall]{held: true, again: plan.again}, nil
+	}
 	full, rescan := s.lookback.plan(began)
 	var ahead []task.Mark
 	if !full {
@@ -110,34 +128,40 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (calls []t
 	if len(ahead) == 0 {
 		full, rescan = true, true
 	}
-	claims, again, err := s.store.ClaimTasks(ctx, s.config.Replica, limit, s.config.ClaimTimeout, ahead, rescan)
+	claims, left, err := s.store.ClaimTasks(ctx, s.config.Replica, plan.limit, s.config.ClaimTimeout, ahead, rescan, plan.rooms)
 	if err != nil {
-		return nil, 0, err
+		return found[startCall]{}, err
 	}
 	ended := time.Now()
 	if s.config.Observer != nil {
 		s.config.Observer.Claimed(len(claims), ended.Sub(began))
 	}
-	s.consumed(claims, full, len(claims) == limit)
-	if full || rescan && len(claims) < limit {
+	filled := len(claims) == plan.limit
+	s.consumed(claims, full, filled)
+	if full || rescan && !filled {
 		s.lookback.looked(began, ended)
 	}
+	if left.Held {
+		s.lookback.hint() // those that were left out may stand behind the marks now
+	}
+	s.hosts.claimed(ended, plan, left)
+	f := found[startCall]{got: len(claims), held: left.Held || plan.limit < limit, again: plan.again}
 	for _, c := range claims {
 		if c.Webhook != nil { // else it is Running already, without a call
-			calls = append(calls, c)
+			f.items = append(f.items, startCall{c, s.hosts.begin(c.Host, ended), ended})
 		}
 	}
-	if again {
-		return calls, limit, nil // as if there had been more than slots: claim again at once
+	if left.Again || filled {
+		f.got = limit // as if there had been more than slots: claim again at once
 	}
-	return calls, len(claims), nil
+	return f, nil
 }
 
 // consumed moves the marks. full: the queue was read from its start; filled: reading ended for want of slots.
 func (s *StartLoop) consumed(claims []task.Claim, full, filled bool) {
-	var plain []task.Claim // rules have a queue of their own, which is always read from its start
+	var plain []task.Claim // rules have a queue of their own, which is always read from its start, as hosts are
 	for _, c := range claims {
-		if !c.HasRules {
+		if !c.HasRules && !c.ByHost {
 			plain = append(plain, c)
 		}
 	}
@@ -148,27 +172,29 @@ func (s *StartLoop) consumed(claims []task.Claim, full, filled bool) {
 		}
 	}
 	s.marks.advance(plain)
-	if full && filled {
-		s.marks.cut(claims[len(claims)-1])
+	if full && filled && len(plain) > 0 {
+		s.marks.cut(plain[len(plain)-1])
 	}
 }
 
-func (s *StartLoop) call(ctx context.Context, c task.Claim) task.StartTry {
-	r := s.caller.Do(ctx, webhook.Call{
-		Webhook:        *c.Webhook,
-		Handle:         s.config.Handle(c.TaskID, c.Attempt),
-		IdempotencyKey: c.IdempotencyKey,
-		TaskID:         c.TaskID,
-		BatchID:        c.BatchID,
-		Trigger:        webhook.Start,
-		Attempt:        c.Attempt,
+func (s *StartLoop) call(ctx context.Context, c startCall) task.StartTry {
+	r := s.hosts.call(c.host, c.began, func() webhook.Result {
+		return s.caller.Do(ctx, webhook.Call{
+			Webhook:        *c.Webhook,
+			Handle:         s.config.Handle(c.TaskID, c.Attempt),
+			IdempotencyKey: c.IdempotencyKey,
+			TaskID:         c.TaskID,
+			BatchID:        c.BatchID,
+			Trigger:        webhook.Start,
+			Attempt:        c.Attempt,
+		})
 	})
 	action, err := cancelAction(r, s.config.Policy)
 	if err != nil {
 		s.refusals.note(c.TaskID, err.Error())
 	}
 	return task.StartTry{
-		Claim: c, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, CancelAction: action, Try: r.Try,
+		Claim: c.Claim, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, CancelAction: action, Try: r.Try,
 	}
 }
 

@@ -4,11 +4,11 @@
 -- read from their start. One index range per step; p_mark_priorities descends.
 -- What stands behind a mark after all (committed late, requeued, skipped while locked) is found by a call without
 -- marks, which the replica makes at least once a second and whenever it is woken.
--- Returns their kinds beside them.
+-- Returns their kinds and hosts beside them.
 -- Locks: rows of task, for no key update skip locked. The queue rows are not locked: whoever changes the state of a
 -- ready task's row holds the task.
 create or replace function taskrunner_private.claim_candidates(
-  p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], out task_ids uuid[], out kinds text[]
+  p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], out task_ids uuid[], out kinds text[], out hosts text[]
 )
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
@@ -17,19 +17,24 @@ declare
 begin
   task_ids := '{}';
   kinds := '{}';
+  hosts := '{}';
   for i in 1 .. coalesce(cardinality(p_mark_priorities), 0) loop
-    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+      hosts || coalesce(array_agg(found.host), '{}')
+    into task_ids, kinds, hosts
     from (
-      select t.id, q.kind
+      select t.id, q.kind, q.host
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
       where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
       order by q.priority desc, q.seq
       limit p_limit - cardinality(task_ids)
       for no key update of t skip locked) found;
-    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+    select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+      hosts || coalesce(array_agg(found.host), '{}')
+    into task_ids, kinds, hosts
     from (
-      select t.id, q.kind
+      select t.id, q.kind, q.host
       from taskrunner_private.queued_task q
       join taskrunner.task t on t.id = q.task_id
       where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
@@ -41,9 +46,11 @@ begin
       return;
     end if;
   end loop;
-  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  select task_ids || coalesce(array_agg(found.id), '{}'), kinds || coalesce(array_agg(found.kind), '{}'),
+    hosts || coalesce(array_agg(found.host), '{}')
+  into task_ids, kinds, hosts
   from (
-    select t.id, q.kind
+    select t.id, q.kind, q.host
     from taskrunner_private.queued_task q
     join taskrunner.task t on t.id = q.task_id
     where q.state = 'ready' and not q.has_rules and q.priority < v_above and t.status = 'Pending'

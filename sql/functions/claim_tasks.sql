@@ -6,15 +6,20 @@
 -- p_mark_*: per priority, the seq up to which this replica has consumed the queue (claim_candidates.sql). p_rescan: if
 -- that gives too few, read from the start as well. A replica that then gets nothing goes to sleep: it is stamped as
 -- idle, so that the next ready task notifies it.
+-- p_hosts, p_rooms, p_other_room: how many tasks each of these webhook hosts may get, and each other one (null: all). The rest is
+-- left out; room -1 says that this may last, so tasks with rules are put off. p_look: others are looked up by host instead,
+-- behind p_after; passed is where the next look goes on. by_host: found so, which says nothing about marks. held: some were left out.
 -- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
 -- Locks: rows of task, skip locked; those of decide_candidates; rows of queued_task. Writes task (status, contacted,
 -- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request, replica.idle_start_at.
 create or replace function taskrunner_private.claim_tasks(
   p_replica uuid, p_limit integer, p_claim_timeout_secs integer,
-  p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean
+  p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[] default '{}', p_rooms integer[] default '{}',
+  p_other_room integer default null, p_look boolean default false, p_after text default ''
 ) returns table (
   task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
-  idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean
+  idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean,
+  host text, by_host boolean, held boolean, passed text
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -23,22 +28,48 @@ declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
   v_kinds text[];
+  v_hosts text[];
+  v_fit integer[];
+  v_looked record;
+  v_by_host uuid[] := '{}';
+  v_held boolean := false;
+  v_passed text;
   v_ruled uuid[];
   v_probed bigint[];
   v_again boolean;
   v_claimed uuid[];
+  v_claimed_hosts text[];
   v_doubtful uuid[];
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  select c.task_ids, c.kinds into v_candidates, v_kinds
+  select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
   from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
   if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
     -- From the start: the first look's rows are found again, since this very transaction holds them.
-    select c.task_ids, c.kinds into v_candidates, v_kinds from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
+    select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
+    from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
   end if;
-  select d.task_ids, d.kinds, d.ruled, d.probed, d.again into v_candidates, v_kinds, v_ruled, v_probed, v_again
-  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit) d;
+  if cardinality(v_candidates) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
+    v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
+    v_held := cardinality(v_fit) < cardinality(v_candidates);
+  end if;
+  if v_held then
+    v_candidates := array(select v_candidates[f.n] from unnest(v_fit) f (n));
+    v_kinds := array(select v_kinds[f.n] from unnest(v_fit) f (n));
+    v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
+    if p_look then
+      v_looked := taskrunner_private.host_candidates(
+        p_limit - cardinality(v_candidates), p_hosts, p_rooms, p_other_room, v_candidates, v_hosts, p_after);
+      v_by_host := v_looked.task_ids;
+      v_passed := v_looked.passed;
+      v_candidates := v_candidates || v_looked.task_ids;
+      v_kinds := v_kinds || v_looked.kinds;
+    end if;
+  end if;
+  select d.task_ids, d.kinds, d.ruled, d.probed, d.again, v_held or d.held
+  into v_candidates, v_kinds, v_ruled, v_probed, v_again, v_held
+  from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit, p_hosts, p_rooms, p_other_room) d;
 
   -- Under the locks, in a later statement: still ready? The state is compared as text so that the rows are found by their
   -- ids: with statistics from before a large promotion the index of ready tasks looks empty, and all of it would be read.
@@ -47,15 +78,15 @@ begin
     using taskrunner.task t
     where q.task_id = any(v_candidates) and q.state::text = 'ready' and t.id = q.task_id and t.status = 'Pending'
       and (not q.has_rules or q.task_id = any(v_ruled))
-    returning q.task_id, q.seq, q.created_at, q.kind, t.timeout, q.host is null or t.contacted as doubtful
+    returning q.task_id, q.seq, q.created_at, q.kind, q.host, t.timeout, q.host is null or t.contacted as doubtful
   ), activated as (
     insert into taskrunner_private.active_task (task_id, seq, created_at, claimed_at, due_at, replica_id, kind)
     select u.task_id, u.seq, u.created_at, v_now, v_now + make_interval(secs => least(u.timeout, p_claim_timeout_secs)),
       p_replica, u.kind
     from unqueued u
   )
-  select array_agg(u.task_id), array_agg(u.task_id) filter (where u.doubtful)
-  into v_claimed, v_doubtful
+  select array_agg(u.task_id), array_agg(u.host), array_agg(u.task_id) filter (where u.doubtful)
+  into v_claimed, v_claimed_hosts, v_doubtful
   from unqueued u;
 
   if v_claimed is not null then
@@ -68,9 +99,11 @@ begin
   end if;
 
   if v_claimed is null then
-    if v_again then
-      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false, true;
-    elsif p_rescan then
+    if v_again or v_held then
+      return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
+        v_again, null, false, v_held, v_passed;
+    end if;
+    if p_rescan and not v_again then
       update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
@@ -105,12 +138,13 @@ begin
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again
-  from taskrunner.task t
+    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
+    q.host, t.id = any(v_by_host), v_held, v_passed
+  from unnest(v_claimed, v_claimed_hosts) q (task_id, host)
+  join taskrunner.task t on t.id = q.task_id
   left join lateral (
       select x.id, x.params from taskrunner.action x
       where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
-  where t.id = any(v_claimed)
   order by t.priority desc, t.seq;
 end $$;

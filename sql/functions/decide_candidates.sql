@@ -3,18 +3,25 @@
 -- other's limits); who does not get it takes the others. What a limit holds is parked, and what cannot be decided now is put off,
 -- so that neither stands in front of others.
 -- p_task_ids, p_kinds: ready tasks without rules in order, locked. p_limit: how many may start.
+-- p_hosts, p_rooms, p_other_room: as for claim_tasks.
 -- Returns the tasks to start, whose kinds are locked (try_lock_kinds), the kinds of all, those that have rules, the limits of which
--- a probe was decided, and again: some were parked or put off, or not looked at yet.
+-- a probe was decided, again: some were parked or put off, or not looked at yet, and held: some were left out for want of room at
+-- their host.
 -- Locks: rows of task, skip locked; advisory (1414681418, 3) and per kind, tried; rows of limit_lock for at most 100 ms in all
 -- (admit); rows of queued_task. Writes queued_task, gate, wake, shape_request. Called by: claim_tasks.
 create or replace function taskrunner_private.decide_candidates(
-  p_task_ids uuid[], p_kinds text[], p_limit integer,
-  out task_ids uuid[], out kinds text[], out ruled uuid[], out probed bigint[], out again boolean
+  p_task_ids uuid[], p_kinds text[], p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer,
+  out task_ids uuid[], out kinds text[], out ruled uuid[], out probed bigint[], out again boolean, out held boolean
 )
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   c_ruled constant integer := 300;                           -- tasks with rules that one claim decides about
+  c_longest_secs constant integer := 5;                      -- to be put off
+  c_host_secs constant integer := 30;                        -- because of the host
+  v_hosts text[];
+  v_fit uuid[];
+  v_away uuid[];
   v_busy text[];
   v_decision record;
 begin
@@ -22,6 +29,7 @@ begin
   kinds := p_kinds;
   ruled := '{}';
   again := false;
+  held := false;
   if exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules)
     and pg_try_advisory_xact_lock(1414681418, 3)
   then
@@ -34,15 +42,33 @@ begin
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
     -- rows are found by their ids.
     select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
-      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq)
-    into task_ids, ruled, kinds
+      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq),
+      array_agg(q.host order by q.priority desc, q.seq)
+    into task_ids, ruled, kinds, v_hosts
     from taskrunner_private.queued_task q
     where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
   end if;
 
+  if ruled <> '{}' and p_other_room is not null then
+    v_fit := array(
+      select task_ids[f.n] from unnest(taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room)) f (n));
+    held := cardinality(v_fit) < cardinality(task_ids);
+  end if;
+  if held then
+    -- Those of a host that is in trouble must not stand before others, nor keep a limit's turn.
+    v_busy := array(select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room < 0);
+    v_away := array(
+      select u.id from unnest(task_ids, v_hosts) u (id, host)
+      where u.id = any(ruled) and u.host = any(v_busy) and u.id <> all(v_fit));
+    perform taskrunner_private.put_off(v_away, c_host_secs);
+    again := again or v_away <> '{}';
+    task_ids := v_fit;
+    ruled := array(select unnest(ruled) intersect select unnest(v_fit));
+  end if;
+
   v_busy := taskrunner_private.try_lock_kinds(kinds);
   if v_busy <> '{}' then
-    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)));
+    perform taskrunner_private.put_off(array(select u.id from unnest(task_ids, kinds) u (id, kind) where u.kind = any(v_busy)), c_longest_secs);
     task_ids := array(
       select u.id from unnest(task_ids, kinds) with ordinality u (id, kind, n) where u.kind <> all(v_busy) order by u.n);
     ruled := array(select unnest(ruled) intersect select unnest(task_ids));
@@ -60,7 +86,7 @@ begin
         v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
     end if;
     if v_decision.undecided <> '{}' then
-      perform taskrunner_private.put_off(v_decision.undecided);
+      perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);
     end if;
   end if;
 end $$;

@@ -71,6 +71,16 @@ begin
       jsonb_build_object('run_at', v_task.run_at, 'attempt', v_task.attempt, 'max_attempts', v_task.max_attempts);
   end if;
 
+  if v_task.status = 'Pending' then
+    return query
+    select case when h.opens_at is null then format('Its webhook host %s is at its share of the webhook slots.', h.host)
+        else format('The circuit of its webhook host %s is open until %s: its last calls failed (%s).', h.host,
+          to_char(h.opens_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), h.error) end,
+      jsonb_build_object('host', h.host, 'opens_at', h.opens_at, 'error', h.error)
+    from taskrunner_private.held_hosts() h
+    join taskrunner_private.queued_task q on q.task_id = p_task_id and q.host = h.host;
+  end if;
+
   select count(*) filter (where r.heartbeat_at > clock_timestamp() - interval '5 seconds'),
     sum(r.free_slots) filter (where r.heartbeat_at > clock_timestamp() - interval '5 seconds'),
     max(r.heartbeat_at) filter (where isfinite(r.heartbeat_at))

@@ -1,0 +1,272 @@
+package worker
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/webhook"
+)
+
+const (
+	// slowCall is how long a call may take for its host to count as quick.
+	slowCall = time.Second
+	// A circuit opens after so many failures in a row; the pauses until one call finds out grow.
+	circuitFailures = 5
+	firstOpen       = time.Second
+	longestOpen     = 30 * time.Second
+	// lookEvery is the least pause between looks for the calls of other hosts when nobody is in trouble.
+	lookEvery = 100 * time.Millisecond
+	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
+	forgetAfter = 2 * time.Minute
+	maxHosts    = 1000
+	// maxShown is how many hosts that get no calls the pulse writes down.
+	maxShown = 100
+)
+
+// hosts share the slots of a loop out among the hosts of its webhooks, so that one that hangs never takes those of the others, and
+// leave hosts alone that fail (design, Admission 7).
+//
+// A host may have seven eighths of the slots that the others leave while its answers come soon; one that is slow or failing, or
+// of which nothing is known yet, half of them; at least one. So each that takes its share leaves something for the next, and the more
+// the others need, the less a slow one may keep. Nobody has to know how many hosts there are.
+//
+// A circuit per host opens after failures in a row. Then the host gets no calls, and no try is lost, until after a pause one
+// call finds out whether it is back.
+type hosts struct {
+	slots    int
+	changed  func(to string, open int) // told of each circuit that changes, and how many are not closed now
+	circuits atomic.Int32              // that are not closed
+
+	mu     sync.Mutex
+	byName map[string]*host
+	open   int       // calls
+	looked time.Time // when the last look for the calls of others began
+	after  string    // where the next one begins
+}
+
+// host is one receiver. Its fields belong to the lock of hosts, but for the circuit, which has its own.
+type host struct {
+	name    string
+	began   []time.Time // its open calls, in order
+	quick   bool        // its last answer came soon
+	used    time.Time   // when it was called last, or answered
+	failure string      // of its last call; "": it worked
+	circuit circuitbreaker.CircuitBreaker[webhook.Class]
+	opened  atomic.Int32 // times in a row that the circuit has opened
+}
+
+func newHosts(slots int, changed func(to string, open int)) *hosts {
+	if changed == nil {
+		changed = func(string, int) {}
+	}
+	return &hosts{slots: slots, changed: changed, byName: map[string]*host{}}
+}
+
+// plan is what the next claim may get.
+type plan struct {
+	limit int // calls in all; 0: a claim would find nothing
+	rooms task.Rooms
+	again time.Time // when a host has room that has none now, without any call ending; zero: then only
+}
+
+// plan shares out what is free now, at most limit.
+func (h *hosts) plan(now time.Time, limit int) plan {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	free := h.slots - h.open
+	if free <= 0 {
+		return plan{}
+	}
+	h.forget(now)
+	p := plan{limit: min(limit, share(free, true))}
+	rooms := make(map[string]int, len(h.byName))
+	best, trouble, known := 0, false, false
+	for name, x := range h.byName {
+		room, opensAt := h.room(now, x)
+		rooms[name] = room
+		best, known = max(best, room), true
+		trouble = trouble || !x.isQuick(now)
+		if !opensAt.IsZero() && (p.again.IsZero() || opensAt.Before(p.again)) {
+			p.again = opensAt
+		}
+	}
+	// Where all is well, those that are known are served first: looking for others has its price.
+	if next := h.looked.Add(lookEvery); known && !trouble && now.Before(next) {
+		p.limit = min(p.limit, best)
+		if best < limit && (p.again.IsZero() || next.Before(p.again)) {
+			p.again = next
+		}
+	} else {
+		p.rooms.Look, p.rooms.After = true, h.after
+	}
+	other := share(free, false)
+	limited := other < p.limit
+	for _, name := range slices.Sorted(maps.Keys(rooms)) {
+		if rooms[name] < p.limit {
+			limited = true
+			p.rooms.Hosts = append(p.rooms.Hosts, name)
+			p.rooms.Rooms = append(p.rooms.Rooms, int32(rooms[name]))
+		}
+	}
+	if limited {
+		n := int32(other)
+		p.rooms.Other = &n
+	}
+	return p
+}
+
+// claimed notes how a claim with this plan ended.
+func (h *hosts) claimed(now time.Time, p plan, left task.Left) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.rooms.Look {
+		h.looked, h.after = now, left.Passed
+	}
+}
+
+// share is how many of free slots one host may have.
+func share(free int, quick bool) int {
+	if quick {
+		return max(free-max(free/8, 1), 1)
+	}
+	return max(free/2, 1)
+}
+
+// room is how many further calls a host may have: none is 0, and -1 when it is in trouble. opensAt: its circuit is open until then.
+func (h *hosts) room(now time.Time, x *host) (room int, opensAt time.Time) {
+	quick := x.isQuick(now)
+	room = max(min(share(h.slots-h.open+len(x.began), quick)-len(x.began), h.slots-h.open), 0)
+	if x.circuit.State() != circuitbreaker.ClosedState {
+		room = max(1-len(x.began), 0)
+		if pause := x.circuit.RemainingDelay(); pause > 0 {
+			room, opensAt = 0, now.Add(pause)
+		}
+	}
+	if room == 0 && !quick {
+		room = -1
+	}
+	return room, opensAt
+}
+
+// isQuick says that its last answer came soon, and that it lets no call wait for longer.
+func (x *host) isQuick(now time.Time) bool {
+	return x.quick && (len(x.began) == 0 || now.Sub(x.began[0]) < slowCall)
+}
+
+// begin notes that a call of a host has its slot. Whoever begins calls it.
+func (h *hosts) begin(name string, now time.Time) *host {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.byName[name]
+	if x == nil {
+		x = &host{name: name}
+		x.circuit = h.newCircuit(x)
+		h.byName[name] = x
+	}
+	h.open++
+	x.began, x.used = append(x.began, now), now
+	return x
+}
+
+// call makes a call that has begun. One that was claimed before the circuit opened is made as well.
+func (h *hosts) call(x *host, began time.Time, do func() webhook.Result) webhook.Result {
+	var r webhook.Result
+	made := false
+	_, err := failsafe.With(x.circuit).Get(func() (webhook.Class, error) {
+		r, made = do(), true
+		h.end(x, began, r)
+		return r.Class, nil
+	})
+	if !made && errors.Is(err, circuitbreaker.ErrOpen) {
+		r = do()
+		h.end(x, began, r)
+	}
+	return r
+}
+
+func (h *hosts) end(x *host, began time.Time, r webhook.Result) {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(x.began, began.Equal)
+	x.began = slices.Delete(x.began, i, i+1)
+	h.open--
+	x.used, x.quick, x.failure = now, now.Sub(began) < slowCall && r.Class != webhook.Transient, r.Error
+}
+
+func (h *hosts) newCircuit(x *host) circuitbreaker.CircuitBreaker[webhook.Class] {
+	return circuitbreaker.NewBuilder[webhook.Class]().
+		HandleIf(func(class webhook.Class, _ error) bool { return class == webhook.Transient }).
+		WithFailureThreshold(circuitFailures).
+		WithSuccessThreshold(1).
+		WithDelayFunc(func(failsafe.ExecutionAttempt[webhook.Class]) time.Duration {
+			return min(firstOpen<<min(x.opened.Load(), 10), longestOpen)
+		}).
+		OnStateChanged(func(e circuitbreaker.StateChangedEvent) { // the circuit is not locked, and hosts need not be
+			switch e.NewState {
+			case circuitbreaker.OpenState:
+				x.opened.Add(1)
+				open := h.circuits.Load()
+				if e.OldState == circuitbreaker.ClosedState {
+					open = h.circuits.Add(1)
+				}
+				h.changed("open", int(open))
+			case circuitbreaker.HalfOpenState:
+				h.changed("half_open", int(h.circuits.Load()))
+			case circuitbreaker.ClosedState:
+				x.opened.Store(0)
+				h.changed("closed", int(h.circuits.Add(-1)))
+			}
+		}).
+		Build()
+}
+
+// forget drops hosts that nobody has called for long, and the longest idle ones beyond the limit.
+func (h *hosts) forget(now time.Time) {
+	var idle []*host
+	for _, x := range h.byName {
+		if len(x.began) == 0 {
+			idle = append(idle, x)
+		}
+	}
+	slices.SortFunc(idle, func(a, b *host) int { return a.used.Compare(b.used) })
+	for _, x := range idle {
+		if now.Sub(x.used) < forgetAfter && len(h.byName) <= maxHosts {
+			return
+		}
+		delete(h.byName, x.name)
+		if x.circuit.State() != circuitbreaker.ClosedState {
+			h.changed("closed", int(h.circuits.Add(-1)))
+		}
+	}
+}
+
+// held are hosts that get no further calls now, for people who ask why.
+func (h *hosts) held(now time.Time) []task.HeldHost {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var held []task.HeldHost
+	for _, name := range slices.Sorted(maps.Keys(h.byName)) {
+		x := h.byName[name]
+		if room, opensAt := h.room(now, x); room <= 0 && len(held) < maxShown {
+			one := task.HeldHost{Host: name, Error: x.failure}
+			if x.circuit.State() != circuitbreaker.ClosedState {
+				at := now
+				if !opensAt.IsZero() {
+					at = opensAt
+				}
+				one.OpensAt = &at
+			}
+			held = append(held, one)
+		}
+	}
+	return held
+}

@@ -1,0 +1,71 @@
+-- Ready tasks without rules of hosts that have room, in order, their task rows locked: for a claim whose next tasks all lead to
+-- hosts without room, however many of these stand before the others.
+-- p_hosts, p_rooms, p_other_room: as for claim_tasks; p_taken: what the claim has got already, whose hosts are p_taken_hosts.
+-- It goes through the hosts by name, behind p_after, up to 200 of them; then passed is the last one, from where the next look goes
+-- on, else null. Tasks without a host belong to every look.
+-- Locks: rows of task, for no key update skip locked. The queue rows are not locked (claim_candidates). Called by: claim_tasks.
+create or replace function taskrunner_private.host_candidates(
+  p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text,
+  out task_ids uuid[], out kinds text[], out passed text
+)
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
+declare
+  c_hosts constant integer := 200;
+  v_hosts text[];
+  v_rooms integer[];
+begin
+  with recursive walk (host, n) as (
+    select (
+      select q.host from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host > p_after
+      order by q.host limit 1), 1
+    union all
+    select (
+      select q.host from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host > w.host
+      order by q.host limit 1), w.n + 1
+    from walk w
+    where w.host is not null and w.n < c_hosts
+  )
+  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
+    max(w.host) filter (where w.n = c_hosts)
+  into v_hosts, v_rooms, passed
+  from (
+    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
+      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
+    from walk x
+    where x.host is not null
+  ) w;
+
+  -- Twice as many as are wanted, because another claim may hold some.
+  select coalesce(array_agg(found.id), '{}'), coalesce(array_agg(found.kind), '{}') into task_ids, kinds
+  from (
+    select t.id, c.kind
+    from (
+      select x.*
+      from (
+        select q.*
+        from unnest(v_hosts, v_rooms) h (host, room)
+        cross join lateral (
+          select q.task_id, q.kind, q.priority, q.seq
+          from taskrunner_private.queued_task q
+          where q.state = 'ready' and not q.has_rules and q.host = h.host and q.task_id <> all(p_taken)
+          order by q.priority desc, q.seq
+          limit least(h.room, p_limit)) q
+        union all (
+          select q.task_id, q.kind, q.priority, q.seq
+          from taskrunner_private.queued_task q
+          where q.state = 'ready' and not q.has_rules and q.host is null and q.task_id <> all(p_taken)
+          order by q.priority desc, q.seq
+          limit p_limit)
+      ) x
+      order by x.priority desc, x.seq
+      limit 2 * p_limit
+    ) c
+    join taskrunner.task t on t.id = c.task_id
+    where t.status = 'Pending'
+    order by c.priority desc, c.seq
+    limit p_limit
+    for no key update of t skip locked) found;
+end $$;

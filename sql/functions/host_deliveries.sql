@@ -1,0 +1,53 @@
+-- Due deliveries of hosts that have room, oldest first, locked: for a claim whose next deliveries all lead to hosts without
+-- room, however many of these are due. Parameters and passed as host_candidates.
+-- Locks: rows of due_delivery, skip locked. Called by: claim_deliveries.
+create or replace function taskrunner_private.host_deliveries(
+  p_now timestamptz, p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[],
+  p_after text, out delivery_ids uuid[], out passed text
+)
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
+declare
+  c_hosts constant integer := 200;
+  v_hosts text[];
+  v_rooms integer[];
+begin
+  with recursive walk (host, n) as (
+    select (select d.host from taskrunner_private.due_delivery d where d.host > p_after order by d.host limit 1), 1
+    union all
+    select (select d.host from taskrunner_private.due_delivery d where d.host > w.host order by d.host limit 1), w.n + 1
+    from walk w
+    where w.host is not null and w.n < c_hosts
+  )
+  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
+    max(w.host) filter (where w.n = c_hosts)
+  into v_hosts, v_rooms, passed
+  from (
+    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
+      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
+    from walk x
+    where x.host is not null
+  ) w;
+
+  -- Twice as many as are wanted, because another claim may hold some.
+  delivery_ids := array(
+    select d.delivery_id
+    from (
+      select q.*
+      from unnest(v_hosts, v_rooms) h (host, room)
+      cross join lateral (
+        select q.delivery_id, q.next_try_at
+        from taskrunner_private.due_delivery q
+        where q.host = h.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
+          and q.delivery_id <> all(p_taken)
+        order by q.next_try_at
+        limit least(h.room, p_limit)) q
+      order by q.next_try_at
+      limit 2 * p_limit
+    ) c
+    join taskrunner_private.due_delivery d on d.delivery_id = c.delivery_id
+    where d.leased_until is null or d.leased_until < p_now
+    order by c.next_try_at
+    limit p_limit
+    for update of d skip locked);
+end $$;
