@@ -9,5 +9,9 @@ from taskrunner_private.tick(sqlc.arg(replica)::uuid, sqlc.arg(name)::text, sqlc
   sqlc.arg(free_slots)::integer, sqlc.arg(idle_start)::boolean, sqlc.arg(idle_deliver)::boolean,
   sqlc.arg(idle_chores)::boolean, sqlc.arg(held_hosts)::jsonb) a;
 
+-- name: CountParked :one
+select p.by_rule::bigint as by_rule, p.by_run_at::bigint as by_run_at, p.by_host::bigint as by_host
+from taskrunner_private.count_parked() p;
+
 -- name: Leave :exec
 select taskrunner_private.leave(sqlc.arg(replica)::uuid);

@@ -2922,6 +2922,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -2952,7 +2953,8 @@ begin
     where x.host is not null
   ) w;
 
-  -- Twice as many as are wanted, because another claim may hold some.
+  -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
+  -- planner from reading another index in the order of priorities, past all of a host without room.
   select coalesce(array_agg(found.id), '{}'), coalesce(array_agg(found.kind), '{}') into task_ids, kinds
   from (
     select t.id, c.kind
@@ -2964,14 +2966,15 @@ begin
         cross join lateral (
           select q.task_id, q.kind, q.priority, q.seq
           from taskrunner_private.queued_task q
-          where q.state = 'ready' and not q.has_rules and q.host = h.host and q.task_id <> all(p_taken)
-          order by q.priority desc, q.seq
+          where q.state = 'ready' and not q.has_rules and q.host >= h.host and q.host <= h.host
+            and q.task_id <> all(p_taken)
+          order by q.host, q.priority desc, q.seq
           limit least(h.room, p_limit)) q
         union all (
           select q.task_id, q.kind, q.priority, q.seq
           from taskrunner_private.queued_task q
           where q.state = 'ready' and not q.has_rules and q.host is null and q.task_id <> all(p_taken)
-          order by q.priority desc, q.seq
+          order by q.host, q.priority desc, q.seq
           limit p_limit)
       ) x
       order by x.priority desc, x.seq
@@ -2993,6 +2996,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp wi
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -3017,7 +3021,7 @@ begin
     where x.host is not null
   ) w;
 
-  -- Twice as many as are wanted, because another claim may hold some.
+  -- Twice as many as are wanted, because another claim may hold some. Why a range and the order by host: host_candidates.sql.
   delivery_ids := array(
     select d.delivery_id
     from (
@@ -3026,9 +3030,9 @@ begin
       cross join lateral (
         select q.delivery_id, q.next_try_at
         from taskrunner_private.due_delivery q
-        where q.host = h.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
+        where q.host >= h.host and q.host <= h.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
           and q.delivery_id <> all(p_taken)
-        order by q.next_try_at
+        order by q.host, q.next_try_at
         limit least(h.room, p_limit)) q
       order by q.next_try_at
       limit 2 * p_limit

@@ -116,6 +116,7 @@ func (r *replica) open(ctx context.Context) (err error) {
 			r.store.Close()
 		}
 	}()
+	r.metrics.ReadDatabase(r.store, r.log)
 	if r.handles, err = r.signer(ctx); err != nil {
 		return err
 	}

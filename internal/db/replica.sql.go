@@ -12,6 +12,24 @@ import (
 	"github.com/google/uuid"
 )
 
+const CountParked = `-- name: CountParked :one
+select p.by_rule::bigint as by_rule, p.by_run_at::bigint as by_run_at, p.by_host::bigint as by_host
+from taskrunner_private.count_parked() p
+`
+
+type CountParkedRow struct {
+	ByRule  int64
+	ByRunAt int64
+	ByHost  int64
+}
+
+func (q *Queries) CountParked(ctx context.Context, db DBTX) (CountParkedRow, error) {
+	row := db.QueryRow(ctx, CountParked)
+	var i CountParkedRow
+	err := row.Scan(&i.ByRule, &i.ByRunAt, &i.ByHost)
+	return i, err
+}
+
 const Leave = `-- name: Leave :exec
 select taskrunner_private.leave($1::uuid)
 `

@@ -43,6 +43,16 @@ func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
 	}, nil
 }
 
+// CountParked counts Pending tasks that cannot start.
+func (s *Store) CountParked(ctx context.Context) (parked task.Parked, err error) {
+	err = s.do(ctx, call{op: "count parked tasks", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		row, err := s.queries.CountParked(ctx, conn)
+		parked = task.Parked{ByRule: row.ByRule, ByRunAt: row.ByRunAt, ByHost: row.ByHost}
+		return err
+	})
+	return parked, err
+}
+
 // Leave says that a replica has stopped: what it still holds goes back to the others.
 func (s *Store) Leave(ctx context.Context, replica uuid.UUID) error {
 	return s.do(ctx, call{op: "leave", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {

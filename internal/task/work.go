@@ -50,6 +50,11 @@ type Left struct {
 	Passed string // the host behind which the next look goes on; "": it begins anew
 }
 
+// Parked counts Pending tasks that cannot start, by what keeps them.
+type Parked struct {
+	ByRule, ByRunAt, ByHost int64
+}
+
 // HeldHost is a webhook host to which a replica makes no further call now. OpensAt: its circuit is open until then; nil: it is
 // at its share of the slots.
 type HeldHost struct {

@@ -120,7 +120,7 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	if left.Held {
 		d.lookback.hint() // those that were left out may stand behind the mark now
 	}
-	d.hosts.claimed(ended, plan, left)
+	d.hosts.claimed(began, ended, plan, left)
 	f := found[deliveryCall]{got: len(deliveries), held: left.Held || plan.limit < limit, again: plan.again}
 	for _, delivery := range deliveries {
 		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})

@@ -22,8 +22,10 @@ const (
 	circuitFailures = 5
 	firstOpen       = time.Second
 	longestOpen     = 30 * time.Second
-	// lookEvery is the least pause between looks for the calls of other hosts when nobody is in trouble.
+	// lookEvery is the least pause between looks for the calls of other hosts when nobody is in trouble. Else they are free as long
+	// as they take little; of what they take beyond, as dead rows in the queue can make them, they may take a tenth of the time.
 	lookEvery = 100 * time.Millisecond
+	cheapLook = 10 * time.Millisecond
 	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
 	forgetAfter = 2 * time.Minute
 	maxHosts    = 1000
@@ -47,9 +49,10 @@ type hosts struct {
 
 	mu     sync.Mutex
 	byName map[string]*host
-	open   int       // calls
-	looked time.Time // when the last look for the calls of others began
-	after  string    // where the next one begins
+	open   int           // calls
+	looked time.Time     // when the last look for the calls of others ended
+	took   time.Duration // that look
+	after  string        // where the next one begins
 }
 
 // host is one receiver. Its fields belong to the lock of hosts, but for the circuit, which has its own.
@@ -99,7 +102,11 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 		}
 	}
 	// Where all is well, those that are known are served first: looking for others has its price.
-	if next := h.looked.Add(lookEvery); known && !trouble && now.Before(next) {
+	pause := max(lookCost*(h.took-cheapLook), 0)
+	if known && !trouble {
+		pause = max(pause, lookEvery)
+	}
+	if next := h.looked.Add(pause); known && now.Before(next) {
 		p.limit = min(p.limit, best)
 		if best < limit && (p.again.IsZero() || next.Before(p.again)) {
 			p.again = next
@@ -107,16 +114,14 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	} else {
 		p.rooms.Look, p.rooms.After = true, h.after
 	}
-	other := share(free, false)
-	limited := other < p.limit
+	other := min(share(free, false), p.limit)
 	for _, name := range slices.Sorted(maps.Keys(rooms)) {
-		if rooms[name] < p.limit {
-			limited = true
+		if room := min(rooms[name], p.limit); room != other {
 			p.rooms.Hosts = append(p.rooms.Hosts, name)
-			p.rooms.Rooms = append(p.rooms.Rooms, int32(rooms[name]))
+			p.rooms.Rooms = append(p.rooms.Rooms, int32(room))
 		}
 	}
-	if limited {
+	if other < p.limit || len(p.rooms.Hosts) > 0 { // else nobody can get more than it may
 		n := int32(other)
 		p.rooms.Other = &n
 	}
@@ -124,11 +129,11 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 }
 
 // claimed notes how a claim with this plan ended.
-func (h *hosts) claimed(now time.Time, p plan, left task.Left) {
+func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if p.rooms.Look {
-		h.looked, h.after = now, left.Passed
+		h.looked, h.took, h.after = now, now.Sub(began), left.Passed
 	}
 }
 

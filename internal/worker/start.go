@@ -144,7 +144,7 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 	if left.Held {
 		s.lookback.hint() // those that were left out may stand behind the marks now
 	}
-	s.hosts.claimed(ended, plan, left)
+	s.hosts.claimed(began, ended, plan, left)
 	f := found[startCall]{got: len(claims), held: left.Held || plan.limit < limit, again: plan.again}
 	for _, c := range claims {
 		if c.Webhook != nil { // else it is Running already, without a call

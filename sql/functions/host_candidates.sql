@@ -9,7 +9,7 @@ create or replace function taskrunner_private.host_candidates(
   out task_ids uuid[], out kinds text[], out passed text
 )
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
   c_hosts constant integer := 200;
   v_hosts text[];
@@ -38,7 +38,8 @@ begin
     where x.host is not null
   ) w;
 
-  -- Twice as many as are wanted, because another claim may hold some.
+  -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
+  -- planner from reading another index in the order of priorities, past all of a host without room.
   select coalesce(array_agg(found.id), '{}'), coalesce(array_agg(found.kind), '{}') into task_ids, kinds
   from (
     select t.id, c.kind
@@ -50,14 +51,15 @@ begin
         cross join lateral (
           select q.task_id, q.kind, q.priority, q.seq
           from taskrunner_private.queued_task q
-          where q.state = 'ready' and not q.has_rules and q.host = h.host and q.task_id <> all(p_taken)
-          order by q.priority desc, q.seq
+          where q.state = 'ready' and not q.has_rules and q.host >= h.host and q.host <= h.host
+            and q.task_id <> all(p_taken)
+          order by q.host, q.priority desc, q.seq
           limit least(h.room, p_limit)) q
         union all (
           select q.task_id, q.kind, q.priority, q.seq
           from taskrunner_private.queued_task q
           where q.state = 'ready' and not q.has_rules and q.host is null and q.task_id <> all(p_taken)
-          order by q.priority desc, q.seq
+          order by q.host, q.priority desc, q.seq
           limit p_limit)
       ) x
       order by x.priority desc, x.seq

@@ -1,0 +1,246 @@
+package worker
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/webhook"
+)
+
+// calls are calls of one host that are open.
+type calls struct {
+	h       *hosts
+	release chan webhook.Result
+}
+
+// open begins n calls of a host.
+func open(h *hosts, name string, n int) calls {
+	c := calls{h, make(chan webhook.Result)}
+	for range n {
+		began := time.Now()
+		x := h.begin(name, began)
+		go h.call(x, began, func() webhook.Result { return <-c.release })
+	}
+	synctest.Wait()
+	return c
+}
+
+// end ends n of them.
+func (c calls) end(n int, class webhook.Class) {
+	for range n {
+		r := webhook.Result{Class: class}
+		if class != webhook.Delivered {
+			r.Error = "HTTP 503"
+		}
+		c.release <- r
+		synctest.Wait()
+	}
+}
+
+// room is what a plan has for a host.
+func (p plan) room(name string) int {
+	if i := slices.Index(p.rooms.Hosts, name); i >= 0 {
+		return int(p.rooms.Rooms[i])
+	}
+	if p.rooms.Other != nil {
+		return int(*p.rooms.Other)
+	}
+	return p.limit
+}
+
+// quick makes a host known as one that answers soon.
+func quick(h *hosts, names ...string) {
+	for _, name := range names {
+		open(h, name, 1).end(1, webhook.Delivered)
+	}
+}
+
+func TestAHostLeavesSlotsToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(16, nil)
+		p := h.plan(time.Now(), 100)
+		require.Equal(t, 14, p.limit)
+		require.Equal(t, 8, p.room("new"), "nothing is known of it: half")
+		require.True(t, p.rooms.Look)
+
+		quick(h, "a")
+		p = h.plan(time.Now(), 100)
+		require.Equal(t, 14, p.room("a"), "seven eighths")
+		require.Equal(t, 8, p.room("b"))
+		a := open(h, "a", 14)
+		p = h.plan(time.Now(), 100)
+		require.Equal(t, 0, p.room("a"))
+		require.Equal(t, 1, p.room("b"), "half of what a leaves")
+		time.Sleep(slowCall)
+		require.Equal(t, -1, h.plan(time.Now(), 100).room("a"), "its calls wait")
+		a.end(10, webhook.Delivered)
+		require.Equal(t, 4, h.plan(time.Now(), 100).room("a"), "half of the slots of a host that is slow")
+		a.end(4, webhook.Delivered)
+	})
+}
+
+func TestManyThatHangLeaveRoomForAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const slots = 64
+		h := newHosts(slots, nil)
+		var hanging []calls
+		var taken []int
+		for i := range 7 {
+			name := fmt.Sprint("host", i)
+			n := 0
+			for p := h.plan(time.Now(), slots); p.room(name) > 0; p = h.plan(time.Now(), slots) {
+				hanging = append(hanging, open(h, name, 1))
+				n++
+			}
+			taken = append(taken, n)
+		}
+		require.Equal(t, []int{32, 16, 8, 4, 2, 1, 1}, taken)
+		for _, c := range hanging {
+			c.end(1, webhook.Delivered)
+		}
+	})
+}
+
+func TestOneSlotIsForWhoeverComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(1, nil)
+		p := h.plan(time.Now(), 1)
+		require.Equal(t, 1, p.limit)
+		require.Nil(t, p.rooms.Other, "a claim of one is within the room of every host")
+		c := open(h, "a", 1)
+		require.Zero(t, h.plan(time.Now(), 1).limit)
+		c.end(1, webhook.Delivered)
+	})
+}
+
+// Looking for the calls of others has its price: where all is well, it is done now and then.
+func TestOthersAreLookedForNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(10, nil)
+		quick(h, "a")
+		p := h.plan(time.Now(), 10)
+		require.True(t, p.rooms.Look)
+		h.claimed(time.Now(), time.Now(), p, task.Left{Held: true, Passed: "m"})
+		a := open(h, "a", 8)
+		p = h.plan(time.Now(), 2)
+		require.Equal(t, 1, p.limit)
+		require.False(t, p.rooms.Look)
+		last := open(h, "a", 1)
+		p = h.plan(time.Now(), 1)
+		require.Zero(t, p.limit)
+		require.Equal(t, lookEvery, time.Until(p.again))
+		time.Sleep(lookEvery)
+		p = h.plan(time.Now(), 1)
+		require.Equal(t, 1, p.limit)
+		require.True(t, p.rooms.Look)
+		require.Equal(t, "m", p.rooms.After, "it goes on where the last one stopped")
+		time.Sleep(slowCall)
+		h.claimed(time.Now(), time.Now(), p, task.Left{})
+		p = h.plan(time.Now(), 1)
+		require.True(t, p.rooms.Look, "a hangs")
+		require.Empty(t, p.rooms.After)
+		h.claimed(time.Now().Add(-3*cheapLook), time.Now(), p, task.Left{})
+		p = h.plan(time.Now(), 1)
+		require.False(t, p.rooms.Look, "the last one took long")
+		time.Sleep(20 * cheapLook)
+		require.True(t, h.plan(time.Now(), 1).rooms.Look)
+		a.end(8, webhook.Delivered)
+		last.end(1, webhook.Delivered)
+	})
+}
+
+func TestCircuit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var changes []string
+		h := newHosts(10, func(to string, open int) { changes = append(changes, fmt.Sprint(to, " ", open)) })
+		quick(h, "a")
+		fail := func() { open(h, "a", 1).end(1, webhook.Transient) }
+		for range circuitFailures - 1 {
+			fail()
+		}
+		quick(h, "a") // one that works begins the count anew, as one that the receiver refuses for good
+		for range circuitFailures - 1 {
+			fail()
+		}
+		open(h, "a", 1).end(1, webhook.Permanent)
+		for range circuitFailures - 1 {
+			fail()
+		}
+		require.Empty(t, changes)
+		require.Equal(t, 5, h.plan(time.Now(), 10).room("a"))
+		late := open(h, "a", 2)
+		fail()
+		require.Equal(t, []string{"open 1"}, changes)
+		p := h.plan(time.Now(), 10)
+		require.Equal(t, -1, p.room("a"))
+		require.Equal(t, firstOpen, time.Until(p.again))
+		until := time.Now().Add(firstOpen)
+		require.Equal(t, []task.HeldHost{{Host: "a", OpensAt: &until, Error: "HTTP 503"}}, h.held(time.Now()))
+		late.end(2, webhook.Transient)
+		require.Len(t, changes, 1, "calls that were open say nothing new")
+		fail() // claimed before the circuit opened: it is made, and says nothing new either
+		require.Len(t, changes, 1)
+
+		// One call finds out, and each time that it fails the pause doubles.
+		pauses := []time.Duration{}
+		for range 7 {
+			pause := time.Until(h.plan(time.Now(), 10).again)
+			pauses = append(pauses, pause)
+			time.Sleep(pause)
+			require.Equal(t, 1, h.plan(time.Now(), 10).room("a"))
+			one := open(h, "a", 1)
+			require.Equal(t, -1, h.plan(time.Now(), 10).room("a"), "while it is open there is no other")
+			one.end(1, webhook.Transient)
+			require.Equal(t, -1, h.plan(time.Now(), 10).room("a"))
+		}
+		require.Equal(t, []time.Duration{1e9, 2e9, 4e9, 8e9, 16e9, 30e9, 30e9}, pauses)
+		require.Equal(t, []string{"half_open 1", "open 1"}, changes[len(changes)-2:])
+
+		time.Sleep(longestOpen)
+		quick(h, "a")
+		require.Equal(t, []string{"half_open 1", "closed 0"}, changes[len(changes)-2:])
+		require.Equal(t, 9, h.plan(time.Now(), 10).room("a"))
+		require.Empty(t, h.held(time.Now()))
+		for range circuitFailures {
+			fail()
+		}
+		require.Equal(t, firstOpen, time.Until(h.plan(time.Now(), 10).again), "pauses begin anew")
+	})
+}
+
+func TestHostsAreForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		circuits := -1
+		h := newHosts(10, func(_ string, open int) { circuits = open })
+		c := open(h, "busy", 1)
+		for range circuitFailures {
+			open(h, "dead", 1).end(1, webhook.Transient)
+		}
+		require.Equal(t, 1, circuits)
+		for i := range maxHosts + 10 {
+			time.Sleep(time.Millisecond)
+			quick(h, fmt.Sprint("host", i))
+		}
+		h.plan(time.Now(), 10)
+		require.Len(t, h.byName, maxHosts)
+		require.NotNil(t, h.byName["busy"], "its call is open")
+		require.Nil(t, h.byName["dead"], "the longest idle ones")
+		require.Zero(t, circuits, "it counts as new")
+		time.Sleep(forgetAfter)
+		h.plan(time.Now(), 10)
+		require.Len(t, h.byName, 1)
+		c.end(1, webhook.Delivered)
+	})
+}
