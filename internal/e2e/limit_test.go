@@ -125,7 +125,7 @@ func TestKilledReplicasHoldNoSlots(t *testing.T) {
 	const keys, limit, perKey = 4, 2, 12
 	db := newDB(t)
 	start := func() *process {
-		return startProcess(t, db, fmt.Sprintf("--worker-webhook-concurrency=%d", keys*limit/2), "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
+		return startProcess(t, db, fmt.Sprintf("--worker-webhook-concurrency=%d", keys*limit), "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
 	}
 	replicas := []*process{start(), start()}
 	var alive struct {

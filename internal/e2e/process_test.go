@@ -114,8 +114,9 @@ func newHolding(t *testing.T) *holding {
 func TestKilledReplica(t *testing.T) {
 	t.Parallel()
 	const n = 10
+	const slots = "--worker-webhook-concurrency=20" // half of them for a receiver that has not answered yet
 	db := newDB(t)
-	victim := startProcess(t, db, "--worker-webhook-concurrency=10", "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
+	victim := startProcess(t, db, slots, "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
 	hooks := newHolding(t)
 	var entries []entry
 	for i := range n {
@@ -124,7 +125,7 @@ func TestKilledReplica(t *testing.T) {
 	}
 	tasks := victim.submit(t, entries...)
 	hooks.awaitCalls(t, "/start", n)
-	survivor := startReplica(t, db, "--worker-webhook-concurrency=10", "--worker-claim-timeout-secs=600")
+	survivor := startReplica(t, db, slots, "--worker-claim-timeout-secs=600")
 	// It judges others only after it has been in contact for 5 s itself.
 	require.Eventually(t, func() bool {
 		var seasoned bool

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,7 @@ const (
 // of which nothing is known yet, half of them; at least one. So each that takes its share leaves something for the next, and the more
 // the others need, the less a slow one may keep. Nobody has to know how many hosts there are.
 //
-// A circuit per host opens after failures in a row. Then the host gets no calls, and no try is lost, until after a pause one
+// A circuit per host opens after failures in a row (isAway). Then the host gets no calls, and no try is lost, until after a pause one
 // call finds out whether it is back.
 type hosts struct {
 	slots    int
@@ -62,7 +63,7 @@ type host struct {
 	quick   bool        // its last answer came soon
 	used    time.Time   // when it was called last, or answered
 	failure string      // of its last call; "": it worked
-	circuit circuitbreaker.CircuitBreaker[webhook.Class]
+	circuit circuitbreaker.CircuitBreaker[bool]
 	opened  atomic.Int32 // times in a row that the circuit has opened
 }
 
@@ -185,10 +186,10 @@ func (h *hosts) begin(name string, now time.Time) *host {
 func (h *hosts) call(x *host, began time.Time, do func() webhook.Result) webhook.Result {
 	var r webhook.Result
 	made := false
-	_, err := failsafe.With(x.circuit).Get(func() (webhook.Class, error) {
+	_, err := failsafe.With(x.circuit).Get(func() (bool, error) {
 		r, made = do(), true
 		h.end(x, began, r)
-		return r.Class, nil
+		return isAway(r), nil
 	})
 	if !made && errors.Is(err, circuitbreaker.ErrOpen) {
 		r = do()
@@ -204,15 +205,31 @@ func (h *hosts) end(x *host, began time.Time, r webhook.Result) {
 	i := slices.IndexFunc(x.began, began.Equal)
 	x.began = slices.Delete(x.began, i, i+1)
 	h.open--
-	x.used, x.quick, x.failure = now, now.Sub(began) < slowCall && r.Class != webhook.Transient, r.Error
+	x.used, x.quick, x.failure = now, now.Sub(began) < slowCall, ""
+	if isAway(r) {
+		x.quick, x.failure = false, r.Error
+	}
 }
 
-func (h *hosts) newCircuit(x *host) circuitbreaker.CircuitBreaker[webhook.Class] {
-	return circuitbreaker.NewBuilder[webhook.Class]().
-		HandleIf(func(class webhook.Class, _ error) bool { return class == webhook.Transient }).
+// isAway says that nobody answered, or that a gateway says so. Other errors come from somebody who is there, and concern the call:
+// many receivers may share a host.
+func isAway(r webhook.Result) bool {
+	if r.StatusCode == nil {
+		return r.Class == webhook.Transient
+	}
+	switch *r.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+func (h *hosts) newCircuit(x *host) circuitbreaker.CircuitBreaker[bool] {
+	return circuitbreaker.NewBuilder[bool]().
+		HandleResult(true).
 		WithFailureThreshold(circuitFailures).
 		WithSuccessThreshold(1).
-		WithDelayFunc(func(failsafe.ExecutionAttempt[webhook.Class]) time.Duration {
+		WithDelayFunc(func(failsafe.ExecutionAttempt[bool]) time.Duration {
 			return min(firstOpen<<min(x.opened.Load(), 10), longestOpen)
 		}).
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) { // the circuit is not locked, and hosts need not be

@@ -36,7 +36,7 @@ func (c calls) end(n int, class webhook.Class) {
 	for range n {
 		r := webhook.Result{Class: class}
 		if class != webhook.Delivered {
-			r.Error = "HTTP 503"
+			r.Error = "connection refused"
 		}
 		c.release <- r
 		synctest.Wait()
@@ -186,7 +186,7 @@ func TestCircuit(t *testing.T) {
 		require.Equal(t, -1, p.room("a"))
 		require.Equal(t, firstOpen, time.Until(p.again))
 		until := time.Now().Add(firstOpen)
-		require.Equal(t, []task.HeldHost{{Host: "a", OpensAt: &until, Error: "HTTP 503"}}, h.held(time.Now()))
+		require.Equal(t, []task.HeldHost{{Host: "a", OpensAt: &until, Error: "connection refused"}}, h.held(time.Now()))
 		late.end(2, webhook.Transient)
 		require.Len(t, changes, 1, "calls that were open say nothing new")
 		fail() // claimed before the circuit opened: it is made, and says nothing new either
@@ -243,4 +243,25 @@ func TestHostsAreForgotten(t *testing.T) {
 		require.Len(t, h.byName, 1)
 		c.end(1, webhook.Delivered)
 	})
+}
+
+func TestWhoIsAway(t *testing.T) {
+	t.Parallel()
+	result := func(class webhook.Class, code int32) webhook.Result {
+		r := webhook.Result{Class: class}
+		if code != 0 {
+			r.StatusCode = &code
+		}
+		return r
+	}
+	require.True(t, isAway(result(webhook.Transient, 0)), "no answer")
+	require.False(t, isAway(result(webhook.Permanent, 0)), "there was no call")
+	for _, code := range []int32{502, 503, 504} {
+		require.True(t, isAway(result(webhook.Transient, code)), code)
+	}
+	for _, code := range []int32{408, 429, 500, 501, 599} {
+		require.False(t, isAway(result(webhook.Transient, code)), code)
+	}
+	require.False(t, isAway(result(webhook.Delivered, 200)))
+	require.False(t, isAway(result(webhook.Permanent, 404)))
 }
