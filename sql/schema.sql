@@ -2893,6 +2893,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.has_host(p_url text, p_host text)
 RETURN (lower(p_host) = ANY (ARRAY[lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text)), lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+?)(?::[0-9]*)?(?:[/?#]|$)'::text))]))
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.hash_limit(p_shape integer, p_fields text[], p_metadata jsonb)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN jsonb_hash_extended((jsonb_build_array(p_shape) || (SELECT jsonb_agg((hash_limit.p_metadata -> f.name) ORDER BY f.n) AS jsonb_agg FROM unnest(hash_limit.p_fields) WITH ORDINALITY f(name, n))), '8312345678901234567'::bigint) ELSE NULL::bigint END
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.held_hosts()
  RETURNS TABLE(host text, opens_at timestamp with time zone, error text)
  LANGUAGE sql
@@ -3250,8 +3257,8 @@ end $function$
 CREATE OR REPLACE FUNCTION taskrunner_private.limit_id(p_shape integer, p_fields text[], p_metadata jsonb)
  RETURNS bigint
  LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN (p_fields = '{}'::text[]) THEN jsonb_hash_extended(jsonb_build_array(p_shape), '8312345678901234567'::bigint) WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN jsonb_hash_extended((jsonb_build_array(p_shape) || (SELECT jsonb_agg((limit_id.p_metadata -> f.name) ORDER BY f.n) AS jsonb_agg FROM unnest(limit_id.p_fields) WITH ORDINALITY f(name, n))), '8312345678901234567'::bigint) ELSE NULL::bigint END
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN (p_fields = '{}'::text[]) THEN jsonb_hash_extended(jsonb_build_array(p_shape), '8312345678901234567'::bigint) WHEN ((p_fields)[3] IS NOT NULL) THEN taskrunner_private.hash_limit(p_shape, p_fields, p_metadata) WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN CASE WHEN ((p_fields)[2] IS NULL) THEN jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1])), '8312345678901234567'::bigint) ELSE jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1]), (p_metadata -> (p_fields)[2])), '8312345678901234567'::bigint) END ELSE NULL::bigint END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.link_count()
