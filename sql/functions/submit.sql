@@ -82,16 +82,9 @@ begin
   insert into taskrunner.link (parent_id, child_id, requires_success)
   select v_ids[l.parent], v_ids[l.child], l.required
   from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
-  perform taskrunner_private.insert_actions(v_tasks, v_ids);
-  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
-  select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-    taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
-  from taskrunner.task t
-  cross join lateral (
-    select x.params from taskrunner.action x
-    where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
-  where t.batch_id = p_batch_id
-  order by t.seq;
+  if jsonb_path_exists(v_tasks, 'lax $[*] ? (exists (@.on_failure[*]) || exists (@.on_success[*]) || exists (@.on_cancel[*]))') then
+    perform taskrunner_private.insert_actions(v_tasks, v_ids);
+  end if;
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
     perform taskrunner_private.request_shapes(v_ids, true);

@@ -15,8 +15,8 @@ declare
   v_shape text;
   v_cycle text;
   v_faults text[];
-  v_codes text[];
-  v_total bigint;
+  v_codes text[] := '{}';
+  v_total bigint := 0;
 begin
   tasks := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
   v_shape := case
@@ -31,9 +31,14 @@ begin
   end if;
 
   select * into parents, children, required, linked, ordered, v_cycle from taskrunner_private.graph_links(tasks);
-  select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
-  into v_faults, v_total, v_codes
-  from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
+  -- Most requests are seen to be good at once. To look for faults is a large query, which each session has to plan.
+  if not linked or p_known <> '[]' or p_body ?| array['name', 'metadata', 'dead_end_cancel']
+    or exists (select from jsonb_array_elements(tasks) task where taskrunner_private.is_plain_entry(task) is not true)
+  then
+    select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
+    into v_faults, v_total, v_codes
+    from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
+  end if;
   if v_cycle is not null then
     v_faults := v_faults || v_cycle;
     v_total := v_total + 1;
