@@ -61,7 +61,6 @@ create table taskrunner.link (
   parent_id uuid not null,
   child_id uuid not null,
   requires_success boolean not null default false,
-  constraint link_child_id_fkey FOREIGN KEY (child_id) REFERENCES taskrunner.task(id) ON DELETE CASCADE,
   constraint link_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES taskrunner.task(id) ON DELETE CASCADE,
   constraint link_pkey PRIMARY KEY (parent_id, child_id)
 );
@@ -454,11 +453,11 @@ begin
     and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
 
   return query
-  select 'every link rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
+  select 'every link has its tasks and rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
   from taskrunner.link l
-  join taskrunner.task p on p.id = l.parent_id
-  join taskrunner.task c on c.id = l.child_id
-  where p.rank >= c.rank;
+  left join taskrunner.task p on p.id = l.parent_id
+  left join taskrunner.task c on c.id = l.child_id
+  where (p.rank < c.rank) is not true;
 
   return query
   select 'a queued task has its row in queued_task', jsonb_build_object('task_id', coalesce(t.id, q.task_id),
@@ -3059,27 +3058,15 @@ CREATE OR REPLACE FUNCTION taskrunner_private.insert_actions(p_tasks jsonb, p_id
 AS $function$
 begin
   insert into taskrunner.action (task_id, trigger, condition, position, params)
-  with entry as not materialized (
-    select x.n, x.task from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  ), listed (n, place, trigger, condition, actions) as (
-    select e.n, p.place, p.trigger, p.condition, e.task -> p.key
-    from entry e
-    cross join (values
-      (1, 'End'::taskrunner.trigger_kind, 'Failure'::taskrunner.trigger_condition, 'on_failure'),
-      (2, 'End', 'Success', 'on_success'), (3, 'Cancel', 'Success', 'on_cancel')) p (place, trigger, condition, key)
-    where e.task ?| array['on_failure', 'on_success', 'on_cancel'] and jsonb_typeof(e.task -> p.key) = 'array'
-  )
-  select p_ids[a.n], a.trigger, a.condition, a.position, a.params
-  from (
-    select e.n, 0 as place, 'Start'::taskrunner.trigger_kind as trigger, 'Success'::taskrunner.trigger_condition as condition,
-      0 as position, e.task -> 'on_start' -> 'params' as params
-    from entry e
-    union all
-    select l.n, l.place, l.trigger, l.condition, x.n::integer - 1, x.action -> 'params'
-    from listed l
-    cross join lateral jsonb_array_elements(l.actions) with ordinality x (action, n)
-  ) a
-  order by a.n, a.place, a.position;
+  select p_ids[e.n], p.trigger, p.condition, a.n - 1, a.action -> 'params'
+  from jsonb_array_elements(p_tasks) with ordinality e (task, n)
+  cross join (values
+    (1, 'End'::taskrunner.trigger_kind, 'Failure'::taskrunner.trigger_condition, 'on_failure'),
+    (2, 'End', 'Success', 'on_success'), (3, 'Cancel', 'Success', 'on_cancel')) p (place, trigger, condition, key)
+  cross join lateral jsonb_array_elements(
+    case when jsonb_typeof(e.task -> p.key) = 'array' then e.task -> p.key else '[]' end) with ordinality a (action, n)
+  where e.task ?| array['on_failure', 'on_success', 'on_cancel']
+  order by e.n, p.place, a.n;
 end $function$
 ;
 
@@ -3092,29 +3079,44 @@ CREATE OR REPLACE FUNCTION taskrunner_private.insert_entries(p_batch_id uuid, p_
  SET jit TO 'off'
 AS $function$
 begin
-  insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
-    dead_end_barrier, max_attempts, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, run_at,
-    rules, status, wait_finished, wait_success)
-  select p_ids[x.n], p_ranks[x.n], p_batch_id, task ->> 'name', task ->> 'kind',
-    coalesce((task ->> 'timeout')::integer, 60), coalesce(task -> 'metadata', 'null'),
-    (task ->> 'expected_count')::bigint, coalesce((task ->> 'priority')::integer, 0),
-    coalesce((task ->> 'dead_end_barrier')::boolean, false),
-    -- Rounded as numeric, because the smallest numbers are no double precision.
-    coalesce((task -> 'retry' ->> 'max_attempts')::integer, 1),
-    coalesce(round((task -> 'retry' ->> 'initial_delay_secs')::numeric, 9)::float8, 5),
-    coalesce(round((task -> 'retry' ->> 'multiplier')::numeric, 9)::float8, 2),
-    coalesce(round((task -> 'retry' ->> 'max_delay_secs')::numeric, 9)::float8, 300),
-    case when task ->> 'run_at' is not null then taskrunner_private.to_moment(task ->> 'run_at') end,
-    case when coalesce(task -> 'rules', '[]') in ('[]', 'null') then '[]' else taskrunner_private.normal_rules(task -> 'rules') end,
-    case when l.parents > 0 then 'Waiting' else 'Pending' end::taskrunner.status_kind,
-    coalesce(l.parents, 0), coalesce(l.required_parents, 0)
-  from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
-  left join (
-    select u.child, count(*) as parents, count(*) filter (where u.required) as required_parents
+  with entry as materialized (
+    select x.n, p_ids[x.n] as id, x.task, x.task -> 'on_start' -> 'params' as params
+    from jsonb_array_elements(p_tasks) with ordinality as x (task, n)
+  ), parents as (
+    select u.child, count(*) as all_parents, count(*) filter (where u.required) as required_parents
     from unnest(p_children, p_required) as u (child, required)
     group by u.child
-  ) l on l.child = x.n
-  order by x.n;
+  ), created as (
+    insert into taskrunner.task (id, rank, batch_id, name, kind, timeout, metadata, expected_count, priority,
+      dead_end_barrier, max_attempts, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, run_at,
+      rules, status, wait_finished, wait_success)
+    select id, p_ranks[n], p_batch_id, task ->> 'name', task ->> 'kind',
+      coalesce((task ->> 'timeout')::integer, 60), coalesce(task -> 'metadata', 'null'),
+      (task ->> 'expected_count')::bigint, coalesce((task ->> 'priority')::integer, 0),
+      coalesce((task ->> 'dead_end_barrier')::boolean, false),
+      -- Rounded as numeric, because the smallest numbers are no double precision.
+      coalesce((task -> 'retry' ->> 'max_attempts')::integer, 1),
+      coalesce(round((task -> 'retry' ->> 'initial_delay_secs')::numeric, 9)::float8, 5),
+      coalesce(round((task -> 'retry' ->> 'multiplier')::numeric, 9)::float8, 2),
+      coalesce(round((task -> 'retry' ->> 'max_delay_secs')::numeric, 9)::float8, 300),
+      case when task ->> 'run_at' is not null then taskrunner_private.to_moment(task ->> 'run_at') end,
+      case when coalesce(task -> 'rules', '[]') in ('[]', 'null') then '[]' else taskrunner_private.normal_rules(task -> 'rules') end,
+      case when all_parents > 0 then 'Waiting' else 'Pending' end::taskrunner.status_kind,
+      coalesce(all_parents, 0), coalesce(required_parents, 0)
+    from entry
+    left join parents on child = n
+    order by n
+    returning id, seq, created_at, run_at, priority, status, kind, rules
+  ), started as (
+    -- Of the same id: nobody compares the two, and to make one costs as much as to unpack an entry.
+    insert into taskrunner.action (id, task_id, trigger, params)
+    select id, id, 'Start', params from entry
+  )
+  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
+  select c.id, c.seq, c.created_at, c.run_at, c.priority, taskrunner_private.queue_state(c.status, c.run_at), c.kind,
+    taskrunner_private.url_host(e.params ->> 'url'), c.rules <> '[]'
+  from created c
+  join entry e using (id);
 end $function$
 ;
 
@@ -3178,7 +3180,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_entry(p_task jsonb)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN ((jsonb_typeof(p_task) = 'object'::text) AND (NOT (p_task ?| ARRAY['rules'::text, 'dedupe_strategy'::text, 'retry'::text, 'run_at'::text, 'dead_end_barrier'::text, 'on_failure'::text, 'on_success'::text, 'on_cancel'::text])) AND (jsonb_typeof((p_task -> 'id'::text)) = 'string'::text) AND ((p_task ->> 'id'::text) ~ '[!-~]'::text) AND (jsonb_typeof((p_task -> 'name'::text)) = 'string'::text) AND ((p_task ->> 'name'::text) ~ '[!-~]'::text) AND (octet_length((p_task ->> 'name'::text)) <= 255) AND (jsonb_typeof((p_task -> 'kind'::text)) = 'string'::text) AND ((p_task ->> 'kind'::text) ~ '[!-~]'::text) AND (octet_length((p_task ->> 'kind'::text)) <= 100) AND (taskrunner_private.integer_error((p_task -> 'timeout'::text), (1)::bigint, (86400)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'priority'::text), ('-1000'::integer)::bigint, (1000)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'expected_count'::text), (0)::bigint, '9223372036854775807'::bigint) IS NULL) AND (COALESCE(octet_length(((p_task -> 'metadata'::text))::text), 0) <= 1000) AND (COALESCE(jsonb_typeof((p_task -> 'dependencies'::text)), 'null'::text) = ANY (ARRAY['array'::text, 'null'::text])) AND taskrunner_private.is_plain_action((p_task -> 'on_start'::text)))
+RETURN ((jsonb_typeof(p_task) = 'object'::text) AND (NOT (p_task ?| ARRAY['rules'::text, 'dedupe_strategy'::text, 'retry'::text, 'run_at'::text, 'dead_end_barrier'::text, 'on_failure'::text, 'on_success'::text, 'on_cancel'::text])) AND (jsonb_typeof((p_task -> 'id'::text)) = 'string'::text) AND (((ascii((p_task ->> 'id'::text)) >= 33) AND (ascii((p_task ->> 'id'::text)) <= 126)) OR ((p_task ->> 'id'::text) ~ '[!-~]'::text)) AND (jsonb_typeof((p_task -> 'name'::text)) = 'string'::text) AND (((ascii((p_task ->> 'name'::text)) >= 33) AND (ascii((p_task ->> 'name'::text)) <= 126)) OR ((p_task ->> 'name'::text) ~ '[!-~]'::text)) AND (octet_length((p_task ->> 'name'::text)) <= 255) AND (jsonb_typeof((p_task -> 'kind'::text)) = 'string'::text) AND (((ascii((p_task ->> 'kind'::text)) >= 33) AND (ascii((p_task ->> 'kind'::text)) <= 126)) OR ((p_task ->> 'kind'::text) ~ '[!-~]'::text)) AND (octet_length((p_task ->> 'kind'::text)) <= 100) AND (taskrunner_private.integer_error((p_task -> 'timeout'::text), (1)::bigint, (86400)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'priority'::text), ('-1000'::integer)::bigint, (1000)::bigint) IS NULL) AND (taskrunner_private.integer_error((p_task -> 'expected_count'::text), (0)::bigint, '9223372036854775807'::bigint) IS NULL) AND (COALESCE(octet_length(((p_task -> 'metadata'::text))::text), 0) <= 1000) AND (COALESCE(jsonb_typeof((p_task -> 'dependencies'::text)), 'null'::text) = ANY (ARRAY['array'::text, 'null'::text])) AND taskrunner_private.is_plain_action((p_task -> 'on_start'::text)))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_progress()
@@ -3274,6 +3276,7 @@ AS $function$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_existed uuid[];
+  v_missing uuid[];
   v_low_children uuid[];
   v_their_parents uuid[];
   v_locked boolean := false;
@@ -3301,11 +3304,14 @@ begin
 
   -- 1. Which ends existed before, and do all links rise?
   execute $q$
-    select array_agg(distinct t.id)
+    select array_agg(t.id) filter (where not taskrunner_private.created_here(t.xmin, t.created_at)),
+      array_agg(ends.id) filter (where t.id is null)
     from (select parent_id from new_rows union select child_id from new_rows) as ends (id)
-    join taskrunner.task t using (id)
-    where not taskrunner_private.created_here(t.xmin, t.created_at)
-  $q$ into v_existed;
+    left join lateral (select t.id, t.xmin, t.created_at from taskrunner.task t where t.id = ends.id offset 0) t on true
+  $q$ into v_existed, v_missing;
+  if v_missing is not null then
+    perform taskrunner_private.raise_no_child(v_missing[1]);
+  end if;
   if v_existed is not null then
     perform taskrunner_private.require_read_committed();
   end if;
@@ -3329,13 +3335,15 @@ begin
 
   -- 2. The state of the children, now that it cannot change.
   execute $q$
-    select c.id, c.status, l.parent_id
+    select l.child_id as id, c.status, l.parent_id
     from new_rows l
-    join taskrunner.task c on c.id = l.child_id
-    where not (coalesce(c.paused_from, c.status) in ('Waiting', 'Pending') and not c.contacted and c.attempt = 1)
+    left join lateral (select c.* from taskrunner.task c where c.id = l.child_id offset 0) c on true
+    where (coalesce(c.paused_from, c.status) in ('Waiting', 'Pending') and not c.contacted and c.attempt = 1) is not true
     limit 1
   $q$ into v_bad;
-  if v_bad.id is not null then
+  if v_bad.id is not null and v_bad.status is null then
+    perform taskrunner_private.raise_no_child(v_bad.id);
+  elsif v_bad.id is not null then
     raise exception 'link % -> %: task % is %, a link can be added only before its first start',
       v_bad.parent_id, v_bad.id, v_bad.id, v_bad.status using errcode = 'TR001', detail = v_bad.status::text;
   end if;
@@ -4373,6 +4381,18 @@ AS $function$
 begin
   raise exception 'a task of this graph is being changed by another transaction, repeat this one'
     using errcode = '40001';
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.raise_no_child(p_child_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception 'insert or update on table "link" violates foreign key constraint "link_child_id_fkey"'
+    using errcode = 'foreign_key_violation', detail = format('Key (child_id)=(%s) is not present in table "task".', p_child_id),
+      schema = 'taskrunner', table = 'link', constraint = 'link_child_id_fkey';
 end $function$
 ;
 
@@ -5564,16 +5584,9 @@ begin
   insert into taskrunner.link (parent_id, child_id, requires_success)
   select v_ids[l.parent], v_ids[l.child], l.required
   from unnest(v_graph.parents, v_graph.children, v_graph.required) as l (parent, child, required);
-  perform taskrunner_private.insert_actions(v_tasks, v_ids);
-  insert into taskrunner_private.queued_task (task_id, seq, created_at, run_at, priority, state, kind, host, has_rules)
-  select t.id, t.seq, t.created_at, t.run_at, t.priority, taskrunner_private.queue_state(t.status, t.run_at), t.kind,
-    taskrunner_private.url_host(a.params ->> 'url'), t.rules <> '[]'
-  from taskrunner.task t
-  cross join lateral (
-    select x.params from taskrunner.action x
-    where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a
-  where t.batch_id = p_batch_id
-  order by t.seq;
+  if jsonb_path_exists(v_tasks, 'lax $[*] ? (exists (@.on_failure[*]) || exists (@.on_success[*]) || exists (@.on_cancel[*]))') then
+    perform taskrunner_private.insert_actions(v_tasks, v_ids);
+  end if;
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(v_tasks, 'lax $[*].rules[*]') then
     perform taskrunner_private.request_shapes(v_ids, true);
@@ -6174,6 +6187,7 @@ begin
   if v_deleted is null then
     return null;
   end if;
+  delete from taskrunner.link where child_id = any(v_deleted);
   perform from (
     select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
@@ -6923,8 +6937,8 @@ declare
   v_shape text;
   v_cycle text;
   v_faults text[];
-  v_codes text[];
-  v_total bigint;
+  v_codes text[] := '{}';
+  v_total bigint := 0;
 begin
   tasks := case jsonb_typeof(p_body) when 'array' then p_body when 'object' then p_body -> 'tasks' end;
   v_shape := case
@@ -6939,9 +6953,14 @@ begin
   end if;
 
   select * into parents, children, required, linked, ordered, v_cycle from taskrunner_private.graph_links(tasks);
-  select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
-  into v_faults, v_total, v_codes
-  from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
+  -- Most requests are seen to be good at once. To look for faults is a large query, which each session has to plan.
+  if not linked or p_known <> '[]' or p_body ?| array['name', 'metadata', 'dead_end_cancel']
+    or exists (select from jsonb_array_elements(tasks) task where taskrunner_private.is_plain_entry(task) is not true)
+  then
+    select array_agg(e.detail order by e.n), coalesce(max(e.total), 0), coalesce(max(e.codes), '{}')
+    into v_faults, v_total, v_codes
+    from taskrunner_private.graph_errors(p_body, tasks, linked, p_known) with ordinality e (detail, total, codes, n);
+  end if;
   if v_cycle is not null then
     v_faults := v_faults || v_cycle;
     v_total := v_total + 1;

@@ -263,6 +263,60 @@ func TestCompleteAndSubmit(t *testing.T) {
 	}
 }
 
+// A child is deleted while somebody links it, and the other way round: the link stays only if the child does.
+func TestLinkAndDeleteItsChild(t *testing.T) {
+	t.Parallel()
+	gone := "delete from taskrunner.task where id = '" + id("c") + "'"
+	for name, tc := range map[string]struct{ first, second, end, then, code, links string }{
+		"delete first":    {set("Canceled", "c") + "; " + gone, insertLinks("p?c"), commit, "", "23503", "0"},
+		"not deleted":     {set("Canceled", "c") + "; " + gone, insertLinks("p?c"), rollback, "", "", "1"},
+		"link first":      {insertLinks("p?c"), set("Canceled", "c"), commit, gone, "", "0"},
+		"link that fails": {insertLinks("done>c"), set("Canceled", "c"), commit, gone, "TR001", "0"},
+		"not linked":      {insertLinks("p?c"), set("Canceled", "c"), rollback, gone, "", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := setup(t)
+			e.tasks("p", "c", "done")
+			e.move("done", "Canceled")
+			first, second := e.pair()
+			first.script("begin; " + tc.first)
+			waits := second.begins(tc.second)
+			first.run(tc.end)
+			if tc.code != "" {
+				e.requireFails(waits, tc.code)
+			} else {
+				e.requireEnds(waits)
+			}
+			if tc.then != "" {
+				second.run(tc.then)
+			}
+			require.Equal(t, tc.links, e.line("select count(*) from taskrunner.link"))
+		})
+	}
+	old := "select count(*) from taskrunner.task" // fixes what the transaction sees
+	for _, isolation := range []string{"repeatable read", "serializable"} {
+		t.Run(isolation, func(t *testing.T) {
+			t.Parallel()
+			e := setup(t)
+			e.tasks("done", "other", "c")
+			e.move("done", "Canceled")
+			e.move("other", "Canceled")
+			first, second := e.pair()
+			first.script("begin isolation level " + isolation + "; " + old)
+			second.run(insertLinks("done?c"))
+			// The child has not ended for the one who does not see the link; for the parent there is the foreign key.
+			_, err := first.try("delete from taskrunner.task where id = '" + id("c") + "'")
+			requireCode(t, err, "TR001")
+			first.script("rollback; begin isolation level " + isolation + "; " + old)
+			second.run(insertLinks("other?c"))
+			_, err = first.try("delete from taskrunner.task where id = '" + id("other") + "'")
+			requireCode(t, err, "40001")
+			first.script("rollback")
+		})
+	}
+}
+
 // Two sessions add links that together would close a cycle: one of them is refused, in whatever order.
 func TestTwoLinksThatCloseACycle(t *testing.T) {
 	t.Parallel()

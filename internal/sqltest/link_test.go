@@ -252,3 +252,40 @@ func TestActions(t *testing.T) {
 	requireCode(t, e.tryExec(insertAction("dead", "Failure", "4")), "TR001")
 	require.Equal(t, "3|3", e.line("select count(*), count(distinct delivery_id) from taskrunner_private.due_delivery"))
 }
+
+// No link is left without its child, which no foreign key watches over: also where the child and the link come or go in one
+// statement or transaction, in any isolation level.
+func TestLinkNeedsItsChild(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.batch("b", "p", "c", "done")
+	e.move("done", "Canceled")
+	gone := "delete from taskrunner.task where id = '" + id("done") + "'"
+	linked := func() string { return e.line("select count(*) from taskrunner.link") }
+	for _, isolation := range []string{"read committed", "repeatable read", "serializable"} {
+		s := e.session("admin")
+		for _, sql := range []string{
+			insertLinks("done>nobody"),
+			insertLinks("p>nobody"),
+			insertLinks("p>c", "p>nobody"),
+			insertTasks("n") + "; " + insertLinks("n>nobody"),
+			"savepoint s; " + insertTasks("n") + "; rollback to s; " + insertLinks("done>n"),
+			"with gone as (" + gone + ") " + insertLinks("p>done"),
+			gone + "; " + insertLinks("p>done"),
+		} {
+			_, err := s.PgConn().Exec(t.Context(), "begin isolation level "+isolation+"; "+sql+"; commit").ReadAll()
+			s.script("rollback")
+			if code := codeOf(err); code != "TR009" || isolation == "read committed" { // a link to what existed
+				requireCode(t, err, "23503", isolation, sql)
+			}
+		}
+		s.script("begin isolation level " + isolation + "; with n as (" + insertTasks("m", "n") + ") " + insertLinks("m?n") + "; commit")
+		require.Equal(t, "1", linked())
+		s.script(set("Canceled", "m") + "; " + set("Canceled", "n"))
+		s.script("begin isolation level " + isolation + "; delete from taskrunner.task where id = '" + id("n") + "'; commit")
+		require.Equal(t, "0", linked())
+		s.run("delete from taskrunner.task where id = $1", id("m"))
+	}
+	pgErr := e.fails("23503", insertLinks("p>nobody"))
+	require.Equal(t, []string{"taskrunner", "link", "link_child_id_fkey"}, []string{pgErr.SchemaName, pgErr.TableName, pgErr.ConstraintName})
+}

@@ -36,11 +36,11 @@ begin
     and t.retry_max_delay_secs between t.retry_initial_delay_secs and 86400);
 
   return query
-  select 'every link rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
+  select 'every link has its tasks and rises in rank', jsonb_build_object('parent_id', l.parent_id, 'child_id', l.child_id)
   from taskrunner.link l
-  join taskrunner.task p on p.id = l.parent_id
-  join taskrunner.task c on c.id = l.child_id
-  where p.rank >= c.rank;
+  left join taskrunner.task p on p.id = l.parent_id
+  left join taskrunner.task c on c.id = l.child_id
+  where (p.rank < c.rank) is not true;
 
   return query
   select 'a queued task has its row in queued_task', jsonb_build_object('task_id', coalesce(t.id, q.task_id),

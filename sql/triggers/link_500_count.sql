@@ -1,13 +1,14 @@
 -- New links: the child's counters, its state, the order of ranks (contract 13.1, 6.1; lock protocol, point 6).
---   1. Both ends that existed before this transaction are locked by rank. If a child does not rank above its parent,
---      raise_ranks puts that part of the graph in order, or finds the cycle, and the ranks are looked at again.
---   2. In a later statement: may the child still get a link? Else TR001.
+--   1. Is there every child? Else 23503; a foreign key asks for the parent. Both ends that existed before this transaction
+--      are locked by rank. If a child does not rank above its parent, raise_ranks puts that part of the graph in order, or
+--      finds the cycle, and the ranks are looked at again.
+--   2. In a later statement: is the child still there, and may it still get a link? Else TR001.
 --   3. Parents that have not ended are counted, Pending children become Waiting.
 --   4. Children of required parents that have failed fail, and propagation goes on from them (cause link).
 -- submit numbers and counts its links itself (cause submit).
 -- Locks: graph lock shared, tried only (the statement holds rows already); rows of task by rank, not waiting without
 -- the graph lock; in raise_ranks the graph lock exclusive.
--- SQLSTATEs: TR001, TR003, TR009, 40001. Writes of task: wait_finished, wait_success, status, paused_from,
+-- SQLSTATEs: 23503, TR001, TR003, TR009, 40001. Writes of task: wait_finished, wait_success, status, paused_from,
 -- failure_reason, ended_at.
 create or replace function taskrunner_private.link_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -15,6 +16,7 @@ set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set 
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_existed uuid[];
+  v_missing uuid[];
   v_low_children uuid[];
   v_their_parents uuid[];
   v_locked boolean := false;
@@ -42,11 +44,14 @@ begin
 
   -- 1. Which ends existed before, and do all links rise?
   execute $q$
-    select array_agg(distinct t.id)
+    select array_agg(t.id) filter (where not taskrunner_private.created_here(t.xmin, t.created_at)),
+      array_agg(ends.id) filter (where t.id is null)
     from (select parent_id from new_rows union select child_id from new_rows) as ends (id)
-    join taskrunner.task t using (id)
-    where not taskrunner_private.created_here(t.xmin, t.created_at)
-  $q$ into v_existed;
+    left join lateral (select t.id, t.xmin, t.created_at from taskrunner.task t where t.id = ends.id offset 0) t on true
+  $q$ into v_existed, v_missing;
+  if v_missing is not null then
+    perform taskrunner_private.raise_no_child(v_missing[1]);
+  end if;
   if v_existed is not null then
     perform taskrunner_private.require_read_committed();
   end if;
@@ -70,13 +75,15 @@ begin
 
   -- 2. The state of the children, now that it cannot change.
   execute $q$
-    select c.id, c.status, l.parent_id
+    select l.child_id as id, c.status, l.parent_id
     from new_rows l
-    join taskrunner.task c on c.id = l.child_id
-    where not (coalesce(c.paused_from, c.status) in ('Waiting', 'Pending') and not c.contacted and c.attempt = 1)
+    left join lateral (select c.* from taskrunner.task c where c.id = l.child_id offset 0) c on true
+    where (coalesce(c.paused_from, c.status) in ('Waiting', 'Pending') and not c.contacted and c.attempt = 1) is not true
     limit 1
   $q$ into v_bad;
-  if v_bad.id is not null then
+  if v_bad.id is not null and v_bad.status is null then
+    perform taskrunner_private.raise_no_child(v_bad.id);
+  elsif v_bad.id is not null then
     raise exception 'link % -> %: task % is %, a link can be added only before its first start',
       v_bad.parent_id, v_bad.id, v_bad.id, v_bad.status using errcode = 'TR001', detail = v_bad.status::text;
   end if;
@@ -121,3 +128,13 @@ end $$;
 create or replace trigger link_500_count after insert on taskrunner.link
 referencing new table as new_rows
 for each statement execute function taskrunner_private.link_count();
+
+-- In the transaction in which the triggers begin to do its work (sql/README.md, "Links and their tasks").
+do $$
+begin
+  if exists (
+    select from pg_catalog.pg_constraint where conrelid = 'taskrunner.link'::regclass and conname = 'link_child_id_fkey')
+  then
+    alter table taskrunner.link drop constraint link_child_id_fkey;
+  end if;
+end $$;

@@ -1,6 +1,6 @@
--- A deleted task leaves nothing behind.
--- Locks: their rows of delivery by id, then of due_delivery, in the order of settle_deliveries. Writes ended_task, delivery,
--- due_delivery, troubled_delivery.
+-- A deleted task leaves nothing behind. Links to its children and its actions go by foreign keys.
+-- Locks: their rows of delivery by id, then of due_delivery, in the order of settle_deliveries. Writes link, ended_task,
+-- delivery, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_queue_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
@@ -11,6 +11,7 @@ begin
   if v_deleted is null then
     return null;
   end if;
+  delete from taskrunner.link where child_id = any(v_deleted);
   perform from (
     select from taskrunner_private.delivery d where d.task_id = any(v_deleted) order by d.id for update) locked;
   delete from taskrunner_private.ended_task where task_id = any(v_deleted);
