@@ -20,7 +20,7 @@ cross join lateral (
   where m.task_id = t.id
 ) a
 where t.batch_id = $1 and t.created_at = b.created_at
-order by t.created_at, t.seq;
+order by t.seq;
 
 -- name: TakeIdempotencyKey :one
 select k.taken::boolean as taken, k.batch_id::uuid as batch_id, k.status::smallint as status, k.body_hash::bytea as body_hash

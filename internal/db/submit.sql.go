@@ -28,7 +28,7 @@ cross join lateral (
   where m.task_id = t.id
 ) a
 where t.batch_id = $1 and t.created_at = b.created_at
-order by t.created_at, t.seq
+order by t.seq
 `
 
 type BatchTasksRow struct {

@@ -117,7 +117,7 @@ func inGroup[Q, R any](op string, write writer[Q, R]) func(context.Context, []Q)
 	return func(ctx context.Context, group []Q) ([]R, error) {
 		ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 		defer cancel()
-		return write(ctx, call{op: op, conflictTries: groupConflicts}, bounds{lockWait, groupWork}, group)
+		return write(ctx, call{op: op, conflictTries: groupConflicts}, bounds{lock: lockWait, work: groupWork}, group)
 	}
 }
 
@@ -131,7 +131,7 @@ func alone[Q, R any](s *Store, op string, write writer[Q, R]) func(context.Conte
 		} else {
 			ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 			defer cancel()
-			answers, err = write(ctx, call{op: op, conflictTries: 1}, bounds{quickWait, quickWork}, []Q{request})
+			answers, err = write(ctx, call{op: op, conflictTries: 1}, bounds{lock: quickWait, work: quickWork}, []Q{request})
 		}
 		if err == nil {
 			answer = answers[0]

@@ -51,14 +51,22 @@ type call struct {
 	conflictTries int
 }
 
-// bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own.
-type bounds struct{ lock, work string }
+// bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own. With
+// lookups its queries go by indexes, whatever the planner believes of tables that have just been filled, and are not compiled,
+// which takes longer than a query for tens of thousands of rows.
+type bounds struct {
+	lock, work string
+	lookups    bool
+}
 
 // begin begins a batch in these bounds, with a single statement: a lone request feels each one.
 func (b bounds) begin() *pgx.Batch {
 	settings := "set_config('lock_timeout', '" + b.lock + "', true)"
 	if b.work != "" {
 		settings += ", set_config('statement_timeout', '" + b.work + "', true)"
+	}
+	if b.lookups {
+		settings += ", set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
 	}
 	batch := &pgx.Batch{}
 	batch.Queue("select " + settings)

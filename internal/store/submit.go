@@ -19,18 +19,18 @@ import (
 // Errors: CodeInvalid with details, CodeTooMany, CodeBusy, CodeUnavailable.
 func (s *Store) Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]task.Task, error) {
 	var created db.SubmitRow
-	var rows []db.BatchTasksRow
+	var tasks []task.Task
 	err := s.do(ctx, call{op: "submit", patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := bounded()
+		batch := bounds{lock: lockWait, lookups: true}.begin()
 		one(batch, &created, db.Submit, batchID, body)
-		many(batch, &rows, db.BatchTasks, batchID)
+		batchTasks(batch, &tasks, batchID)
 		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.transitions("submit", created.Counts)
-	return fullTasks("submit", rows)
+	return tasks, nil
 }
 
 // SubmitFaults returns the error that lists all that is wrong with the body of a Submit, of which the caller knows a part:
@@ -63,9 +63,9 @@ func (s *Store) SubmitOnce(
 	const op = "submit once"
 	var held db.TakeIdempotencyKeyRow
 	var created db.SubmitRow
-	var rows []db.BatchTasksRow
+	var tasks []task.Task
 	f := func(ctx context.Context, tx pgx.Tx) error {
-		take := bounded()
+		take := bounds{lock: lockWait, lookups: true}.begin()
 		one(take, &held, db.TakeIdempotencyKey, key.TokenName, key.Key, key.BodyHash[:], batchID, wholeSeconds(key.Life))
 		if err := send(ctx, tx, take); err != nil {
 			return err
@@ -76,11 +76,11 @@ func (s *Store) SubmitOnce(
 		} else if !bytes.Equal(held.BodyHash, key.BodyHash[:]) {
 			return &task.Error{Code: task.CodeKeyReused, Message: "this Idempotency-Key was used with another body"}
 		}
-		many(read, &rows, db.BatchTasks, held.BatchID)
+		batchTasks(read, &tasks, held.BatchID)
 		if err := send(ctx, tx, read); err != nil {
 			return err
 		}
-		if held.Taken && len(rows) == 0 {
+		if held.Taken && len(tasks) == 0 {
 			_, err := tx.Exec(ctx, db.NoteNothingCreated, key.TokenName, key.Key)
 			held.Status = statusNothing
 			return err
@@ -97,23 +97,25 @@ func (s *Store) SubmitOnce(
 	if held.Taken {
 		s.transitions(op, created.Counts)
 	}
-	tasks, err := fullTasks(op, rows)
 	return task.Submitted{
 		BatchID: held.BatchID, Tasks: tasks, Nothing: held.Status == statusNothing, Replayed: held.BatchID != batchID,
-	}, err
+	}, nil
 }
 
 // statusNothing is what idempotency_key.status holds for a request that created nothing.
 const statusNothing = 204
 
-func fullTasks(op string, rows []db.BatchTasksRow) ([]task.Task, error) {
-	tasks := make([]task.Task, 0, len(rows))
-	for _, row := range rows {
-		t, err := fullTask(db.FullTaskRow(row))
-		if err != nil {
-			return nil, mapError(op, err)
-		}
-		tasks = append(tasks, t)
-	}
-	return tasks, nil
+// batchTasks adds the query for the tasks that a request created. Each row is made a task when it comes, while the database
+// makes the next one.
+func batchTasks(batch *pgx.Batch, dst *[]task.Task, batchID uuid.UUID) {
+	batch.Queue(db.BatchTasks, batchID).Query(func(rows pgx.Rows) (err error) {
+		*dst, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
+			r, err := pgx.RowToStructByPos[db.BatchTasksRow](row)
+			if err != nil {
+				return task.Task{}, err
+			}
+			return fullTask(db.FullTaskRow(r))
+		})
+		return err
+	})
 }
