@@ -5145,7 +5145,7 @@ begin
       t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs),
     timed_out_attempts = case when v_timed_out then t.timed_out_attempts || t.attempt else t.timed_out_attempts end
   from unnest(p_ids, p_reasons) as failed (id, reason)
-  where t.id = failed.id;
+  where t.id = any(p_ids) and t.id = failed.id;              -- the array: as in start_tasks.sql
 end $function$
 ;
 
@@ -5484,7 +5484,8 @@ begin
     started_at = now(),
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, attempt integer)
-  where t.id = try.task_id and t.attempt = try.attempt
+  -- The array keeps a plan that was made while the table was small from reading all of it.
+  where t.id = any(v_ids) and t.id = try.task_id and t.attempt = try.attempt
     and (t.status = 'Claimed' or t.status = 'Paused' and t.paused_from = 'Claimed');
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(p_tries, '$[*].cancel_action') then

@@ -59,6 +59,7 @@ func TestCancelActionsInAnswers(t *testing.T) {
 	require.Equal(t, "Cancel", registered.Trigger)
 	require.JSONEq(t, `{"url": "`+hooks.url+`/cancel/in-time", "verb": "Delete", "body": {"path": "/cancel/in-time"},
 		"headers": {"Authorization": "***"}}`, string(registered.Params))
+	require.Equal(t, `{"kind":"Webhook","params":"***"}`, *r.awaitDelivery(t, got.ID, "Start", "Delivered").Attempts[0].Response, "it held a secret")
 	cancel("in-time")
 	c := hooks.awaitCalls(t, "/cancel/in-time", 1)[0]
 	require.Equal(t, tasks["in-time"].ID.String()+":cancel:2", c.key)

@@ -159,12 +159,16 @@ func (r *round) statements() []struct{ name, sql string } {
 		return "array['" + strings.Join(all, "', '") + "']::uuid[]"
 	}
 	replica := id(r.name("replica"))
+	starts := func(group string) string {
+		return `select count(*) from taskrunner_private.start_tasks((select jsonb_agg(jsonb_build_object('task_id', id, 'attempt', 1, 'at', now(),
+			'latency_ms', 1, 'cancel_action', '{"kind": "Webhook", "params": {"url": "https://hooks.example.com/stop", "verb": "Post"}}'::jsonb))
+			from taskrunner.task where id = any(` + many(group) + `)))`
+	}
 	return []struct{ name, sql string }{
 		{"tick", "select cardinality(due_chores) from taskrunner_private.tick('" + replica + "', 'r', 'x', 10, true, true, true)"},
 		{"claim of few", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 2, 30, '{}', '{}', true)"},
 		{"claim behind marks", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 3, 30, '{0}', '{0}', true)"},
-		{"starts", `select count(*) from taskrunner_private.start_tasks((select jsonb_agg(jsonb_build_object('task_id', id, 'attempt', 1, 'at', now(), 'latency_ms', 1))
-			from taskrunner.task where id = any(` + many("claimed") + `)))`},
+		{"starts", starts("claimed")},
 		{"failed starts", `select count(*) from taskrunner_private.fail_starts('` + replica + `', (select jsonb_agg(jsonb_build_object('task_id', task_id, 'attempt', 1,
 			'claimed_at', claimed_at, 'at', now(), 'latency_ms', 1, 'error', 'x')) from taskrunner_private.active_task where replica_id = '` + replica + `'), 1000)`},
 		{"sweep of timeouts", "select timed_out from taskrunner_private.sweep_active(100, 30)"},
@@ -181,6 +185,7 @@ func (r *round) statements() []struct{ name, sql string } {
 		{"update", set("Failure", r.name("parent3")) + " returning 1"},
 		{"cancel", "select status from taskrunner.cancel_task('" + one("parent4") + "')"},
 		{"cancels", "select count(*) from taskrunner.cancel_tasks(" + many("doomed") + ")"},
+		{"starts of what is canceled", starts("doomed")},
 		{"pause", "select status from taskrunner.pause_task('" + one("other0") + "')"},
 		{"resume", "select status from taskrunner.resume_task('" + one("held0") + "')"},
 		{"link", insertLinks(r.name("other1")+">"+r.name("other2")) + " returning 1"},

@@ -24,6 +24,10 @@ type URLPolicy interface {
 	Check(rawURL string) error
 }
 
+// maskedAction stands in the log of deliveries for an answer that is an action: its headers and its URL may hold secrets. What was
+// registered is shown with the task, masked.
+const maskedAction = `{"kind":"Webhook","params":"***"}`
+
 // cancelAction is the action that an on_start answer consists of (contract, section 8.7): one JSON object with the members
 // kind and params, whatever the content type. Anything else is no action, and nil. An error says what is wrong with an
 // action as far as it is known here; the database looks at the rest.

@@ -193,6 +193,9 @@ func (s *StartLoop) call(ctx context.Context, c startCall) task.StartTry {
 	if err != nil {
 		s.refusals.note(c.TaskID, err.Error())
 	}
+	if action != nil || err != nil {
+		r.Response = maskedAction
+	}
 	return task.StartTry{
 		Claim: c.Claim, Permanent: r.Class == webhook.Permanent || r.Class == webhook.Gone, CancelAction: action, Try: r.Try,
 	}

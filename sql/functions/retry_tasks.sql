@@ -16,5 +16,5 @@ begin
       t.attempt, t.retry_initial_delay_secs, t.retry_multiplier, t.retry_max_delay_secs),
     timed_out_attempts = case when v_timed_out then t.timed_out_attempts || t.attempt else t.timed_out_attempts end
   from unnest(p_ids, p_reasons) as failed (id, reason)
-  where t.id = failed.id;
+  where t.id = any(p_ids) and t.id = failed.id;              -- the array: as in start_tasks.sql
 end $$;

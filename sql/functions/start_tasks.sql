@@ -28,7 +28,8 @@ begin
     started_at = now(),
     last_updated = case when t.status = 'Claimed' then now() else t.last_updated end
   from jsonb_to_recordset(p_tries) as try (task_id uuid, attempt integer)
-  where t.id = try.task_id and t.attempt = try.attempt
+  -- The array keeps a plan that was made while the table was small from reading all of it.
+  where t.id = any(v_ids) and t.id = try.task_id and t.attempt = try.attempt
     and (t.status = 'Claimed' or t.status = 'Paused' and t.paused_from = 'Claimed');
   perform taskrunner_private.set_cause('');
   if jsonb_path_exists(p_tries, '$[*].cancel_action') then
