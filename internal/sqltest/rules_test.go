@@ -91,3 +91,18 @@ func TestPlainRules(t *testing.T) {
 		e.lines(`select distinct rules #>> '{0,matcher,fields}', metadata::text from plain where plain`))
 	require.Equal(t, []string{"1", "999999999"}, e.lines("select distinct (rules #>> '{0,max_concurency}')::integer from plain where plain order by 1"))
 }
+
+// A limit has one id, however it is computed: that of few fields is written out.
+func TestLimitIDs(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	require.Equal(t, []string{"0|42|6"}, e.lines(`
+		select count(*) filter (where x.id is distinct from x.hash), count(*), count(distinct x.id)
+		from (
+			select taskrunner_private.limit_id(7, f, m) as id, case when f = '{}' then jsonb_hash_extended('[7]', 8312345678901234567)
+				else taskrunner_private.hash_limit(7, f, m) end as hash
+			from unnest(array['[]', '["a"]', '["a", "b"]', '["b", "c"]', '["a", "b", "c"]', '["a", "d"]', '[""]']::jsonb[]) s (fields)
+			cross join lateral (select array(select jsonb_array_elements_text(s.fields)) as f) fields
+			cross join unnest(array['{"a": 1, "b": [1], "c": null, "": {}}', '{"a": 1.0}', '["a", "b"]', '"a"', 'null', null]::jsonb[]) as m
+		) x`))
+}
