@@ -171,13 +171,16 @@ func (r *ruleRun) drains(ctx context.Context) error {
 		}
 		r.ratio(c.name, median(ratios), median(byCPU), c.target)
 	}
-	worst := 1.0
+	worst, byCPU := 1.0, 1.0
 	for _, s := range all {
 		if s.most > 0 {
 			worst = min(worst, slices.Min(s.rates)/slices.Max(s.rates))
+			if most := slices.Max(s.cpu); most > 0 {
+				byCPU = min(byCPU, slices.Min(s.cpu)/most)
+			}
 		}
 	}
-	r.ratio("slowest run with rules / fastest", worst, 0, 0.5)
+	r.ratio("slowest run with rules / fastest", worst, byCPU, 0.5)
 	for _, s := range all {
 		if err := r.unbroken(ctx, s.database); err != nil {
 			return err
