@@ -2896,7 +2896,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.hash_limit(p_shape integer, p_fiel
  RETURNS bigint
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN jsonb_hash_extended((jsonb_build_array(p_shape) || (SELECT jsonb_agg((hash_limit.p_metadata -> f.name) ORDER BY f.n) AS jsonb_agg FROM unnest(hash_limit.p_fields) WITH ORDINALITY f(name, n))), '8312345678901234567'::bigint) ELSE NULL::bigint END
+RETURN CASE WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN (SELECT jsonb_hash_extended(((jsonb_build_array(hash_limit.p_shape) || jsonb_agg(v.value ORDER BY v.n)) || COALESCE(to_jsonb(string_agg((v.n || regexp_replace((v.value)::text, '"(?:[^"\\]|\\.)*"|[^][{},:"]+'::text, '0'::text, 'g'::text)), ' '::text ORDER BY v.n) FILTER (WHERE ((jsonb_typeof(v.value) = ANY (ARRAY['array'::text, 'object'::text])) AND (hash_limit.p_shape >= 1073741824)))), '[]'::jsonb)), '8312345678901234567'::bigint) AS jsonb_hash_extended FROM (SELECT (hash_limit.p_metadata -> f.name) AS value, f.n FROM unnest(hash_limit.p_fields) WITH ORDINALITY f(name, n)) v) ELSE NULL::bigint END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.held_hosts()
@@ -3260,7 +3260,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.limit_id(p_shape integer, p_fields
  RETURNS bigint
  LANGUAGE sql
  STABLE PARALLEL SAFE
-RETURN CASE WHEN (p_fields = '{}'::text[]) THEN jsonb_hash_extended(jsonb_build_array(p_shape), '8312345678901234567'::bigint) WHEN ((p_fields)[3] IS NOT NULL) THEN taskrunner_private.hash_limit(p_shape, p_fields, p_metadata) WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN CASE WHEN ((p_fields)[2] IS NULL) THEN jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1])), '8312345678901234567'::bigint) ELSE jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1]), (p_metadata -> (p_fields)[2])), '8312345678901234567'::bigint) END ELSE NULL::bigint END
+RETURN CASE WHEN (p_fields = '{}'::text[]) THEN jsonb_hash_extended(jsonb_build_array(p_shape), '8312345678901234567'::bigint) WHEN (((p_fields)[3] IS NOT NULL) OR ((p_shape >= 1073741824) AND ((jsonb_typeof((p_metadata -> (p_fields)[1])) = ANY (ARRAY['array'::text, 'object'::text])) OR (jsonb_typeof((p_metadata -> (p_fields)[2])) = ANY (ARRAY['array'::text, 'object'::text]))))) THEN taskrunner_private.hash_limit(p_shape, p_fields, p_metadata) WHEN ((jsonb_typeof(p_metadata) = 'object'::text) AND (p_metadata ?& p_fields)) THEN CASE WHEN ((p_fields)[2] IS NULL) THEN jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1])), '8312345678901234567'::bigint) ELSE jsonb_hash_extended(jsonb_build_array(p_shape, (p_metadata -> (p_fields)[1]), (p_metadata -> (p_fields)[2])), '8312345678901234567'::bigint) END ELSE NULL::bigint END
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.link_count()
