@@ -2,6 +2,12 @@ package egress
 
 import "bytes"
 
+// Limits of what a checker remembers.
+const (
+	maxHosts      = 10_000
+	maxRemembered = 512 // bytes of what decides about a URL
+)
+
 // Checker checks many URLs, and each host once. It is for one goroutine.
 type Checker struct {
 	policy *Policy
@@ -13,11 +19,19 @@ func (p *Policy) Checker() *Checker { return &Checker{policy: p, seen: map[strin
 
 // Check is that of the policy.
 func (c *Checker) Check(raw []byte) error {
+	if c.policy.off {
+		return nil
+	}
+	if len(raw) > maxURL {
+		return ErrLong
+	}
 	key := deciding(raw)
 	err, ok := c.seen[string(key)]
 	if !ok {
 		err = c.policy.Check(string(key))
-		c.seen[string(key)] = err
+		if len(key) <= maxRemembered && len(c.seen) < maxHosts {
+			c.seen[string(key)] = err
+		}
 	}
 	return err
 }

@@ -69,6 +69,23 @@ func TestURLsThatPass(t *testing.T) {
 	}
 }
 
+// What is long costs no work, and a checker remembers no more than it has to.
+func TestLongURLs(t *testing.T) {
+	t.Parallel()
+	p := policy(t, egress.Options{})
+	long := "http://%61.example/" + strings.Repeat("x", 8192)
+	require.ErrorIs(t, p.Check(long), egress.ErrLong)
+	require.NoError(t, p.Check(long[:8192]))
+	_, err := egress.Parse(long)
+	require.ErrorIs(t, err, egress.ErrLong)
+	checker := p.Checker()
+	require.ErrorIs(t, checker.Check([]byte(long)), egress.ErrLong)
+	for i := range 11_000 {
+		require.NoError(t, checker.Check([]byte("http://h"+strconv.Itoa(i)+"/")))
+		require.ErrorIs(t, checker.Check([]byte("http://h"+strconv.Itoa(i)+".local/")), egress.ErrHost)
+	}
+}
+
 // The rest of a URL is called as it is written.
 func TestParseKeepsTheRest(t *testing.T) {
 	t.Parallel()

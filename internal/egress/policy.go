@@ -133,7 +133,7 @@ func suffixEntry(entry string) (string, error) {
 	return suffix, nil
 }
 
-// Check reports what is wrong with the URL of a webhook that is created: ErrURL, ErrHost or ErrAddress. No name is
+// Check reports what is wrong with the URL of a webhook that is created: ErrURL, ErrLong, ErrHost or ErrAddress. No name is
 // resolved; that happens at every call. A policy that is off leaves the URL to the engine, which wants it to be absolute.
 func (p *Policy) Check(raw string) error {
 	if p.off {

@@ -10,13 +10,22 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 )
 
-// ErrURL is what Parse and Check say of a text that is no URL of a webhook.
-var ErrURL = errors.New("must be an absolute http or https URL")
+// maxURL is the longest URL of a webhook, in bytes; the engine refuses longer ones too.
+const maxURL = 8192
+
+// What Parse and Check say of a text that is no URL of a webhook.
+var (
+	ErrURL  = errors.New("must be an absolute http or https URL")
+	ErrLong = errors.New("must be at most 8192 bytes")
+)
 
 // Parse reads the URL of a webhook by the rules of WHATWG, by which every host has one spelling: 0x7f.1 and １２７.0.0.1 are
 // 127.0.0.1. Creation checks the host that it returns, and calls go to it, so that there is nothing on which two parsers
 // could disagree. All the rest stays as it is written, unless net/url cannot read it: 100%/x becomes 100%25/x then.
 func Parse(raw string) (*url.URL, error) {
+	if len(raw) > maxURL {
+		return nil, ErrLong
+	}
 	u, err := url.Parse(raw)
 	if err == nil && isWeb(u.Scheme) && isPlain(u.Host) {
 		return u, nil
