@@ -84,6 +84,10 @@ func TestBenchOverHTTP(t *testing.T) {
 			"a task without rules behind 40 held ones", "a task with a free key behind 40 held ones", "beside parked: 40 / as many ended",
 			"release: many parked / few", "a slot is free to the next start: p50",
 		},
+		"webhooks": {
+			"8 tasks, webhook and report each", "tasks end to end, median", "commit to on_start", "report of the parent to on_start of the child",
+			"8 tasks of 9 hosts, one more hangs", "nine hosts, one more hangs / nine hosts",
+		},
 	} {
 		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", dsn, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
 		require.NoError(t, c.Run(t.Context()), progress.String())
@@ -93,7 +97,7 @@ func TestBenchOverHTTP(t *testing.T) {
 		for _, m := range measures {
 			got[m.Name] = m
 			require.Positive(t, m.Value, m.Name)
-			if scenario != "rules" {
+			if scenario == "report" || scenario == "submit" {
 				require.Equal(t, m.Unit == "ratio", m.Target != "", m.Name)
 			}
 		}

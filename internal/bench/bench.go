@@ -5,7 +5,8 @@
 //
 // Scheduled measures what tasks of the future cost, and how soon after their moment they start; Rules what limits
 // cost, and how soon a free slot is taken. Two more scenarios measure the
-// service from outside, over HTTP: Reports (PUT and PATCH) and Submits (POST of large graphs).
+// service from outside, over HTTP: Reports (PUT and PATCH) and Submits (POST of large graphs). Webhooks measures it with a receiver
+// that is called and reports, end to end.
 // Service, servers for comparison and load client are processes of their own (child.go), and each measurement says what
 // share of the machine others took meanwhile (machine.go).
 package bench

@@ -25,6 +25,8 @@ type childSpec struct {
 	Serve *serverSpec `json:",omitempty"`
 	Load  *loadSpec   `json:",omitempty"`
 	Post  *postSpec   `json:",omitempty"`
+	// Receive says its addresses instead of one.
+	Receive *receiverSpec `json:",omitempty"`
 }
 
 // Child runs what in asks for: a server, which says its address to out, or a load client, which says what it measured.
@@ -35,15 +37,20 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("what to do is read from standard input: %w", err)
 	}
 	encoder := json.NewEncoder(out)
-	switch {
-	case spec.Serve != nil:
-		ctx, stop := context.WithCancel(ctx)
+	if spec.Serve != nil || spec.Receive != nil { // they end with their input
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
 		defer stop()
 		go func() {
 			defer stop()
 			_, _ = io.Copy(io.Discard, in)
 		}()
+	}
+	switch {
+	case spec.Serve != nil:
 		return spec.Serve.run(ctx, func(address string) error { return encoder.Encode(address) })
+	case spec.Receive != nil:
+		return spec.Receive.run(ctx, func(addresses []string) error { return encoder.Encode(addresses) })
 	case spec.Load != nil:
 		result, err := spec.Load.run(ctx)
 		return errors.Join(err, encoder.Encode(result))
@@ -66,6 +73,17 @@ const stopTimeout = 20 * time.Second
 
 // startServer runs a server for comparison.
 func (c Config) startServer(ctx context.Context, spec serverSpec) (*child, error) {
+	var address string
+	ch, err := c.startHelper(ctx, childSpec{Serve: &spec}, &address)
+	if err != nil {
+		return nil, fmt.Errorf("the server for comparison did not start: %w", err)
+	}
+	ch.url = "http://" + address
+	return ch, nil
+}
+
+// startHelper runs a child that says to ready when it is.
+func (c Config) startHelper(ctx context.Context, spec childSpec, ready any) (*child, error) {
 	cmd := c.Command(ctx, ChildCommand)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -77,21 +95,20 @@ func (c Config) startServer(ctx context.Context, spec serverSpec) (*child, error
 	if err != nil {
 		return nil, err
 	}
-	if err := json.NewEncoder(stdin).Encode(childSpec{Serve: &spec}); err != nil {
+	if err := json.NewEncoder(stdin).Encode(spec); err != nil {
 		return nil, errors.Join(err, ch.stop())
 	}
-	var address string
-	if err := json.NewDecoder(lines).Decode(&address); err != nil {
+	if err := json.NewDecoder(lines).Decode(ready); err != nil {
 		err = errors.Join(err, ch.stop()) // stderr is complete then
-		return nil, fmt.Errorf("the server for comparison did not start: %w: %s", err, strings.TrimSpace(stderr.String()))
+		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(stderr.String()))
 	}
-	ch.url = "http://" + address
 	return ch, nil
 }
 
-// startService runs "taskrunner serve" on a database, with or without loops of its own.
-func (c Config) startService(ctx context.Context, dsn string, works bool) (*child, error) {
-	cmd := c.Command(ctx, "serve", "--port=0", "--host-url=http://127.0.0.1:9", "--ssrf-allow=127.0.0.1", fmt.Sprint("--worker-enabled=", works), "--log-format=json")
+// startService runs "taskrunner serve" on a database, with or without loops of its own. Of settings given twice the last counts.
+func (c Config) startService(ctx context.Context, dsn string, works bool, more ...string) (*child, error) {
+	settings := []string{"serve", "--port=0", "--host-url=http://127.0.0.1:9", "--ssrf-allow=127.0.0.1", fmt.Sprint("--worker-enabled=", works), "--log-format=json"}
+	cmd := c.Command(ctx, append(settings, more...)...)
 	cmd.Env = append(cmd.Environ(), "DATABASE_URL="+dsn, "LISTEN_DATABASE_URL=")
 	log, err := cmd.StderrPipe()
 	if err != nil {

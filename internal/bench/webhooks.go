@@ -1,0 +1,303 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// webhookShare is which part of the size is completed in each measurement of the rate.
+	webhookShare = 5
+	// webhookSlots are the parallel on_start calls of the service, and the reports that the receiver sends at the same time.
+	webhookSlots = 32
+	// singles is how many tasks, and pairs of tasks, the measurements of latency create at most, one every singleEvery.
+	singles     = 300
+	singleEvery = 30 * time.Millisecond
+	// receivers are the hosts of the measurement with one that hangs.
+	receivers = 10
+)
+
+// webhookRun is the scenario "webhooks".
+type webhookRun struct {
+	*run
+	pool     *pgxpool.Pool
+	machine  machine
+	report   func(Measure)
+	receiver *child
+	hosts    []string // addresses of the receiver; the last one hangs
+}
+
+// Webhooks measures tasks end to end: a service calls a receiver, which completes each task through its handle. Tasks per second; how
+// long a single task waits, from its commit until its on_start has arrived, and a child, from the report of its parent; and what
+// one host of ten that hangs costs the others.
+func Webhooks(ctx context.Context, c Config, report func(Measure)) error {
+	if err := c.CheckHTTP(); err != nil {
+		return err
+	}
+	r := &webhookRun{run: newRun(c), report: report}
+	return r.inDatabase(ctx, func(dsn string, pool *pgxpool.Pool) error {
+		r.pool = pool
+		return r.all(ctx, dsn)
+	})
+}
+
+func (r *webhookRun) all(ctx context.Context, dsn string) error {
+	backend, err := backendOf(ctx, r.pool)
+	if err != nil {
+		return err
+	}
+	r.machine = newMachine(backend)
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	service, err := r.startService(ctx, dsn, true, fmt.Sprint("--port=", port), fmt.Sprintf("--host-url=http://127.0.0.1:%d", port),
+		fmt.Sprint("--worker-webhook-concurrency=", webhookSlots))
+	if err != nil {
+		return err
+	}
+	defer service.stop() //nolint:errcheck // nothing depends on it
+	if r.receiver, err = r.startHelper(ctx, childSpec{Receive: &receiverSpec{Hosts: receivers, Hangs: true, Reports: webhookSlots}}, &r.hosts); err != nil {
+		return fmt.Errorf("the receiver did not start: %w", err)
+	}
+	defer r.receiver.stop() //nolint:errcheck // and first of all: calls that hang end
+
+	n := max(1, slices.Max(r.Sizes)/webhookShare)
+	if _, err := r.complete(ctx, max(1, n/warmUpShare), r.hosts[:1]); err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
+	if err := r.rate(ctx, n); err != nil {
+		return fmt.Errorf("rate: %w", err)
+	}
+	if err := r.pickUp(ctx); err != nil {
+		return fmt.Errorf("pick-up: %w", err)
+	}
+	if err := r.hop(ctx); err != nil {
+		return fmt.Errorf("hop: %w", err)
+	}
+	if err := r.oneHangs(ctx, n); err != nil {
+		return fmt.Errorf("one host hangs: %w", err)
+	}
+	return r.unbroken(ctx, r.seed)
+}
+
+// freePort is one that was free a moment ago: the service has to know it before it listens, as part of its handles.
+func freePort() (int, error) {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer socket.Close()
+	return socket.Addr().(*net.TCPAddr).Port, nil
+}
+
+// rate has n tasks completed, some times.
+func (r *webhookRun) rate(ctx context.Context, n int) error {
+	var rates []float64
+	for range rounds {
+		m, err := r.measure(ctx, fmt.Sprintf("%d tasks, webhook and report each", n), n, r.hosts[:1])
+		if err != nil {
+			return err
+		}
+		rates = append(rates, m.Value)
+	}
+	r.report(Measure{Name: "tasks end to end, median", Value: median(rates), Unit: "tasks/s", Target: ">= 2500", Met: median(rates) >= 2500,
+		Others: unknownShare})
+	return nil
+}
+
+// measure has n tasks of these hosts completed and reports how fast they were.
+func (r *webhookRun) measure(ctx context.Context, name string, n int, hosts []string) (Measure, error) {
+	before, machineErr := r.machine.read()
+	took, err := r.complete(ctx, n, hosts)
+	if err != nil {
+		return Measure{}, err
+	}
+	m := Measure{Name: name, Value: float64(n) / took.Seconds(), Unit: "tasks/s", Met: true}
+	m.took(r.machine.since(before, machineErr), n)
+	r.report(m)
+	return m, nil
+}
+
+// complete creates n tasks, spread over hosts, and says how long it took from their commit until all were done.
+func (r *webhookRun) complete(ctx context.Context, n int, hosts []string) (time.Duration, error) {
+	if err := r.create(ctx, "webhook", n, hosts); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	err := r.done(ctx)
+	return time.Since(began), err
+}
+
+// create makes n tasks of a kind, each of the next host.
+func (r *webhookRun) create(ctx context.Context, kind string, n int, hosts []string) error {
+	_, err := r.pool.Exec(ctx, `with created as (
+			insert into taskrunner.task (name, kind, timeout) select 'task ' || i, $1, 86400 from generate_series(1, $2::int) i returning id, seq)
+		insert into taskrunner.action (task_id, trigger, params)
+			select id, 'Start', jsonb_build_object('url', 'http://' || ($3::text[])[1 + seq % cardinality($3::text[])] || '/start', 'verb', 'Post')
+			from created order by seq`, kind, n, hosts)
+	return err
+}
+
+// done waits until no task of kind webhook is left.
+func (r *webhookRun) done(ctx context.Context) error {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		var left bool
+		if err := r.pool.QueryRow(ctx, `select exists (select from taskrunner_private.queued_task where kind = 'webhook')
+				or exists (select from taskrunner_private.active_task where kind = 'webhook')`).Scan(&left); err != nil || !left {
+			return err
+		}
+		if time.Since(began) > 5*time.Minute {
+			return errors.New("tasks are left after five minutes")
+		}
+	}
+}
+
+// pickUp creates tasks one by one and measures from the moment before the commit until on_start has arrived.
+func (r *webhookRun) pickUp(ctx context.Context) error {
+	before, machineErr := r.machine.read()
+	if _, err := r.seen(ctx); err != nil { // forgets
+		return err
+	}
+	commits := map[uuid.UUID]time.Time{}
+	for range min(singles, slices.Max(r.Sizes)) {
+		id := uuid.New()
+		tx, err := r.pool.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback(ctx) //nolint:errcheck // after a commit it does nothing
+		if err := r.single(ctx, tx, id, nil); err != nil {
+			return err
+		}
+		commits[id] = time.Now()
+		if err := tx.Commit(ctx); err != nil {
+			return err
+		}
+		time.Sleep(singleEvery)
+	}
+	if err := r.done(ctx); err != nil {
+		return err
+	}
+	seen, err := r.seen(ctx)
+	if err != nil {
+		return err
+	}
+	took := make([]time.Duration, 0, len(commits))
+	for id, at := range commits {
+		took = append(took, seen[id].Received.Sub(at))
+	}
+	m := Measure{Name: "commit to on_start", Unit: "ms, p50", Target: "<= 4, p99 <= 20"}
+	m.P50, m.P99 = percentiles(took)
+	m.Value, m.Met = m.P50, m.P50 <= 4 && m.P99 <= 20
+	m.took(r.machine.since(before, machineErr), len(took))
+	r.report(m)
+	return nil
+}
+
+// hop creates pairs of parent and child one by one and measures from the report of the parent until the child's on_start has arrived.
+func (r *webhookRun) hop(ctx context.Context) error {
+	before, machineErr := r.machine.read()
+	if _, err := r.seen(ctx); err != nil {
+		return err
+	}
+	children := map[uuid.UUID]uuid.UUID{}
+	for range min(singles, slices.Max(r.Sizes)) {
+		parent, child := uuid.New(), uuid.New()
+		children[parent] = child
+		tx, err := r.pool.Begin(ctx)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback(ctx) //nolint:errcheck
+		if err := errors.Join(r.single(ctx, tx, parent, nil), r.single(ctx, tx, child, &parent), tx.Commit(ctx)); err != nil {
+			return err
+		}
+		time.Sleep(singleEvery)
+	}
+	if err := r.done(ctx); err != nil {
+		return err
+	}
+	seen, err := r.seen(ctx)
+	if err != nil {
+		return err
+	}
+	took := make([]time.Duration, 0, len(children))
+	for parent, child := range children {
+		took = append(took, seen[child].Received.Sub(seen[parent].Reported))
+	}
+	m := Measure{Name: "report of the parent to on_start of the child", Unit: "ms, p50", Target: "<= 6"}
+	m.P50, m.P99 = percentiles(took)
+	m.Value, m.Met = m.P50, m.P50 <= 6
+	m.took(r.machine.since(before, machineErr), len(took))
+	r.report(m)
+	return nil
+}
+
+// single creates one task, with a link to its parent.
+func (r *webhookRun) single(ctx context.Context, tx pgx.Tx, id uuid.UUID, parent *uuid.UUID) error {
+	if _, err := tx.Exec(ctx, "insert into taskrunner.task (id, name, kind, timeout) values ($1, 'single', 'webhook', 86400)", id); err != nil {
+		return err
+	}
+	if parent != nil {
+		if _, err := tx.Exec(ctx, "insert into taskrunner.link (parent_id, child_id) values ($1, $2)", *parent, id); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `insert into taskrunner.action (task_id, trigger, params)
+		values ($1, 'Start', jsonb_build_object('url', 'http://' || $2::text || '/start', 'verb', 'Post'))`, id, r.hosts[0])
+	return err
+}
+
+// seen asks the receiver what it has seen since the last time.
+func (r *webhookRun) seen(ctx context.Context) (map[uuid.UUID]sighting, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.hosts[0]+seenPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var seen map[uuid.UUID]sighting
+	return seen, json.NewDecoder(resp.Body).Decode(&seen)
+}
+
+// oneHangs has the tasks of nine hosts completed, without and with as many tasks of a tenth that never answers, in turn.
+func (r *webhookRun) oneHangs(ctx context.Context, n int) error {
+	var ratios []float64
+	good := r.hosts[:receivers-1]
+	for range rounds {
+		alone, err := r.measure(ctx, fmt.Sprintf("%d tasks of %d hosts", n, len(good)), n, good)
+		if err != nil {
+			return err
+		}
+		if err := r.create(ctx, "hangs", max(1, n/len(good)), r.hosts[len(good):]); err != nil {
+			return err
+		}
+		beside, err := r.measure(ctx, fmt.Sprintf("%d tasks of %d hosts, one more hangs", n, len(good)), n, good)
+		if err != nil {
+			return err
+		}
+		if _, err := r.pool.Exec(ctx, `select taskrunner.cancel_tasks(array(
+			select task_id from taskrunner_private.queued_task where kind = 'hangs' union all
+			select task_id from taskrunner_private.active_task where kind = 'hangs'))`); err != nil {
+			return err
+		}
+		ratios = append(ratios, beside.Value/alone.Value)
+	}
+	r.report(Measure{Name: "nine hosts, one more hangs / nine hosts", Value: median(ratios), Unit: "x", Target: ">= 0.9", Met: median(ratios) >= 0.9,
+		Others: unknownShare})
+	return nil
+}
