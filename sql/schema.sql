@@ -1484,17 +1484,18 @@ declare
   v_more_hosts text[];
   v_fit integer[];
   v_by_host uuid[] := '{}';
+  v_look boolean := p_look and 0 >= any(p_rooms);            -- all by host: fitting_candidates.sql
   v_held boolean := false;
   v_passed text;
 begin
   select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_ids, v_hosts
   from (
     select d.delivery_id, d.host from taskrunner_private.due_delivery d
-    where d.next_try_at > p_after and d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now)
+    where not v_look and d.next_try_at > p_after and d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now)
     order by d.next_try_at
     limit p_limit
     for update skip locked) f;
-  if p_rescan and p_after > '-infinity' and cardinality(v_ids) < p_limit then
+  if not v_look and p_rescan and p_after > '-infinity' and cardinality(v_ids) < p_limit then
     select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_more_ids, v_more_hosts
     from (
       select d.delivery_id, d.host from taskrunner_private.due_delivery d
@@ -1512,12 +1513,12 @@ begin
   if v_held then
     v_ids := array(select v_ids[f.n] from unnest(v_fit) f (n));
     v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
-    if p_look then
-      select h.delivery_ids, h.passed into v_by_host, v_passed
-      from taskrunner_private.host_deliveries(
-        v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
-      v_ids := v_ids || v_by_host;
-    end if;
+  end if;
+  if v_look or p_look and v_held then
+    select h.delivery_ids, h.passed, v_held or h.held into v_by_host, v_passed, v_held
+    from taskrunner_private.host_deliveries(
+      v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
+    v_ids := v_ids || v_by_host;
   end if;
   if v_ids = '{}' then
     if v_held then
@@ -1563,11 +1564,8 @@ declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
   v_kinds text[];
-  v_hosts text[];
-  v_fit integer[];
-  v_looked record;
-  v_by_host uuid[] := '{}';
-  v_held boolean := false;
+  v_by_host uuid[];
+  v_held boolean;
   v_passed text;
   v_ruled uuid[];
   v_probed bigint[];
@@ -1578,30 +1576,9 @@ declare
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
-  from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
-  if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
-    -- From the start: the first look's rows are found again, since this very transaction holds them.
-    select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
-    from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
-  end if;
-  if cardinality(v_candidates) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
-    v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
-    v_held := cardinality(v_fit) < cardinality(v_candidates);
-  end if;
-  if v_held then
-    v_candidates := array(select v_candidates[f.n] from unnest(v_fit) f (n));
-    v_kinds := array(select v_kinds[f.n] from unnest(v_fit) f (n));
-    v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
-    if p_look then
-      v_looked := taskrunner_private.host_candidates(
-        p_limit - cardinality(v_candidates), p_hosts, p_rooms, p_other_room, v_candidates, v_hosts, p_after);
-      v_by_host := v_looked.task_ids;
-      v_passed := v_looked.passed;
-      v_candidates := v_candidates || v_looked.task_ids;
-      v_kinds := v_kinds || v_looked.kinds;
-    end if;
-  end if;
+  select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
+  from taskrunner_private.fitting_candidates(
+    p_limit, p_mark_priorities, p_mark_seqs, p_rescan, p_hosts, p_rooms, p_other_room, p_look, p_after) c;
   select d.task_ids, d.kinds, d.ruled, d.probed, d.again, v_held or d.held
   into v_candidates, v_kinds, v_ruled, v_probed, v_again, v_held
   from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit, p_hosts, p_rooms, p_other_room) d;
@@ -2714,6 +2691,58 @@ CREATE OR REPLACE FUNCTION taskrunner_private.first_faults(p_faults text[], p_to
 RETURN ((p_faults)[1:100] || CASE WHEN (p_total > 10000) THEN ARRAY['and more than 9900 more'::text] WHEN (p_total > 100) THEN ARRAY[format('and %s more'::text, (p_total - 100))] ELSE '{}'::text[] END)
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.fitting_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[], p_rooms integer[], p_other_room integer, p_look boolean, p_after text, OUT task_ids uuid[], OUT kinds text[], OUT by_host uuid[], OUT held boolean, OUT passed text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_look boolean := p_look and 0 >= any(p_rooms);
+  v_hosts text[];
+  v_fit integer[];
+  v_found record;
+begin
+  by_host := '{}';
+  held := false;
+  if v_look then
+    task_ids := '{}';
+    kinds := '{}';
+    v_hosts := '{}';
+  else
+    select c.task_ids, c.kinds, c.hosts into task_ids, kinds, v_hosts
+    from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
+    if p_rescan and p_mark_seqs <> '{}' and cardinality(task_ids) < p_limit then
+      -- From the start: the first look's rows are found again, since this very transaction holds them.
+      select c.task_ids, c.kinds, c.hosts into task_ids, kinds, v_hosts
+      from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
+    end if;
+    if cardinality(task_ids) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
+      v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
+      held := cardinality(v_fit) < cardinality(task_ids);
+    end if;
+    if held then
+      task_ids := array(select task_ids[f.n] from unnest(v_fit) f (n));
+      kinds := array(select kinds[f.n] from unnest(v_fit) f (n));
+      v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
+    end if;
+    v_look := p_look and held;
+  end if;
+  if v_look then
+    v_found := taskrunner_private.host_candidates(
+      p_limit - cardinality(task_ids), p_hosts, p_rooms, p_other_room, task_ids, v_hosts, p_after);
+    by_host := v_found.task_ids;
+    passed := v_found.passed;
+    held := held or v_found.held;
+    task_ids := task_ids || v_found.task_ids;
+    kinds := kinds || v_found.kinds;
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.free_slots(p_ids uuid[])
  RETURNS void
  LANGUAGE plpgsql
@@ -2920,7 +2949,7 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT task_ids uuid[], OUT kinds text[], OUT passed text)
+CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT task_ids uuid[], OUT kinds text[], OUT passed text, OUT held boolean)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2959,6 +2988,14 @@ begin
     where x.host is not null
   ) w;
 
+  held := exists (
+    select from unnest(p_hosts, p_rooms) r (host, room)
+    cross join lateral (
+      select from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host >= r.host and q.host <= r.host
+      order by q.host limit 1) q
+    where r.room <= 0);
+
   -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
   -- planner from reading another index in the order of priorities, past all of a host without room.
   select coalesce(array_agg(found.id), '{}'), coalesce(array_agg(found.kind), '{}') into task_ids, kinds
@@ -2994,7 +3031,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp with time zone, p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT delivery_ids uuid[], OUT passed text)
+CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp with time zone, p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text, OUT delivery_ids uuid[], OUT passed text, OUT held boolean)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3026,6 +3063,14 @@ begin
     from walk x
     where x.host is not null
   ) w;
+
+  held := exists (
+    select from unnest(p_hosts, p_rooms) r (host, room)
+    cross join lateral (
+      select from taskrunner_private.due_delivery q
+      where q.host >= r.host and q.host <= r.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
+      order by q.host limit 1) q
+    where r.room <= 0);
 
   -- Twice as many as are wanted, because another claim may hold some. Why a range and the order by host: host_candidates.sql.
   delivery_ids := array(

@@ -71,7 +71,7 @@ func TestHostsAreFoundInOrder(t *testing.T) {
 	e.calling("z", 1, 2)
 	e.calling("b", 1, 3)
 	e.exec("update taskrunner.task set priority = 5 where name in ('b 2', 'slow 7')")
-	require.Equal(t, []string{"b 2", "z 1+", "z 2+", "held"}, e.claimWithin(3, "slow:0 *:9", true, ""))
+	require.Equal(t, []string{"b 2+", "z 1+", "z 2+", "held"}, e.claimWithin(3, "slow:0 *:9", true, ""))
 	require.Equal(t, []string{"slow 7", "slow 1", "b 1+", "held"}, e.claimWithin(3, "slow:2 *:1", true, ""))
 }
 

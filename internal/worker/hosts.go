@@ -23,10 +23,10 @@ const (
 	circuitFailures = 5
 	firstOpen       = time.Second
 	longestOpen     = 30 * time.Second
-	// lookEvery is the least pause between looks for the calls of other hosts when nobody is in trouble. Else they are free as long
-	// as they take little; of what they take beyond, as dead rows in the queue can make them, they may take a tenth of the time.
+	// lookEvery is the least pause between looks for the calls of other hosts when nobody is in trouble. Else there is none, unless
+	// they take long, as dead rows in the queue can make them: then it is as long as what they take beyond cheapLook.
 	lookEvery = 100 * time.Millisecond
-	cheapLook = 10 * time.Millisecond
+	cheapLook = 50 * time.Millisecond
 	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
 	forgetAfter = 2 * time.Minute
 	maxHosts    = 1000
@@ -103,7 +103,7 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 		}
 	}
 	// Where all is well, those that are known are served first: looking for others has its price.
-	pause := max(lookCost*(h.took-cheapLook), 0)
+	pause := max(h.took-cheapLook, 0)
 	if known && !trouble {
 		pause = max(pause, lookEvery)
 	}

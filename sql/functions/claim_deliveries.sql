@@ -21,17 +21,18 @@ declare
   v_more_hosts text[];
   v_fit integer[];
   v_by_host uuid[] := '{}';
+  v_look boolean := p_look and 0 >= any(p_rooms);            -- all by host: fitting_candidates.sql
   v_held boolean := false;
   v_passed text;
 begin
   select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_ids, v_hosts
   from (
     select d.delivery_id, d.host from taskrunner_private.due_delivery d
-    where d.next_try_at > p_after and d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now)
+    where not v_look and d.next_try_at > p_after and d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now)
     order by d.next_try_at
     limit p_limit
     for update skip locked) f;
-  if p_rescan and p_after > '-infinity' and cardinality(v_ids) < p_limit then
+  if not v_look and p_rescan and p_after > '-infinity' and cardinality(v_ids) < p_limit then
     select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_more_ids, v_more_hosts
     from (
       select d.delivery_id, d.host from taskrunner_private.due_delivery d
@@ -49,12 +50,12 @@ begin
   if v_held then
     v_ids := array(select v_ids[f.n] from unnest(v_fit) f (n));
     v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
-    if p_look then
-      select h.delivery_ids, h.passed into v_by_host, v_passed
-      from taskrunner_private.host_deliveries(
-        v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
-      v_ids := v_ids || v_by_host;
-    end if;
+  end if;
+  if v_look or p_look and v_held then
+    select h.delivery_ids, h.passed, v_held or h.held into v_by_host, v_passed, v_held
+    from taskrunner_private.host_deliveries(
+      v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
+    v_ids := v_ids || v_by_host;
   end if;
   if v_ids = '{}' then
     if v_held then

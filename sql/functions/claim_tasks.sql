@@ -28,11 +28,8 @@ declare
   v_now timestamptz := clock_timestamp();
   v_candidates uuid[];
   v_kinds text[];
-  v_hosts text[];
-  v_fit integer[];
-  v_looked record;
-  v_by_host uuid[] := '{}';
-  v_held boolean := false;
+  v_by_host uuid[];
+  v_held boolean;
   v_passed text;
   v_ruled uuid[];
   v_probed bigint[];
@@ -43,30 +40,9 @@ declare
   v_uncalled uuid[];
 begin
   perform taskrunner_private.begin_counts();
-  select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
-  from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
-  if p_rescan and p_mark_seqs <> '{}' and cardinality(v_candidates) < p_limit then
-    -- From the start: the first look's rows are found again, since this very transaction holds them.
-    select c.task_ids, c.kinds, c.hosts into v_candidates, v_kinds, v_hosts
-    from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
-  end if;
-  if cardinality(v_candidates) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
-    v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
-    v_held := cardinality(v_fit) < cardinality(v_candidates);
-  end if;
-  if v_held then
-    v_candidates := array(select v_candidates[f.n] from unnest(v_fit) f (n));
-    v_kinds := array(select v_kinds[f.n] from unnest(v_fit) f (n));
-    v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
-    if p_look then
-      v_looked := taskrunner_private.host_candidates(
-        p_limit - cardinality(v_candidates), p_hosts, p_rooms, p_other_room, v_candidates, v_hosts, p_after);
-      v_by_host := v_looked.task_ids;
-      v_passed := v_looked.passed;
-      v_candidates := v_candidates || v_looked.task_ids;
-      v_kinds := v_kinds || v_looked.kinds;
-    end if;
-  end if;
+  select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
+  from taskrunner_private.fitting_candidates(
+    p_limit, p_mark_priorities, p_mark_seqs, p_rescan, p_hosts, p_rooms, p_other_room, p_look, p_after) c;
   select d.task_ids, d.kinds, d.ruled, d.probed, d.again, v_held or d.held
   into v_candidates, v_kinds, v_ruled, v_probed, v_again, v_held
   from taskrunner_private.decide_candidates(v_candidates, v_kinds, p_limit, p_hosts, p_rooms, p_other_room) d;

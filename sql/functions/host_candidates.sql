@@ -2,11 +2,11 @@
 -- hosts without room, however many of these stand before the others.
 -- p_hosts, p_rooms, p_other_room: as for claim_tasks; p_taken: what the claim has got already, whose hosts are p_taken_hosts.
 -- It goes through the hosts by name, behind p_after, up to 200 of them; then passed is the last one, from where the next look goes
--- on, else null. Tasks without a host belong to every look.
--- Locks: rows of task, for no key update skip locked. The queue rows are not locked (claim_candidates). Called by: claim_tasks.
+-- on, else null. held: hosts without room have such tasks. Tasks without a host belong to every look.
+-- Locks: rows of task, for no key update skip locked. The queue rows are not locked (claim_candidates). Called by: fitting_candidates.
 create or replace function taskrunner_private.host_candidates(
   p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text,
-  out task_ids uuid[], out kinds text[], out passed text
+  out task_ids uuid[], out kinds text[], out passed text, out held boolean
 )
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
@@ -37,6 +37,14 @@ begin
     from walk x
     where x.host is not null
   ) w;
+
+  held := exists (
+    select from unnest(p_hosts, p_rooms) r (host, room)
+    cross join lateral (
+      select from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.host >= r.host and q.host <= r.host
+      order by q.host limit 1) q
+    where r.room <= 0);
 
   -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
   -- planner from reading another index in the order of priorities, past all of a host without room.

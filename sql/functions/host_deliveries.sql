@@ -3,7 +3,7 @@
 -- Locks: rows of due_delivery, skip locked. Called by: claim_deliveries.
 create or replace function taskrunner_private.host_deliveries(
   p_now timestamptz, p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[],
-  p_after text, out delivery_ids uuid[], out passed text
+  p_after text, out delivery_ids uuid[], out passed text, out held boolean
 )
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
@@ -28,6 +28,14 @@ begin
     from walk x
     where x.host is not null
   ) w;
+
+  held := exists (
+    select from unnest(p_hosts, p_rooms) r (host, room)
+    cross join lateral (
+      select from taskrunner_private.due_delivery q
+      where q.host >= r.host and q.host <= r.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
+      order by q.host limit 1) q
+    where r.room <= 0);
 
   -- Twice as many as are wanted, because another claim may hold some. Why a range and the order by host: host_candidates.sql.
   delivery_ids := array(

@@ -1,7 +1,7 @@
 -- Which of some calls, whose hosts are given in their order, fit in the rooms of their hosts: their positions from 1. A call
 -- without a host needs no room.
 -- p_hosts, p_rooms: how many calls each of these hosts may have; p_other_room: each other host.
--- Locks: none. Called by: claim_tasks, decide_candidates, claim_deliveries.
+-- Locks: none. Called by: fitting_candidates, decide_candidates, claim_deliveries.
 create or replace function taskrunner_private.within_rooms(
   p_calls text[], p_hosts text[], p_rooms integer[], p_other_room integer
 ) returns integer[]
