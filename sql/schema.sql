@@ -3314,8 +3314,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.link_count()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
- SET enable_mergejoin TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare

@@ -12,7 +12,7 @@
 -- failure_reason, ended_at.
 create or replace function taskrunner_private.link_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_cause text := coalesce(current_setting('taskrunner.cause', true), '');
   v_existed uuid[];
