@@ -38,8 +38,8 @@ const (
 // leave hosts alone that fail (design, Admission 7).
 //
 // A host may have seven eighths of the slots that the others leave while its answers come soon; one that is slow or failing, or
-// of which nothing is known yet, half of them; at least one. So each that takes its share leaves something for the next, and the more
-// the others need, the less a slow one may keep. Nobody has to know how many hosts there are.
+// of which nothing is known yet, half of them, and no more than its equal share while others are busy; at least one. So each that
+// takes its share leaves something for the next, and the more the others need, the less a slow one may keep.
 //
 // A circuit per host opens after failures in a row (isAway). Then the host gets no calls, and no try is lost, until after a pause one
 // call finds out whether it is back.
@@ -93,8 +93,9 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	p := plan{limit: min(limit, share(free, true))}
 	rooms := make(map[string]int, len(h.byName))
 	best, trouble, known := 0, false, false
+	busy := h.busy(now)
 	for name, x := range h.byName {
-		room, opensAt := h.room(now, x)
+		room, opensAt := h.room(now, x, busy)
 		rooms[name] = room
 		best, known = max(best, room), true
 		trouble = trouble || !x.isQuick(now)
@@ -115,7 +116,7 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	} else {
 		p.rooms.Look, p.rooms.After = true, h.after
 	}
-	other := min(share(free, false), p.limit)
+	other := min(share(free, false), max(h.slots/(busy+1), 1), p.limit)
 	for _, name := range slices.Sorted(maps.Keys(rooms)) {
 		if room := min(rooms[name], p.limit); room != other {
 			p.rooms.Hosts = append(p.rooms.Hosts, name)
@@ -146,10 +147,24 @@ func share(free int, quick bool) int {
 	return max(free/2, 1)
 }
 
+// busy counts the hosts that are being called, or were a moment ago.
+func (h *hosts) busy(now time.Time) (n int) {
+	for _, x := range h.byName {
+		if len(x.began) > 0 || now.Sub(x.used) < slowCall {
+			n++
+		}
+	}
+	return n
+}
+
 // room is how many further calls a host may have: none is 0, and -1 when it is in trouble. opensAt: its circuit is open until then.
-func (h *hosts) room(now time.Time, x *host) (room int, opensAt time.Time) {
+func (h *hosts) room(now time.Time, x *host, busy int) (room int, opensAt time.Time) {
 	quick := x.isQuick(now)
-	room = max(min(share(h.slots-h.open+len(x.began), quick)-len(x.began), h.slots-h.open), 0)
+	most := share(h.slots-h.open+len(x.began), quick)
+	if !quick {
+		most = min(most, max(h.slots/max(busy, 1), 1))
+	}
+	room = max(min(most-len(x.began), h.slots-h.open), 0)
 	if x.circuit.State() != circuitbreaker.ClosedState {
 		room = max(1-len(x.began), 0)
 		if pause := x.circuit.RemainingDelay(); pause > 0 {
@@ -276,9 +291,10 @@ func (h *hosts) held(now time.Time) []task.HeldHost {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var held []task.HeldHost
+	busy := h.busy(now)
 	for _, name := range slices.Sorted(maps.Keys(h.byName)) {
 		x := h.byName[name]
-		if room, opensAt := h.room(now, x); room <= 0 && len(held) < maxShown {
+		if room, opensAt := h.room(now, x, busy); room <= 0 && len(held) < maxShown {
 			one := task.HeldHost{Host: name, Error: x.failure}
 			if x.circuit.State() != circuitbreaker.ClosedState {
 				at := now

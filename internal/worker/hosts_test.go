@@ -109,6 +109,22 @@ func TestManyThatHangLeaveRoomForAnother(t *testing.T) {
 	})
 }
 
+// While others are busy, a host that is slow may have no more than its equal share.
+func TestASlowHostBesideBusyOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(100, nil)
+		quick(h, "a", "b", "c", "d")
+		require.Equal(t, 20, h.plan(time.Now(), 100).room("new"))
+		slow := open(h, "slow", 20)
+		require.Equal(t, -1, h.plan(time.Now(), 100).room("slow"))
+		require.Equal(t, 70, h.plan(time.Now(), 100).room("a"), "seven eighths of what is left")
+		time.Sleep(slowCall)
+		require.Equal(t, 30, h.plan(time.Now(), 100).room("slow"), "nobody else needs them now")
+		slow.end(20, webhook.Delivered)
+	})
+}
+
 func TestOneSlotIsForWhoeverComes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
