@@ -37,7 +37,7 @@ const (
 // hosts share the slots of a loop out among the hosts of its webhooks, so that one that hangs never takes those of the others, and
 // leave hosts alone that fail (design, Admission 7).
 //
-// A host may have seven eighths of the slots that the others leave while its answers come soon; one that is slow or failing, or
+// A host may have fifteen sixteenths of the slots that the others leave while its answers come soon; one that is slow or failing, or
 // of which nothing is known yet, half of them, and no more than its equal share while others are busy; at least one. So each that
 // takes its share leaves something for the next, and the more the others need, the less a slow one may keep.
 //
@@ -142,7 +142,7 @@ func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) {
 // share is how many of free slots one host may have.
 func share(free int, quick bool) int {
 	if quick {
-		return max(free-max(free/8, 1), 1)
+		return max(free-max(free/16, 1), 1)
 	}
 	return max(free/2, 1)
 }
