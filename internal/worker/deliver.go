@@ -125,8 +125,8 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	for _, delivery := range deliveries {
 		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})
 	}
-	if filled {
-		f.got = limit // there may be more
+	if filled && plan.limit == limit {
+		f.got = limit // there may be more; the slots that were left for other hosts wait for the end of the next call
 	}
 	return f, nil
 }

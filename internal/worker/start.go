@@ -151,8 +151,10 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 			f.items = append(f.items, startCall{c, s.hosts.begin(c.Host, ended), ended})
 		}
 	}
-	if left.Again || filled {
-		f.got = limit // as if there had been more than slots: claim again at once
+	// As if there had been more than slots: claim again at once. For the slots that were left for other hosts it is early enough when
+	// the next call ends.
+	if left.Again || filled && (plan.limit == limit || len(f.items) == 0) {
+		f.got = limit
 	}
 	return f, nil
 }
