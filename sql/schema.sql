@@ -2959,6 +2959,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
  SET jit TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   c_hosts constant integer := 200;
@@ -3041,6 +3042,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp wi
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
  SET jit TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   c_hosts constant integer := 200;
@@ -7165,20 +7167,23 @@ $function$
 
 CREATE OR REPLACE FUNCTION taskrunner_private.within_rooms(p_calls text[], p_hosts text[], p_rooms integer[], p_other_room integer)
  RETURNS integer[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
+begin                                                        -- not sql, which would be planned anew for each claim
+  return (
   select coalesce(array_agg(c.n order by c.n), '{}')
   from (
     select u.n::integer as n, u.host, row_number() over (partition by u.host order by u.n) as nth
     from unnest(p_calls) with ordinality u (host, n)
   ) c
   left join unnest(p_hosts, p_rooms) r (host, room) on r.host = c.host
-  where c.host is null or c.nth <= coalesce(r.room, p_other_room);
-$function$
+  where c.host is null or c.nth <= coalesce(r.room, p_other_room));
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.work_left(p_expected bigint, p_success bigint, p_failures bigint)

@@ -5,12 +5,15 @@
 create or replace function taskrunner_private.within_rooms(
   p_calls text[], p_hosts text[], p_rooms integer[], p_other_room integer
 ) returns integer[]
-language sql stable set search_path = pg_catalog, pg_temp set enable_mergejoin = off set jit = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_mergejoin = off set jit = off as $$
+begin                                                        -- not sql, which would be planned anew for each claim
+  return (
   select coalesce(array_agg(c.n order by c.n), '{}')
   from (
     select u.n::integer as n, u.host, row_number() over (partition by u.host order by u.n) as nth
     from unnest(p_calls) with ordinality u (host, n)
   ) c
   left join unnest(p_hosts, p_rooms) r (host, room) on r.host = c.host
-  where c.host is null or c.nth <= coalesce(r.room, p_other_room);
-$$;
+  where c.host is null or c.nth <= coalesce(r.room, p_other_room));
+end $$;
