@@ -21,8 +21,8 @@ const (
 	// webhookSlots are the parallel on_start calls of the service, and the reports that the receiver sends at the same time.
 	webhookSlots = 32
 	// singles is how many tasks, and pairs of tasks, the measurements of latency create at most, one every singleEvery.
-	singles     = 300
-	singleEvery = 30 * time.Millisecond
+	singles     = 200
+	singleEvery = 100 * time.Millisecond
 	// receivers are the hosts of the measurement with one that hangs.
 	receivers = 10
 )

@@ -22,8 +22,9 @@ const (
 	longestErrorPause = 5 * time.Second
 )
 
-// idlePolls are the pauses after which a loop that found nothing looks again, before it falls back to its interval.
-var idlePolls = [...]time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond}
+// idlePolls are the pauses after which a loop that found nothing looks again, before it falls back to its interval. Only a look from
+// the start stamps it as idle, so that it is notified; it may be made 20 ms after the one before if that took 2 ms (lookback).
+var idlePolls = [...]time.Duration{5 * time.Millisecond, 15 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond}
 
 // work is what one loop does. claim is called by one goroutine at a time, call and lane by many.
 type work[C, R any] struct {
