@@ -163,25 +163,46 @@ func (r *webhookRun) done(ctx context.Context) error {
 	}
 }
 
-// pickUp creates tasks one by one and measures from the moment before the commit until on_start has arrived.
+// waited is how long what was created had to wait, by what the receiver has seen.
+type waited func(committed time.Time, seen map[uuid.UUID]sighting) time.Duration
+
+// pickUp measures single tasks from the moment before their commit until on_start has arrived.
 func (r *webhookRun) pickUp(ctx context.Context) error {
+	m := Measure{Name: "commit to on_start", Unit: "ms, p50", Target: "<= 4, p99 <= 20"}
+	return r.singly(ctx, m, func(m Measure) bool { return m.P50 <= 4 && m.P99 <= 20 }, func(tx pgx.Tx) (waited, error) {
+		id := uuid.New()
+		return func(committed time.Time, seen map[uuid.UUID]sighting) time.Duration {
+				return seen[id].Received.Sub(committed)
+			},
+			r.single(ctx, tx, id, nil)
+	})
+}
+
+// hop measures pairs of parent and child from the report of the parent until the child's on_start has arrived.
+func (r *webhookRun) hop(ctx context.Context) error {
+	m := Measure{Name: "report of the parent to on_start of the child", Unit: "ms, p50", Target: "<= 6"}
+	return r.singly(ctx, m, func(m Measure) bool { return m.P50 <= 6 }, func(tx pgx.Tx) (waited, error) {
+		parent, child := uuid.New(), uuid.New()
+		return func(_ time.Time, seen map[uuid.UUID]sighting) time.Duration {
+			return seen[child].Received.Sub(seen[parent].Reported)
+		}, errors.Join(r.single(ctx, tx, parent, nil), r.single(ctx, tx, child, &parent))
+	})
+}
+
+// singly creates something in a transaction of its own, again and again, singleEvery apart, and reports how long it waited.
+func (r *webhookRun) singly(ctx context.Context, m Measure, met func(Measure) bool, create func(pgx.Tx) (waited, error)) error {
 	before, machineErr := r.machine.read()
 	if _, err := r.seen(ctx); err != nil { // forgets
 		return err
 	}
-	commits := map[uuid.UUID]time.Time{}
-	for range min(singles, slices.Max(r.Sizes)) {
-		id := uuid.New()
-		tx, err := r.pool.Begin(ctx)
-		if err != nil {
+	waits := make([]waited, min(singles, slices.Max(r.Sizes)))
+	commits := make([]time.Time, len(waits))
+	for i := range waits {
+		if err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) (err error) {
+			waits[i], err = create(tx)
+			commits[i] = time.Now()
 			return err
-		}
-		defer tx.Rollback(ctx) //nolint:errcheck // after a commit it does nothing
-		if err := r.single(ctx, tx, id, nil); err != nil {
-			return err
-		}
-		commits[id] = time.Now()
-		if err := tx.Commit(ctx); err != nil {
+		}); err != nil {
 			return err
 		}
 		time.Sleep(singleEvery)
@@ -193,52 +214,12 @@ func (r *webhookRun) pickUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	took := make([]time.Duration, 0, len(commits))
-	for id, at := range commits {
-		took = append(took, seen[id].Received.Sub(at))
+	took := make([]time.Duration, len(waits))
+	for i, wait := range waits {
+		took[i] = wait(commits[i], seen)
 	}
-	m := Measure{Name: "commit to on_start", Unit: "ms, p50", Target: "<= 4, p99 <= 20"}
 	m.P50, m.P99 = percentiles(took)
-	m.Value, m.Met = m.P50, m.P50 <= 4 && m.P99 <= 20
-	m.took(r.machine.since(before, machineErr), len(took))
-	r.report(m)
-	return nil
-}
-
-// hop creates pairs of parent and child one by one and measures from the report of the parent until the child's on_start has arrived.
-func (r *webhookRun) hop(ctx context.Context) error {
-	before, machineErr := r.machine.read()
-	if _, err := r.seen(ctx); err != nil {
-		return err
-	}
-	children := map[uuid.UUID]uuid.UUID{}
-	for range min(singles, slices.Max(r.Sizes)) {
-		parent, child := uuid.New(), uuid.New()
-		children[parent] = child
-		tx, err := r.pool.Begin(ctx)
-		if err != nil {
-			return err
-		}
-		defer tx.Rollback(ctx) //nolint:errcheck
-		if err := errors.Join(r.single(ctx, tx, parent, nil), r.single(ctx, tx, child, &parent), tx.Commit(ctx)); err != nil {
-			return err
-		}
-		time.Sleep(singleEvery)
-	}
-	if err := r.done(ctx); err != nil {
-		return err
-	}
-	seen, err := r.seen(ctx)
-	if err != nil {
-		return err
-	}
-	took := make([]time.Duration, 0, len(children))
-	for parent, child := range children {
-		took = append(took, seen[child].Received.Sub(seen[parent].Reported))
-	}
-	m := Measure{Name: "report of the parent to on_start of the child", Unit: "ms, p50", Target: "<= 6"}
-	m.P50, m.P99 = percentiles(took)
-	m.Value, m.Met = m.P50, m.P50 <= 6
+	m.Value, m.Met = m.P50, met(m)
 	m.took(r.machine.since(before, machineErr), len(took))
 	r.report(m)
 	return nil
