@@ -2918,7 +2918,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.has_host(p_url text, p_host text)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN (lower(p_host) = ANY (ARRAY[lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text)), lower("substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+?)(?::[0-9]*)?(?:[/?#]|$)'::text))]))
+RETURN (lower((p_host COLLATE "C")) = ANY (ARRAY[lower("substring"((p_url COLLATE "C"), '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text)), lower("substring"((p_url COLLATE "C"), '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+?)(?::[0-9]*)?(?:[/?#]|$)'::text))]))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.hash_limit(p_shape integer, p_fields text[], p_metadata jsonb)
@@ -3220,7 +3220,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_action(p_action jsonb)
  RETURNS boolean
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
+RETURN (((p_action -> 'kind'::text) = '"Webhook"'::jsonb) AND (jsonb_typeof(((p_action -> 'params'::text) -> 'url'::text)) = 'string'::text) AND (((p_action -> 'params'::text) ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length(split_part(((p_action -> 'params'::text) ->> 'url'::text), '/'::text, 3)) <= 255) AND (((p_action -> 'params'::text) -> 'verb'::text) = ANY (ARRAY['"Get"'::jsonb, '"Post"'::jsonb, '"Delete"'::jsonb, '"Put"'::jsonb, '"Patch"'::jsonb])) AND (NOT ((p_action -> 'params'::text) ? 'headers'::text)) AND (octet_length(((p_action -> 'params'::text))::text) <= 1000))
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.is_plain_entry(p_task jsonb)
@@ -4198,6 +4198,27 @@ CREATE OR REPLACE FUNCTION taskrunner_private.number_error(p_value jsonb, p_min 
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN ((p_value IS NULL) OR (p_value = 'null'::jsonb)) THEN NULL::text WHEN (jsonb_typeof(p_value) <> 'number'::text) THEN 'must be a number'::text WHEN (((p_value)::numeric < p_min) OR ((p_value)::numeric > p_max)) THEN ((('must be between '::text || (p_min)::text) || ' and '::text) || (p_max)::text) ELSE NULL::text END
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.odd_host(p_url text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_found text[] := regexp_match(p_url, '^([A-Za-z][A-Za-z0-9+.-]*)://(?:[^/?#]*@)?([^/?#]+)');
+  v_scheme text := lower(v_found[1] collate "C");
+  v_host text := lower(v_found[2] collate "C");
+  v_port text := substring(v_host from ':([0-9]*)$');
+begin
+  if v_port is not null then
+    v_host := left(v_host, -length(v_port) - 1);
+    v_port := ltrim(v_port, '0');
+  end if;
+  return coalesce(nullif(rtrim(v_host, '.'), ''), v_host)
+    || case when v_port <> '' and (v_scheme, v_port) not in (('http', '80'), ('https', '443')) then ':' || v_port else '' end;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.park(p_ids uuid[], p_by bigint[], p_maxima bigint[], p_capacity boolean[])
@@ -6972,7 +6993,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-RETURN lower(CASE WHEN ((split_part(p_url, '/'::text, 1) = ANY (ARRAY['http:'::text, 'https:'::text])) AND (split_part(p_url, '/'::text, 2) = ''::text) AND (split_part(p_url, '/'::text, 3) <> ''::text) AND (translate(split_part(p_url, '/'::text, 3), '?#@'::text, ''::text) = split_part(p_url, '/'::text, 3))) THEN split_part(p_url, '/'::text, 3) ELSE "substring"(p_url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)'::text) END)
+RETURN "left"(CASE WHEN ((split_part(p_url, '/'::text, 1) = ANY (ARRAY['http:'::text, 'https:'::text])) AND (split_part(p_url, '/'::text, 2) = ''::text) AND (translate(split_part(p_url, '/'::text, 3), '?#@'::text, ''::text) = split_part(p_url, '/'::text, 3)) AND ("right"(split_part(split_part(p_url, '/'::text, 3), ':'::text, 1), 1) <> ALL ('{"",.}'::text[])) AND ((strpos(split_part(p_url, '/'::text, 3), ':'::text) = 0) OR ((split_part(split_part(p_url, '/'::text, 3), ':'::text, 2) >= '1'::text) AND (length(split_part(split_part(p_url, '/'::text, 3), ':'::text, 2)) >= 4)))) THEN lower((split_part(p_url, '/'::text, 3) COLLATE "C")) ELSE taskrunner_private.odd_host(p_url) END, 255)
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[])
@@ -7140,6 +7161,8 @@ AS $function$
       when coalesce(p_params -> 'url', 'null') = 'null' then 'url is required'
       when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
       when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
+      when octet_length(substring(p_params ->> 'url' from '^[^/?#]*//(?:[^/?#]*@)?([^/?#]*)')) > 255
+        then 'the host of url must be at most 255 bytes'     -- queues are indexed by it
       when not taskrunner_private.is_web_url(p_params ->> 'url') then 'url must be an absolute http or https URL' end,
     case
       when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
@@ -7156,7 +7179,7 @@ AS $function$
   cross join lateral (select case
     when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
     when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
-    when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
+    when lower(h.key collate "C") in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
       'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
       'transfer-encoding', 'connection') then 'is set by Task Runner'
     when jsonb_typeof(h.value) <> 'string' then 'must be a string'
@@ -7210,14 +7233,14 @@ create view taskrunner.action_masked with (security_barrier=true) as
             CASE
                 WHEN (jsonb_typeof((params -> 'headers'::text)) = 'object'::text) THEN jsonb_build_object('headers', COALESCE(( SELECT jsonb_object_agg(key,
                         CASE
-                            WHEN (key ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key'::text) THEN to_jsonb('***'::text)
+                            WHEN ((key COLLATE "C") ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key'::text) THEN to_jsonb('***'::text)
                             ELSE value
                         END) AS jsonb_object_agg
                    FROM jsonb_each((params -> 'headers'::text)) h(key, value)), '{}'::jsonb))
                 ELSE '{}'::jsonb
             END) ||
             CASE
-                WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> 'url'::text), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
+                WHEN (jsonb_typeof((params -> 'url'::text)) = 'string'::text) THEN jsonb_build_object('url', regexp_replace(regexp_replace((params ->> ('url'::text COLLATE "C")), '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@'::text, '\1:***@'::text), '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*'::text, '\1***'::text, 'gi'::text))
                 ELSE '{}'::jsonb
             END)
         END AS params
@@ -7278,7 +7301,7 @@ create view taskrunner.delivery with (security_barrier=true) as
 
 CREATE TRIGGER action_100_guard_change BEFORE DELETE OR UPDATE ON taskrunner.action FOR EACH ROW EXECUTE FUNCTION taskrunner_private.action_guard_change();
 
-CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
+CREATE TRIGGER action_100_guard_insert BEFORE INSERT ON taskrunner.action FOR EACH ROW WHEN (((((COALESCE(current_setting('taskrunner.cause'::text, true), ''::text) <> ''::text) AND has_schema_privilege('taskrunner'::text, 'CREATE'::text)) OR ((new.attempt IS NULL) AND (jsonb_typeof((new.params -> 'url'::text)) = 'string'::text) AND ((new.params ->> 'url'::text) ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'::text) AND (octet_length((new.params ->> 'url'::text)) <= 8192) AND (octet_length(split_part((new.params ->> 'url'::text), '/'::text, 3)) <= 255) AND (jsonb_typeof((new.params -> 'verb'::text)) = 'string'::text) AND ((new.params ->> 'verb'::text) = ANY (ARRAY['Get'::text, 'Post'::text, 'Delete'::text, 'Put'::text, 'Patch'::text])) AND (NOT (new.params ? 'headers'::text)) AND (octet_length((new.params)::text) <= 2000))) IS NOT TRUE)) EXECUTE FUNCTION taskrunner_private.action_guard_insert();
 
 CREATE TRIGGER action_400_cause AFTER INSERT OR DELETE OR UPDATE ON taskrunner.action FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.empty_cause();
 

@@ -43,6 +43,59 @@ func (e *engine) claimWithin(n int, spec string, look bool, after string) []stri
 		order by part, priority desc, seq`, rooms(spec)), id("r"), n, look, after)
 }
 
+// Calls share slots by whom they lead to, not by how that is spelled.
+func TestSpellingsOfAHost(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for host, urls := range map[string]string{
+		"a.b":                    "http://a.b http://a.b/ http://A.b?x https://a.B#x HTTP://a.b.:80/ https://a.b..:0443/ http://u:p@a.b:/ http://a.b:080",
+		"a.b:80":                 "https://a.b:80/ https://A.B:0080?x https://u@a.b.:80",
+		"a.b:443":                "http://a.b:443/x http://a.b.:443",
+		"a.b:8080":               "http://a.b:8080/ https://a.b:8080?x http://a.b.:08080 http://u:@:@a.b:8080#",
+		"a.b:81":                 "http://a.b:81/http://x/ https://x@y@a.b:81",
+		"[::1]":                  "http://[::1]/ https://[::1]:443/ http://u@[::1]:80?x",
+		"[::1]:8080":             "http://[::1]:8080/ http://[::1]:08080",
+		"...":                    "http://.../ https://...:443/",
+		"a|b":                    "http://a|b/ http://A|b:80/",
+		strings.Repeat("x", 255): "http://" + strings.Repeat("x", 300) + "/ http://" + strings.Repeat("X", 300) + ".:8080/",
+	} {
+		for _, url := range strings.Fields(urls) {
+			require.Equal(t, host, e.line("select taskrunner_private.url_host($1)", url), url)
+		}
+	}
+	require.Equal(t, "t", e.line("select taskrunner_private.url_host('a.b/c') is null"))
+}
+
+// A host is looked up by an index, which cannot hold all that fits in a URL: one that is longer than names can be is refused wherever
+// it comes from, and where it stands already, its task ends all the same.
+func TestLongHosts(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	random := e.line("select string_agg(md5(n::text), '') from generate_series(1, 200) n")
+	action := func(host string) string {
+		return fmt.Sprintf(`{"kind": "Webhook", "params": {"url": "https://u:p@%s/x", "verb": "Post"}}`, host)
+	}
+	post := func(start, success string) string {
+		return fmt.Sprintf(`select status from taskrunner.submit_batch('{"tasks": [{"id": "a", "name": "a", "kind": "k", "on_start": %s, "on_success": [%s]}]}')`, start, success)
+	}
+	const insert = "insert into taskrunner.action (task_id, trigger, params) values ($1, 'End', $2::jsonb -> 'params')"
+	e.tasks("t")
+	for _, host := range []string{random, random[:253] + ":80", strings.Repeat("ü", 128)} {
+		for _, sql := range []string{post(action(host), action("a")), post(action("a"), action(host)), strings.Replace(post(action("a"), action(host)), "u:p@", "", 2)} {
+			require.Contains(t, e.fails("TR006", sql).Detail, "the host of url must be at most 255 bytes")
+		}
+		e.fails("TR006", insert, id("t"), action(host))
+		e.fails("TR006", insert, id("t"), strings.Replace(action(host), "u:p@", "", 1))
+	}
+	require.Equal(t, "Pending", e.line(post(action(random[:252]+":80"), action(random[:255]))))
+	e.exec(insert, id("t"), action(random[:255]))
+
+	e.exec("begin; set local session_replication_role = replica; insert into taskrunner.action (id, task_id, trigger, params, position) "+
+		"select $1::uuid, $2::uuid, 'End', $3::jsonb -> 'params', 9; commit", id("x"), id("t"), action(random))
+	e.move("t", "Claimed", "Success")
+	require.Len(t, e.deliveries("t"), 2)
+}
+
 func TestRoomsOfHosts(t *testing.T) {
 	t.Parallel()
 	e := setup(t)

@@ -12,6 +12,8 @@ language sql immutable parallel safe as $$
       when coalesce(p_params -> 'url', 'null') = 'null' then 'url is required'
       when jsonb_typeof(p_params -> 'url') <> 'string' then 'url must be a string'
       when octet_length(p_params ->> 'url') > 8192 then 'url must be at most 8192 bytes'
+      when octet_length(substring(p_params ->> 'url' from '^[^/?#]*//(?:[^/?#]*@)?([^/?#]*)')) > 255
+        then 'the host of url must be at most 255 bytes'     -- queues are indexed by it
       when not taskrunner_private.is_web_url(p_params ->> 'url') then 'url must be an absolute http or https URL' end,
     case
       when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
@@ -28,7 +30,7 @@ language sql immutable parallel safe as $$
   cross join lateral (select case
     when octet_length(h.key) > 256 or octet_length(h.value #>> '{}') > 8192 then 'is too long'
     when h.key !~ '^[!#$%&''*+.^_`|~0-9A-Za-z-]+$' then 'is not a legal header name'
-    when lower(h.key) in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
+    when lower(h.key collate "C") in ('idempotency-key', 'x-task-id', 'x-task-trigger', 'x-task-attempt', 'x-batch-id',
       'user-agent', 'webhook-id', 'webhook-timestamp', 'webhook-signature', 'host', 'content-length',
       'transfer-encoding', 'connection') then 'is set by Task Runner'
     when jsonb_typeof(h.value) <> 'string' then 'must be a string'

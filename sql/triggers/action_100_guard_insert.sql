@@ -21,7 +21,7 @@ for each row when (
     or new.attempt is null
     and jsonb_typeof(new.params -> 'url') = 'string'
     and new.params ->> 'url' ~* '^https?://[a-z0-9._-]+(:[1-5]?[0-9]{1,4})?([/?#][^[:space:]\x01-\x20\x7f]*)?$'
-    and octet_length(new.params ->> 'url') <= 8192
+    and octet_length(new.params ->> 'url') <= 8192 and octet_length(split_part(new.params ->> 'url', '/', 3)) <= 255
     and jsonb_typeof(new.params -> 'verb') = 'string'
     and new.params ->> 'verb' in ('Get', 'Post', 'Delete', 'Put', 'Patch')
     and not new.params ? 'headers'

@@ -8,11 +8,11 @@ select a.id, a.seq, a.task_id, a.kind, a.trigger, a.condition, a.position, a.att
   else a.params
     || case when jsonb_typeof(a.params -> 'headers') = 'object' then jsonb_build_object('headers', coalesce((
          select jsonb_object_agg(h.key, case
-           when h.key ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key' then to_jsonb('***'::text)
+           when h.key collate "C" ~* '^(authorization|proxy-authorization|cookie)$|token|secret|key' then to_jsonb('***'::text)
            else h.value end)
          from jsonb_each(a.params -> 'headers') h), '{}')) else '{}' end
     || case when jsonb_typeof(a.params -> 'url') = 'string' then jsonb_build_object('url',
-         regexp_replace(regexp_replace(a.params ->> 'url',
+         regexp_replace(regexp_replace(a.params ->> 'url' collate "C",
            '^([A-Za-z][A-Za-z0-9+.-]*://[^/?#:]*):[^/?#]*@', '\1:***@'),
            '([?&;](?:[^=&#]*(?:token|secret|key|%)[^=&#]*|authorization|proxy-authorization|cookie)=)[^&#]*',
            '\1***', 'gi')) else '{}' end
