@@ -298,6 +298,7 @@ create unlogged table taskrunner_private.replica (
   free_slots integer not null default 0,
   next_pulse_at timestamp with time zone,
   held_hosts jsonb not null default '[]'::jsonb,
+  idle_wake_at timestamp with time zone,
   constraint replica_pkey PRIMARY KEY (id)
 ) with (fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500, vacuum_truncate=off);
 
@@ -1402,7 +1403,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.chores_notify()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  if coalesce(current_setting('taskrunner.cause', true), '') <> 'wake' and exists (select from new_rows) then
+  if exists (select from new_rows) then
     perform taskrunner_private.notify_if_idle('chores');
   end if;
   return null;
@@ -1620,8 +1621,6 @@ begin
     end if;
     return;
   end if;
-  update taskrunner_private.replica r set idle_start_at = null
-  where r.id = p_replica and r.idle_start_at is not null;
 
   -- Without a Start action, or contacted before: an earlier try of this attempt may have been delivered after all.
   if v_doubtful is not null then
@@ -1646,6 +1645,8 @@ begin
     where t.id = any(v_uncalled);
   end if;
   perform taskrunner_private.set_cause('');
+  update taskrunner_private.replica r set idle_start_at = null
+  where r.id = p_replica and r.idle_start_at is not null;
 
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
@@ -3293,7 +3294,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.leave(p_replica uuid)
 AS $function$
 begin
   update taskrunner_private.replica r
-  set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_chores_at = null
+  set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_wake_at = null, idle_chores_at = null
   where r.id = p_replica;
   update taskrunner_private.due_delivery d
   set leased_by = null, leased_until = null
@@ -4186,6 +4187,7 @@ begin
     select from taskrunner_private.replica r
     where case p_loop when 'start' then r.idle_start_at
                       when 'deliver' then r.idle_deliver_at
+                      when 'wake' then r.idle_wake_at
                       else r.idle_chores_at end > clock_timestamp() - interval '3 seconds'
   ) then
     perform pg_notify('taskrunner', p_loop);
@@ -6655,13 +6657,14 @@ begin
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_chores_at, held_hosts)
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_wake_at, idle_chores_at, held_hosts)
   values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
-    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, case when p_idle_chores then v_now end, p_held_hosts)
+    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, v_now, case when p_idle_chores then v_now end, p_held_hosts)
   on conflict (id) do update
   set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
     idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_chores_at = excluded.idle_chores_at, held_hosts = excluded.held_hosts;
+    idle_wake_at = case when r.idle_wake_at is not null then v_now end, idle_chores_at = excluded.idle_chores_at,
+    held_hosts = excluded.held_hosts;
 
   return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
@@ -7058,8 +7061,8 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer)
- RETURNS TABLE(looked_at integer, unparked integer)
+CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer, p_replica uuid DEFAULT NULL::uuid)
+ RETURNS TABLE(looked_at integer, unparked integer, idle boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7075,15 +7078,26 @@ declare
   v_limits bigint[];
   v_missing integer[];
 begin
-  if not exists (select from taskrunner_private.wake) or not pg_try_advisory_xact_lock(1414681418, 5) then
-    return query select 0, 0;
+  looked_at := 0;
+  unparked := 0;
+  idle := false;
+  perform set_config('synchronous_commit', 'off', true);
+  if not exists (select from taskrunner_private.wake) then
+    update taskrunner_private.replica r set idle_wake_at = clock_timestamp()
+    where r.id in (select x.id from taskrunner_private.replica x where x.id = p_replica for no key update skip locked);
+    idle := found;
+    return next;
+    return;
+  end if;
+  if not pg_try_advisory_xact_lock(1414681418, 5) then
+    return next;
     return;
   end if;
   if not pg_try_advisory_xact_lock(1414681418, 3) then
     begin
       perform pg_advisory_xact_lock(1414681418, 3);
     exception when lock_not_available then
-      return query select 0, 0;
+      return next;
       return;
     end;
   end if;
@@ -7091,7 +7105,7 @@ begin
   from (
     select x.id, x.limit_id from taskrunner_private.wake x order by x.id limit p_limit for update skip locked) w;
   if v_wakes is null then
-    return query select 0, 0;
+    return next;
     return;
   end if;
   v_missing := taskrunner_private.lock_stripes(v_limits, 0);
@@ -7103,8 +7117,30 @@ begin
   )
   select array_agg(t.limit_id) filter (where (t.limit_id & 16383)::integer <> all(v_missing)) into v_limits from taken t;
   perform taskrunner_private.set_cause('wake');
-  return query select coalesce(cardinality(v_limits), 0), taskrunner_private.unpark(coalesce(v_limits, '{}'));
+  if v_limits is not null then
+    looked_at := cardinality(v_limits);
+    unparked := taskrunner_private.unpark(v_limits);
+  end if;
   perform taskrunner_private.set_cause('');
+  update taskrunner_private.replica r set idle_wake_at = null
+  where r.id in (
+    select x.id from taskrunner_private.replica x
+    where x.id = p_replica and x.idle_wake_at is not null for no key update skip locked);
+  return next;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.wake_notify()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if coalesce(current_setting('taskrunner.cause', true), '') <> 'wake' and exists (select from new_rows) then
+    perform taskrunner_private.notify_if_idle('wake');
+  end if;
+  return null;
 end $function$
 ;
 
@@ -7349,7 +7385,7 @@ CREATE TRIGGER queued_task_900_notify_update AFTER UPDATE ON taskrunner_private.
 
 CREATE TRIGGER shape_request_900_notify AFTER INSERT ON taskrunner_private.shape_request REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.chores_notify();
 
-CREATE TRIGGER wake_900_notify AFTER INSERT ON taskrunner_private.wake REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.chores_notify();
+CREATE TRIGGER wake_900_notify AFTER INSERT ON taskrunner_private.wake REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION taskrunner_private.wake_notify();
 
 -- access
 
@@ -7447,4 +7483,4 @@ grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.wake to taskrunner_service;
-grant execute on function taskrunner_private.wake_limits(integer) to taskrunner_service;
+grant execute on function taskrunner_private.wake_limits(integer,uuid) to taskrunner_service;

@@ -64,7 +64,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	}, r.store, w.client)
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
-		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores),
+		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores), Freed: w.listener.Subscribe(notify.Wake),
 		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
 	return w, nil

@@ -25,8 +25,6 @@ const (
 	silence = 5 * time.Second
 	// chunk is how much one transaction of a chore does at most.
 	chunk = 500
-	// wakeChunk is that of wake_limits: many small ends free as many limits, and taking few at a time it would fall behind.
-	wakeChunk = 5000
 	// maxChunks bounds one run; what is left comes with the next pulse.
 	maxChunks    = 1000
 	chunkPause   = 20 * time.Millisecond
@@ -46,7 +44,7 @@ type Store interface {
 	DrainDeadEnds(ctx context.Context, limit int) (int, error)
 	RegisterShape(ctx context.Context) (bool, error)
 	DropShape(ctx context.Context) (bool, error)
-	WakeLimits(ctx context.Context, limit int) (int, error)
+	WakeLimits(ctx context.Context, replica uuid.UUID, limit int) (task.Woken, error)
 	RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error)
 	DeleteGates(ctx context.Context, limit int) (int, error)
 	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)
@@ -61,6 +59,7 @@ type Config struct {
 	IdempotencyLife time.Duration // RETENTION_IDEMPOTENCY_SECS
 
 	Notified    <-chan struct{}        // hints of the listener: something falls due earlier than thought; may be nil
+	Freed       <-chan struct{}        // hints of the listener: a limit may have room; may be nil
 	FreeSlots   func() int             // of the start loop
 	HeldHosts   func() []task.HeldHost // of the start loop
 	IdleStart   func() bool            // the loop sleeps
@@ -78,7 +77,8 @@ type Chores struct {
 	registered chan struct{} // closed by the pulse
 	contact    contact
 	list       []*chore
-	busy       atomic.Int32 // chores that run
+	wake       notify.Signal // limits that may have room were left over
+	busy       atomic.Int32  // chores that run
 	calm       notify.Signal
 	pulseEvery time.Duration
 
@@ -101,7 +101,7 @@ func New(c Config, store Store) *Chores {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	r := &Chores{config: c, store: store, log: log.With("component", "chores"), registered: make(chan struct{}), calm: notify.NewSignal(), pulseEvery: pulseEvery}
+	r := &Chores{config: c, store: store, log: log.With("component", "chores"), registered: make(chan struct{}), wake: notify.NewSignal(), calm: notify.NewSignal(), pulseEvery: pulseEvery}
 	r.list = []*chore{
 		// Most of what it looks at has only been heard of since.
 		{"sweep_active", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
@@ -116,9 +116,6 @@ func New(c Config, store Store) *Chores {
 		}, c.WakeDeliver, true},
 		{"register_shapes", slog.LevelDebug, notify.NewSignal(), r.registerShapes, c.WakeStart, false},
 		{"drop_shapes", slog.LevelDebug, notify.NewSignal(), r.dropShapes, func() {}, false},
-		{"wake_limits", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
-			return store.WakeLimits(ctx, wakeChunk)
-		}, c.WakeStart, true},
 		{"recheck_limits", slog.LevelDebug, notify.NewSignal(), r.recheckLimits, c.WakeStart, false},
 		{"delete_idempotency_keys", slog.LevelDebug, notify.NewSignal(), func(ctx context.Context) (int, error) {
 			return store.DeleteIdempotencyKeys(ctx, chunk, c.IdempotencyLife)
@@ -141,6 +138,7 @@ func (r *Chores) Run(ctx, work context.Context) error {
 	for _, c := range r.list {
 		group.Go(func() { r.runDue(work, c) })
 	}
+	group.Go(func() { r.wakeParked(work) })
 	r.beat(ctx)
 	cancel()
 	group.Wait()
@@ -191,7 +189,7 @@ func runChunks(ctx context.Context, c *chore) (worked int, err error) {
 	for range maxChunks {
 		n, err := runChunk(ctx, c)
 		worked += n
-		if err != nil || n < chunk { // wake_limits may look once more than needed
+		if err != nil || n < chunk {
 			return worked, err
 		}
 		select {
@@ -224,6 +222,10 @@ func (r *Chores) sweepReplicas(ctx context.Context) (int, error) {
 // handOut sets the signals of the due chores and returns how many it knows.
 func (r *Chores) handOut(due []string) (known int) {
 	for _, name := range due {
+		if name == "wake_limits" {
+			r.wake.Set()
+			known++
+		}
 		for _, c := range r.list {
 			if c.name == name {
 				c.due.Set()

@@ -54,6 +54,7 @@ type bundle struct {
 	chores   *chores.Chores
 	started  chan struct{} // the start loop was woken
 	notified notify.Signal // asks for a pulse
+	freed    notify.Signal // a limit may have room
 	stop     context.CancelFunc
 	stopWork context.CancelFunc
 }
@@ -69,13 +70,13 @@ func setupWith(t *testing.T, change func(*testStore), changeChores func(*chores.
 	real, err := store.Open(t.Context(), db.Login(t, "taskrunner_service"), store.Options{MaxConns: 4, AcquireTimeout: patience})
 	require.NoError(t, err)
 	b := &bundle{db: db, store: &testStore{Store: real, sweeps: make(chan chan struct{}, 1)}, replica: uuid.New(), started: make(chan struct{}, 1000),
-		notified: notify.NewSignal()}
+		notified: notify.NewSignal(), freed: notify.NewSignal()}
 	if change != nil {
 		change(b.store)
 	}
 	b.chores = chores.New(chores.Config{
 		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second, IdempotencyLife: time.Hour,
-		Notified: b.notified, HeldHosts: func() []task.HeldHost { return nil }, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
+		Notified: b.notified, Freed: b.freed, HeldHosts: func() []task.HeldHost { return nil }, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
 		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
 	}, b.store)
 	changeChores(b.chores)
@@ -215,6 +216,45 @@ func TestIdleIsToldWhenWorkEnds(t *testing.T) {
 	require.Eventually(t, func() bool { return !idle() }, patience, 5*time.Millisecond)
 	close(release)
 	require.Eventually(t, idle, patience, 5*time.Millisecond)
+	b.db.AssertInvariants(t)
+}
+
+// Who is told of a freed slot gives it away and wakes the start loop without a pulse, and is stamped as idle again.
+func TestFreedSlotsAreGivenAway(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, nil, func(c *chores.Chores) { c.SetPulseEvery(time.Hour) })
+	receive(t, b.chores.Registered(), "registration")
+	exec := func(sql string) {
+		_, err := b.db.Pool.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	exec(`insert into taskrunner.task (name, kind, rules) select n, 'k',
+		'[{"type": "Concurency", "max_concurency": 1, "matcher": {"status": "Running", "kind": "k", "fields": []}}]' from unnest('{a,b}'::text[]) n`)
+	exec("select taskrunner_private.register_shape()")
+	claimed := func() (name string) {
+		for range 2 { // the second finds what the first has parked nobody for
+			claims, _, err := b.store.ClaimTasks(t.Context(), uuid.New(), 10, 30*time.Second, nil, true, task.Rooms{})
+			require.NoError(t, err)
+			for _, c := range claims {
+				require.Empty(t, name, "one at a time")
+				require.NoError(t, b.db.Pool.QueryRow(t.Context(), "select name from taskrunner.task where id = $1", c.TaskID).Scan(&name))
+			}
+		}
+		return name
+	}
+	require.Equal(t, "a", claimed())
+	for len(b.started) > 0 {
+		<-b.started
+	}
+	exec("update taskrunner.task set status = 'Success' where name = 'a'")
+	b.freed.Set()
+	receive(t, b.started, "wake-up for the parked task")
+	require.Equal(t, "b", claimed())
+	require.Eventually(t, func() (idle bool) {
+		err := b.db.Pool.QueryRow(t.Context(), "select idle_wake_at is not null from taskrunner_private.replica where id = $1", b.replica).Scan(&idle)
+		require.NoError(t, err)
+		return idle
+	}, patience, 5*time.Millisecond)
 	b.db.AssertInvariants(t)
 }
 

@@ -7,6 +7,8 @@ package db
 
 import (
 	"context"
+
+	"github.com/google/uuid"
 )
 
 const DeleteGates = `-- name: DeleteGates :one
@@ -154,18 +156,24 @@ func (q *Queries) SweepReplicas(ctx context.Context, db DBTX, arg SweepReplicasP
 }
 
 const WakeLimits = `-- name: WakeLimits :one
-select w.looked_at::integer as looked_at, w.unparked::integer as unparked
-from taskrunner_private.wake_limits($1::integer) w
+select w.looked_at::integer as looked_at, w.unparked::integer as unparked, w.idle::boolean as idle
+from taskrunner_private.wake_limits($1::integer, $2::uuid) w
 `
+
+type WakeLimitsParams struct {
+	Most    int32
+	Replica uuid.UUID
+}
 
 type WakeLimitsRow struct {
 	LookedAt int32
 	Unparked int32
+	Idle     bool
 }
 
-func (q *Queries) WakeLimits(ctx context.Context, db DBTX, most int32) (WakeLimitsRow, error) {
-	row := db.QueryRow(ctx, WakeLimits, most)
+func (q *Queries) WakeLimits(ctx context.Context, db DBTX, arg WakeLimitsParams) (WakeLimitsRow, error) {
+	row := db.QueryRow(ctx, WakeLimits, arg.Most, arg.Replica)
 	var i WakeLimitsRow
-	err := row.Scan(&i.LookedAt, &i.Unparked)
+	err := row.Scan(&i.LookedAt, &i.Unparked, &i.Idle)
 	return i, err
 }

@@ -22,6 +22,7 @@ import (
 const (
 	Start   = "start"
 	Deliver = "deliver"
+	Wake    = "wake"
 	Chores  = "chores"
 )
 

@@ -169,6 +169,58 @@ func TestTwoThatWake(t *testing.T) {
 	}
 }
 
+// Room wakes a replica that has found none before, until it looks again: while it is at work nobody notifies it.
+func TestRoomIsNotifiedToWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.held("a", "b", "c", "d")
+	require.Empty(t, e.all(), "they are parked")
+	e.wakes()
+	listener := e.session("listener")
+	listener.run("listen taskrunner")
+	notified := func() (heard []string) {
+		e.exec("notify taskrunner, 'end'")
+		for {
+			n, err := listener.WaitForNotification(t.Context())
+			require.NoError(t, err)
+			if n.Payload == "end" {
+				return heard
+			}
+			heard = append(heard, n.Payload)
+		}
+	}
+	pulse := func() {
+		e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, false, false, false)", id("r"))
+	}
+	wake := func() string { return e.line("select * from taskrunner_private.wake_limits(500, $1)", id("r")) }
+
+	e.move("a", "Success")
+	require.Empty(t, notified(), "there is no replica")
+	require.Equal(t, "1|1|f", wake())
+	require.Equal(t, []string{"b"}, e.claim("s", 9))
+	pulse()
+	e.move("b", "Success")
+	require.Equal(t, []string{"wake"}, notified(), "one that has come looks as soon as there is something")
+	require.Equal(t, "1|1|f", wake())
+	require.Equal(t, []string{"c"}, e.claim("s", 9))
+	pulse()
+	e.move("c", "Success")
+	require.Empty(t, notified(), "it looks again anyway, and a pulse says nothing else")
+	require.Equal(t, "1|1|f", wake())
+	require.Equal(t, []string{"d"}, e.claim("s", 9))
+
+	holder := e.session("holder")
+	holder.script("begin; update taskrunner_private.replica set free_slots = 1")
+	require.Equal(t, "0|0|f", wake(), "it waits for nobody")
+	holder.run(commit)
+	require.Equal(t, "0|0|t", wake())
+	e.exec("update taskrunner_private.replica set idle_wake_at = now() - interval '1 minute'")
+	pulse()
+	e.move("d", "Success")
+	require.Equal(t, []string{"wake"}, notified(), "pulses keep the stamp fresh")
+	e.forgetsNobody()
+}
+
 // A parked task is to be released while it is being canceled; and a released one, before a claim has decided it.
 func TestReleaseAndCancel(t *testing.T) {
 	t.Parallel()

@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // SweepActive looks at up to limit active tasks that are due: Running ones without a sign of life time out, claims older
@@ -93,15 +95,14 @@ func (s *Store) DropShape(ctx context.Context) (bool, error) {
 	return due, err
 }
 
-// WakeLimits looks at up to limit limits that may have room for parked tasks, and returns at how many; limit means that there
-// may be more.
-func (s *Store) WakeLimits(ctx context.Context, limit int) (int, error) {
+// WakeLimits looks for a replica at up to limit limits that may have room for parked tasks.
+func (s *Store) WakeLimits(ctx context.Context, replica uuid.UUID, limit int) (task.Woken, error) {
 	var row db.WakeLimitsRow
 	err := s.do(ctx, call{op: "wake limits", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		row, err = s.queries.WakeLimits(ctx, conn, clampInt32(int64(limit)))
+		row, err = s.queries.WakeLimits(ctx, conn, db.WakeLimitsParams{Most: clampInt32(int64(limit)), Replica: replica})
 		return err
 	})
-	return int(row.LookedAt), err
+	return task.Woken{Limits: int(row.LookedAt), Tasks: int(row.Unparked), Idle: row.Idle}, err
 }
 
 // RecheckLimits makes parked tasks ready for which progress has made room, and with all also those that were forgotten: there are

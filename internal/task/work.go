@@ -190,6 +190,13 @@ type Pulse struct {
 	HeldHosts                          []HeldHost // of the start loop
 }
 
+// Woken is what a look at limits that may have room came to.
+type Woken struct {
+	Limits int  // that were looked at
+	Tasks  int  // that became ready
+	Idle   bool // there was nothing to look at, and the replica is notified of the next
+}
+
 // Agenda is what the database answers to a pulse: what there is to do.
 type Agenda struct {
 	DueChores  []string

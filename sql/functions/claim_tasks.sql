@@ -84,8 +84,6 @@ begin
     end if;
     return;
   end if;
-  update taskrunner_private.replica r set idle_start_at = null
-  where r.id = p_replica and r.idle_start_at is not null;
 
   -- Without a Start action, or contacted before: an earlier try of this attempt may have been delivered after all.
   if v_doubtful is not null then
@@ -110,6 +108,8 @@ begin
     where t.id = any(v_uncalled);
   end if;
   perform taskrunner_private.set_cause('');
+  update taskrunner_private.replica r set idle_start_at = null
+  where r.id = p_replica and r.idle_start_at is not null;
 
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,

@@ -6,7 +6,7 @@ create or replace function taskrunner_private.leave(p_replica uuid) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   update taskrunner_private.replica r
-  set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_chores_at = null
+  set heartbeat_at = '-infinity', idle_start_at = null, idle_deliver_at = null, idle_wake_at = null, idle_chores_at = null
   where r.id = p_replica;
   update taskrunner_private.due_delivery d
   set leased_by = null, leased_until = null

@@ -1,5 +1,5 @@
 -- Wakes sleeping replicas: one notification on channel taskrunner, its payload the loop that has work ('start',
--- 'deliver' or 'chores'), and only if such a loop sleeps now. It is a hint: a writer whose snapshot is older than the
+-- 'deliver', 'wake' or 'chores'), and only if such a loop sleeps now. It is a hint: a writer whose snapshot is older than the
 -- stamp notifies nobody, and the next poll finds the row. Equal payloads of a transaction collapse into one.
 -- Locks: at commit, the server's notification lock. Called by triggers/*_900_notify.sql.
 create or replace function taskrunner_private.notify_if_idle(p_loop text) returns void
@@ -9,6 +9,7 @@ begin
     select from taskrunner_private.replica r
     where case p_loop when 'start' then r.idle_start_at
                       when 'deliver' then r.idle_deliver_at
+                      when 'wake' then r.idle_wake_at
                       else r.idle_chores_at end > clock_timestamp() - interval '3 seconds'
   ) then
     perform pg_notify('taskrunner', p_loop);
