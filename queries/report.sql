@@ -11,9 +11,10 @@ select coalesce(taskrunner_private.progress_task(
   case when set_config('lock_timeout', sqlc.arg(lock_timeout)::text, true) is not null then sqlc.arg(task_id)::uuid end,
   sqlc.narg(attempt)::integer, sqlc.arg(new_success)::bigint, sqlc.arg(new_failures)::bigint)::text, '')::text as current_status;
 
--- name: ProgressTasks :many
--- Sets the lock_timeout of its transaction before the function begins. Attempt 0 stands for none.
-select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
+-- name: ProgressTasks :one
+-- Sets the lock_timeout of its transaction before the function begins. Attempt 0 stands for none. How many were written, and all others.
+select p.written::integer as written, coalesce(p.task_ids, '{}')::uuid[] as task_ids, coalesce(p.outcomes, '{}')::text[] as outcomes,
+  coalesce(p.current_statuses, '{}')::text[] as current_statuses
 from taskrunner_private.progress_tasks(
   case when set_config('lock_timeout', sqlc.arg(lock_timeout)::text, true) is not null then sqlc.arg(task_ids)::uuid[] end,
-  array(select nullif(a, 0) from unnest(sqlc.arg(attempts)::integer[]) a), sqlc.arg(new_success)::bigint[], sqlc.arg(new_failures)::bigint[]) p;
+  sqlc.arg(attempts)::integer[], sqlc.arg(new_success)::bigint[], sqlc.arg(new_failures)::bigint[]) p;

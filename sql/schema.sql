@@ -365,11 +365,15 @@ begin
     if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
       return;
     end if;
-    select * into v_answer from taskrunner_private.progress_tasks(
-      array[p_task_id], array[p_attempt], array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]);
+    select a.written, a.outcomes[1] as outcome, nullif(a.current_statuses[1], '')::taskrunner.status_kind as status into v_answer
+    from taskrunner_private.progress_tasks(array[p_task_id], array[case p_attempt when 0 then -1 else coalesce(p_attempt, 0) end],
+      array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]) a;
+    if v_answer.written = 1 then
+      return;
+    end if;
     exit when v_answer.outcome <> 'busy';                    -- the next try waits for whoever holds it
   end loop;
-  perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.current_status, p_attempt);
+  perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.status, p_attempt);
 end $function$
 ;
 
@@ -4336,8 +4340,8 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], p_attempts integer[], p_new_success bigint[], p_new_failures bigint[])
- RETURNS TABLE(task_id uuid, outcome text, current_status taskrunner.status_kind)
+CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], p_attempts integer[], p_new_success bigint[], p_new_failures bigint[], OUT written integer, OUT task_ids uuid[], OUT outcomes text[], OUT current_statuses text[])
+ RETURNS record
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4350,38 +4354,50 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], 
 AS $function$
 #variable_conflict use_column
 declare
-  v_held uuid[];
-  v_outcomes text[];
-  v_statuses taskrunner.status_kind[];
+  v_written uuid[];
 begin
   with held as materialized (
-    select t.id, t.status, i.new_success, i.new_failures, case
-        when i.attempt > t.attempt then 'ahead'
-        when i.attempt < t.attempt then 'stale'
-        when i.new_success > 9223372036854775807 - t.success or i.new_failures > 9223372036854775807 - t.failures then 'overflow'
-        else 'done' end as outcome
+    select t.id, i.new_success, i.new_failures
     from unnest(p_task_ids, p_attempts, p_new_success, p_new_failures) as i (task_id, attempt, new_success, new_failures)
     join taskrunner.task t on t.id = i.task_id
+    where i.attempt in (0, t.attempt)
+      and i.new_success <= 9223372036854775807 - t.success and i.new_failures <= 9223372036854775807 - t.failures
     for no key update of t skip locked
-  ), written as (
+  ), done as (
     update taskrunner.task t
     set success = t.success + h.new_success,
       failures = t.failures + h.new_failures,
       last_updated = now()
     from held h
-    where t.id = h.id and h.outcome = 'done'
+    where t.id = h.id
+    returning t.id
   )
-  select array_agg(h.id), array_agg(h.outcome), array_agg(h.status) into v_held, v_outcomes, v_statuses from held h;
-
-  return query select h.* from unnest(v_held, v_outcomes, v_statuses) as h (task_id, outcome, current_status);
-  if cardinality(v_held) = cardinality(p_task_ids) then
+  select array_agg(d.id) into v_written from done d;
+  written := coalesce(cardinality(v_written), 0);
+  if written = cardinality(p_task_ids) then
     return;
   end if;
-  return query
-  select i.task_id, case when t.id is null then 'unknown' else 'busy' end, t.status
-  from unnest(p_task_ids) as i (task_id)
-  left join lateral (select x.id, x.status from taskrunner.task x where x.id = i.task_id offset 0) t on true
-  where i.task_id <> all(coalesce(v_held, '{}'));
+
+  with rest as materialized (
+    select i.*
+    from unnest(p_task_ids, p_attempts, p_new_success, p_new_failures) as i (task_id, attempt, new_success, new_failures)
+    where i.task_id <> all(coalesce(v_written, '{}'))
+  ), held as materialized (
+    select t.id, case
+        when r.attempt > t.attempt then 'ahead'
+        when r.attempt < t.attempt and r.attempt <> 0 then 'stale'
+        when r.new_success > 9223372036854775807 - t.success or r.new_failures > 9223372036854775807 - t.failures then 'overflow'
+        end as outcome
+    from rest r
+    join taskrunner.task t on t.id = r.task_id
+    for no key update of t skip locked
+  )
+  select array_agg(r.task_id), array_agg(case when t.id is null then 'unknown' else coalesce(h.outcome, 'busy') end),
+    array_agg(coalesce(t.status::text, ''))
+  into task_ids, outcomes, current_statuses
+  from rest r
+  left join held h on h.id = r.task_id
+  left join lateral (select x.id, x.status from taskrunner.task x where x.id = r.task_id offset 0) t on true;
 end $function$
 ;
 

@@ -39,11 +39,12 @@ func (q *Queries) ProgressTask(ctx context.Context, db DBTX, arg ProgressTaskPar
 	return current_status, err
 }
 
-const ProgressTasks = `-- name: ProgressTasks :many
-select p.task_id::uuid as task_id, p.outcome::text as outcome, coalesce(p.current_status::text, '')::text as current_status
+const ProgressTasks = `-- name: ProgressTasks :one
+select p.written::integer as written, coalesce(p.task_ids, '{}')::uuid[] as task_ids, coalesce(p.outcomes, '{}')::text[] as outcomes,
+  coalesce(p.current_statuses, '{}')::text[] as current_statuses
 from taskrunner_private.progress_tasks(
   case when set_config('lock_timeout', $1::text, true) is not null then $2::uuid[] end,
-  array(select nullif(a, 0) from unnest($3::integer[]) a), $4::bigint[], $5::bigint[]) p
+  $3::integer[], $4::bigint[], $5::bigint[]) p
 `
 
 type ProgressTasksParams struct {
@@ -55,36 +56,29 @@ type ProgressTasksParams struct {
 }
 
 type ProgressTasksRow struct {
-	TaskID        uuid.UUID
-	Outcome       string
-	CurrentStatus string
+	Written         int32
+	TaskIds         []uuid.UUID
+	Outcomes        []string
+	CurrentStatuses []string
 }
 
-// Sets the lock_timeout of its transaction before the function begins. Attempt 0 stands for none.
-func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, arg ProgressTasksParams) ([]ProgressTasksRow, error) {
-	rows, err := db.Query(ctx, ProgressTasks,
+// Sets the lock_timeout of its transaction before the function begins. Attempt 0 stands for none. How many were written, and all others.
+func (q *Queries) ProgressTasks(ctx context.Context, db DBTX, arg ProgressTasksParams) (ProgressTasksRow, error) {
+	row := db.QueryRow(ctx, ProgressTasks,
 		arg.LockTimeout,
 		arg.TaskIds,
 		arg.Attempts,
 		arg.NewSuccess,
 		arg.NewFailures,
 	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ProgressTasksRow
-	for rows.Next() {
-		var i ProgressTasksRow
-		if err := rows.Scan(&i.TaskID, &i.Outcome, &i.CurrentStatus); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+	var i ProgressTasksRow
+	err := row.Scan(
+		&i.Written,
+		&i.TaskIds,
+		&i.Outcomes,
+		&i.CurrentStatuses,
+	)
+	return i, err
 }
 
 const ReportTasks = `-- name: ReportTasks :many

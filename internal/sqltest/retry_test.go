@@ -161,7 +161,7 @@ func TestRetriedTask(t *testing.T) {
 	require.Equal(t, "4|scheduled", e.line("select priority, state from taskrunner_private.queued_task where task_id = $1", id("t")))
 	e.requireStates("child: Waiting 1/1", "optional: Waiting 1/0")
 	require.Equal(t, []string{"start start Delivered"}, e.deliveries("t"))
-	require.Equal(t, "stale", e.line("select outcome from taskrunner_private.progress_tasks(array[$1::uuid], '{1}', '{1}', '{0}')", id("t")))
+	require.Equal(t, "{stale}", e.line("select outcomes from taskrunner_private.progress_tasks(array[$1::uuid], '{1}', '{1}', '{0}')", id("t")))
 
 	// A timeout: its own cancel action.
 	e.makeReady("t")

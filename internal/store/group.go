@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +55,16 @@ type report struct {
 	item []byte // JSON
 }
 
+// progressed is the engine's answer to progress; the status is that of a task that was not done.
+type progressed struct{ outcome, status string }
+
+// Outcomes of the engine that mean something to a group.
+const (
+	outcomeDone     = "done"
+	outcomeOverflow = "overflow"
+	outcomeBusy     = "busy"
+)
+
 // reported is the engine's answer to a report, and the task as it is after it (none, if it is unknown).
 type reported struct {
 	outcome, status string
@@ -77,12 +89,12 @@ func (s *Store) newReports() *groupcommit.Queue[uuid.UUID, report, reported] {
 	})
 }
 
-func (s *Store) newProgress() *groupcommit.Queue[uuid.UUID, task.Progress, db.ProgressTasksRow] {
-	return groupcommit.New(groupcommit.Config[uuid.UUID, task.Progress, db.ProgressTasksRow]{
+func (s *Store) newProgress() *groupcommit.Queue[uuid.UUID, task.Progress, progressed] {
+	return groupcommit.New(groupcommit.Config[uuid.UUID, task.Progress, progressed]{
 		Key:        func(p task.Progress) uuid.UUID { return p.TaskID },
 		Join:       joinProgress,
-		Shared:     func(answer db.ProgressTasksRow) bool { return answer.Outcome != "overflow" },
-		Held:       func(answer db.ProgressTasksRow) bool { return answer.Outcome == "busy" },
+		Shared:     func(answer progressed) bool { return answer.outcome != outcomeOverflow },
+		Held:       func(answer progressed) bool { return answer.outcome == outcomeBusy },
 		MaxItems:   groupItems,
 		MaxSize:    groupBytes,
 		MaxGroups:  s.maxGroups(),
@@ -189,7 +201,7 @@ func (s *Store) writeReports(ctx context.Context, c call, b bounds, group []repo
 	return inOrder(ids, byID)
 }
 
-func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []task.Progress) ([]db.ProgressTasksRow, error) {
+func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []task.Progress) ([]progressed, error) {
 	ids := make([]uuid.UUID, len(group))
 	all := db.ProgressTasksParams{
 		LockTimeout: b.lock, TaskIds: ids,
@@ -201,39 +213,56 @@ func (s *Store) writeProgress(ctx context.Context, c call, b bounds, group []tas
 			all.Attempts[i] = cmp.Or(*p.Attempt, -1) // 0 stands for none; attempts begin with 1, so the one is over as well as the other
 		}
 	}
-	var answers []db.ProgressTasksRow
+	var answers []progressed
 	err := s.do(ctx, c, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		if len(group) == 1 {
-			if answers, err = s.writeLoneProgress(ctx, conn, b, group[0]); err != nil || len(answers) > 0 {
+			if answers, err = s.writeLoneProgress(ctx, conn, b, group[0]); err != nil || answers != nil {
 				return err
 			}
 		}
-		if answers, err = s.queries.ProgressTasks(ctx, conn, all); err == nil && len(group) == 1 && answers[0].Outcome == "busy" {
+		row, err := s.queries.ProgressTasks(ctx, conn, all)
+		if err != nil {
+			return err
+		}
+		answers, err = progressAnswers(ids, row)
+		if err == nil && len(group) == 1 && answers[0].outcome == outcomeBusy {
 			err = errHeld
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
+	return answers, err
+}
+
+// progressAnswers returns the answers in the order of the requests.
+func progressAnswers(ids []uuid.UUID, row db.ProgressTasksRow) ([]progressed, error) {
+	answers := make([]progressed, len(ids))
+	if int(row.Written)+len(row.TaskIds) != len(ids) {
+		return nil, fmt.Errorf("store: the engine answered %d and %d of %d", row.Written, len(row.TaskIds), len(ids))
 	}
-	byID := make(map[uuid.UUID]*db.ProgressTasksRow, len(group))
-	for i, a := range answers {
-		byID[a.TaskID] = &answers[i]
+	for i := range answers {
+		answers[i].outcome = outcomeDone
 	}
-	return inOrder(ids, byID)
+	for n, id := range row.TaskIds {
+		i := slices.Index(ids, id)
+		if i < 0 {
+			return nil, errors.New("store: the engine answered for task " + id.String() + ", which was not asked for")
+		}
+		answers[i] = progressed{outcome: row.Outcomes[n], status: row.CurrentStatuses[n]}
+	}
+	return answers, nil
 }
 
 // writeLoneProgress writes the progress of one task that is as expected. Of any other it says nothing, and writes nothing. It and
 // writing a group are one statement each, because a lone request feels every one; they bound their locks themselves, and beside
 // waiting for them they have next to nothing to do, so that there is no need of a statement_timeout.
-func (s *Store) writeLoneProgress(ctx context.Context, conn *pgxpool.Conn, b bounds, p task.Progress) ([]db.ProgressTasksRow, error) {
+func (s *Store) writeLoneProgress(ctx context.Context, conn *pgxpool.Conn, b bounds, p task.Progress) ([]progressed, error) {
 	status, err := s.queries.ProgressTask(ctx, conn, db.ProgressTaskParams{
 		LockTimeout: b.lock, TaskID: p.TaskID, Attempt: p.Attempt, NewSuccess: p.NewSuccess, NewFailures: p.NewFailures,
 	})
 	if err != nil || status == "" {
 		return nil, err
 	}
-	return []db.ProgressTasksRow{{TaskID: p.TaskID, Outcome: "done", CurrentStatus: status}}, nil
+	return []progressed{{outcome: outcomeDone, status: status}}, nil
 }
 
 // inOrder returns the answers in the order of the requests.

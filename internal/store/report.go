@@ -36,7 +36,7 @@ func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
 func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
 	answer, err := s.progress.Do(ctx, p)
 	if err == nil {
-		err = outcomeError(p.TaskID, answer.Outcome, answer.CurrentStatus)
+		err = outcomeError(p.TaskID, answer.outcome, answer.status)
 	}
 	return mapError(opProgress, err)
 }
@@ -58,7 +58,7 @@ func unknownTask(id uuid.UUID) error {
 func outcomeError(id uuid.UUID, outcome, status string) error {
 	e := &task.Error{Status: task.Status(status)}
 	switch outcome {
-	case "done":
+	case outcomeDone:
 		return nil
 	case "unknown":
 		return unknownTask(id)
@@ -73,7 +73,7 @@ func outcomeError(id uuid.UUID, outcome, status string) error {
 	case "ahead":
 		e.Code, e.Message = task.CodeAhead, fmt.Sprintf("task %s: this attempt has not begun", id)
 		e.Details = []string{"attempt: has not begun"}
-	case "overflow":
+	case outcomeOverflow:
 		e.Code, e.Message = task.CodeOverflow, fmt.Sprintf("task %s: a counter would overflow", id)
 	default:
 		if strings.HasPrefix(outcome, "metadata: ") {

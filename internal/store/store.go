@@ -68,7 +68,7 @@ type Store struct {
 	log     *slog.Logger
 
 	reports  *groupcommit.Queue[uuid.UUID, report, reported]
-	progress *groupcommit.Queue[uuid.UUID, task.Progress, db.ProgressTasksRow]
+	progress *groupcommit.Queue[uuid.UUID, task.Progress, progressed]
 }
 
 // Open prepares a Store for the database at dsn, a URL or a keyword string. It does not wait for the database; Ping

@@ -16,9 +16,13 @@ begin
     if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
       return;
     end if;
-    select * into v_answer from taskrunner_private.progress_tasks(
-      array[p_task_id], array[p_attempt], array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]);
+    select a.written, a.outcomes[1] as outcome, nullif(a.current_statuses[1], '')::taskrunner.status_kind as status into v_answer
+    from taskrunner_private.progress_tasks(array[p_task_id], array[case p_attempt when 0 then -1 else coalesce(p_attempt, 0) end],
+      array[coalesce(p_new_success, 0)], array[coalesce(p_new_failures, 0)]) a;
+    if v_answer.written = 1 then
+      return;
+    end if;
     exit when v_answer.outcome <> 'busy';                    -- the next try waits for whoever holds it
   end loop;
-  perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.current_status, p_attempt);
+  perform taskrunner_private.raise_outcome(p_task_id, v_answer.outcome, v_answer.status, p_attempt);
 end $$;
