@@ -250,9 +250,9 @@ func TestStopBatch(t *testing.T) {
 const chainLength = 100_000
 
 // A required chain of 100,000 tasks fails from its root in one transaction, without recursion and in seconds.
-func TestLongChain(t *testing.T) { // alone, because it is timed
+func TestLongChain(t *testing.T) { // alone, because what it logs is compared
 	e := setup(t)
-	// Loaded as a client would, but for the ids, which are counted. How long that takes tells how busy the machine is.
+	// Loaded as a client would, but for the ids, which are counted. How long that takes tells how busy the machine was.
 	began := time.Now()
 	e.exec(`
 		insert into taskrunner.batch (id, name) values ('00000000-0000-4000-8000-000000000000', 'chain');
@@ -269,7 +269,7 @@ func TestLongChain(t *testing.T) { // alone, because it is timed
 	s.run("update taskrunner.task set status = 'Failure' where name = 'n1'")
 	took := time.Since(began)
 	t.Logf("a chain of %d tasks was loaded in %s and failed in %s", chainLength, loading.Round(time.Millisecond), took.Round(time.Millisecond))
-	require.Less(t, took, max(5*time.Second, 2*loading))
+	require.Less(t, took, 2*time.Minute, "4 s on an idle machine; a step for each task would take hours")
 	require.Equal(t, fmt.Sprintf("%d|%d|%d", chainLength, chainLength, chainLength-1), e.line(`
 		select count(*) filter (where status = 'Failure'), count(ended_at),
 			count(*) filter (where failure_reason = 'Required parent task 00000000-0000-4000-9000-' || lpad((substr(name, 2)::integer - 1)::text, 12, '0') || ' failed')
