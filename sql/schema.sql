@@ -1473,7 +1473,7 @@ end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.claim_deliveries(p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamp with time zone, p_rescan boolean, p_hosts text[] DEFAULT '{}'::text[], p_rooms integer[] DEFAULT '{}'::integer[], p_other_room integer DEFAULT NULL::integer, p_look boolean DEFAULT false, p_host_after text DEFAULT ''::text)
- RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb, host text, by_host boolean, held boolean, passed text)
+ RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb, host text, by_host boolean, held boolean, passed text, leased_until timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1528,7 +1528,7 @@ begin
   if v_ids = '{}' then
     if v_held then
       return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
-        v_held, v_passed;
+        v_held, v_passed, v_now;
     end if;
     if p_rescan then
       update taskrunner_private.replica r set idle_deliver_at = clock_timestamp() where r.id = p_replica;
@@ -1543,11 +1543,11 @@ begin
     update taskrunner_private.due_delivery d
     set leased_by = p_replica, leased_until = v_now + make_interval(secs => p_lease_secs)
     where d.delivery_id = any(v_ids)
-    returning d.delivery_id, d.next_try_at, d.host
+    returning d.delivery_id, d.next_try_at, d.host, d.leased_until
   )
   select d.id, d.task_id, d.batch_id, d.trigger, d.task_attempt, d.tries + 1, leased.next_try_at,
     taskrunner_private.delivery_key(d.task_id, d.trigger, d.condition, d.number, d.task_attempt), a.params,
-    leased.host, d.id = any(v_by_host), v_held, v_passed
+    leased.host, d.id = any(v_by_host), v_held, v_passed, leased.leased_until
   from leased
   join taskrunner_private.delivery d on d.id = leased.delivery_id
   join taskrunner.action a on a.id = d.action_id;
@@ -5420,6 +5420,8 @@ declare
 begin
   perform from (
     select from taskrunner_private.delivery d where d.id = any(v_ids) order by d.id for no key update) locked;
+  perform from (
+    select from taskrunner_private.due_delivery q where q.delivery_id = any(v_ids) order by q.delivery_id for update) locked;
 
   return query
   with try as materialized (
@@ -5429,11 +5431,13 @@ begin
            when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
            else 'Pending' end::taskrunner.delivery_status as status
     from jsonb_to_recordset(p_tries) as try (
-      delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
+      delivery_id uuid, number integer, leased_until timestamptz, outcome text, at timestamptz, latency_ms integer, status_code integer,
       error text, response text, retry_after_secs double precision)
     cross join lateral (select * from taskrunner_private.delivery x where x.id = try.delivery_id offset 0) d
-    where (d.status = 'Pending' and d.tries = try.number - 1)
-      or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed'))
+    left join lateral (
+      select x.leased_until from taskrunner_private.due_delivery x where x.delivery_id = try.delivery_id offset 0) q on true
+    where (d.status = 'Pending' and d.tries = try.number - 1 and q.leased_until = try.leased_until)
+      or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed') and try.number > d.tries_before)
   ), logged as (
     insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
     select t.delivery_id, t.number, t.at, t.status_code, t.latency_ms, t.error, t.response

@@ -2,14 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
 // A target answers on_start with what cancels its work: it is called when the task is canceled, and at once if that has
@@ -86,4 +90,35 @@ func TestCancelActionsInAnswers(t *testing.T) {
 		require.False(t, strings.HasPrefix(c.path, "/cancel/own") || strings.HasPrefix(c.path, "/cancel/cancel"),
 			"answers to End and Cancel calls are never interpreted")
 	}
+}
+
+// The answer with the cancel action can be written only when the claim is long stale and the task canceled: the action is called all
+// the same, since nobody else knows it.
+func TestCancelActionOutlastsItsClaim(t *testing.T) {
+	t.Parallel()
+	const claimTimeout = 4
+	db := newDB(t)
+	r := startReplica(t, db, "--webhook-timeout-secs", fmt.Sprint(claimTimeout-1), "--worker-claim-timeout-secs", fmt.Sprint(claimTimeout))
+	answer := make(chan struct{})
+	var hooks *receiver
+	hooks = newReceiver(t, func(w http.ResponseWriter, req *http.Request, c call) {
+		if c.path == "/start" {
+			select {
+			case <-answer:
+			case <-req.Context().Done():
+			}
+			assert.NoError(t, json.NewEncoder(w).Encode(hooks.hook("/cancel")))
+		}
+	})
+	id := r.submit(t, entry{"id": "a", "name": "a", "kind": "k", "timeout": 3600, "on_start": hooks.hook("/start")})["a"].ID
+	hooks.awaitCalls(t, "/start", 1)
+	tx, err := testdb.ConnectTo(t, db.DSN).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "lock table taskrunner.action in share mode") // nothing is registered from here on
+	require.NoError(t, err)
+	close(answer)
+	require.Equal(t, http.StatusOK, do(t, http.MethodDelete, r.url+"/task/"+id.String(), nil, nil))
+	time.Sleep((claimTimeout + 1) * time.Second)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, id.String()+":cancel", hooks.awaitCalls(t, "/cancel", 1)[0].key)
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -55,6 +56,7 @@ type delivery struct {
 	tries  int
 	later  bool      // its next try lies ahead
 	lease  uuid.UUID // the replica that sends it; Nil: nobody
+	until  time.Time // names the lease
 }
 
 // moment is where run_at lies. Tests put it an hour away, so it does not pass by itself.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ type lease struct {
 	task     uuid.UUID
 	number   int // of the try
 	key      string
+	until    time.Time // names it
 }
 
 func (l lease) String() string { return fmt.Sprintf("%s#%d", l.key[24:], l.number) }
@@ -30,13 +32,13 @@ type claimDeliveries struct {
 
 func (o *claimDeliveries) run(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
-		select delivery_id, task_id, number, idempotency_key
+		select delivery_id, task_id, number, idempotency_key, leased_until
 		from taskrunner_private.claim_deliveries($1, $2, 3600, '-infinity', true)`, o.replica, o.limit)
 	if err != nil {
 		return err
 	}
 	var l lease
-	_, err = pgx.ForEachRow(rows, []any{&l.delivery, &l.task, &l.number, &l.key}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&l.delivery, &l.task, &l.number, &l.key, &l.until}, func() error {
 		o.leases = append(o.leases, l)
 		return nil
 	})
@@ -78,7 +80,7 @@ func (o *claimDeliveries) apply(m *model, _ observation) (verdict, error) {
 		if k.on == onStart || d.status != "Pending" || d.later || d.lease != uuid.Nil || l.number != d.tries+1 {
 			return nil, fmt.Errorf("leased %v, which is %+v", l, d)
 		}
-		d.lease = o.replica
+		d.lease, d.until = o.replica, l.until
 		n.deliveries[k] = d
 	}
 	return nil, nil
@@ -101,7 +103,7 @@ func (o *settle) run(ctx context.Context, tx pgx.Tx) (err error) {
 	tries := make([]map[string]any, len(o.leases))
 	for i, l := range o.leases {
 		tries[i] = map[string]any{
-			"delivery_id": l.delivery, "number": l.number, "outcome": o.outcome, "at": "2020-01-01T00:00:00Z", "latency_ms": 3,
+			"delivery_id": l.delivery, "number": l.number, "leased_until": l.until, "outcome": o.outcome, "at": "2020-01-01T00:00:00Z", "latency_ms": 3,
 		}
 	}
 	backoff := map[bool]int{true: 3600}[o.later]
@@ -120,9 +122,9 @@ func (o *settle) apply(m *model, _ observation) (verdict, error) {
 			continue
 		}
 		d := n.deliveries[k]
-		// A success counts also late, even after the delivery was given up; a failure is counted once.
+		// A success counts also late, even after the delivery was given up; a failure while its lease stands.
 		late := o.outcome == "delivered" && (d.status == "Pending" || d.status == "Failed")
-		if !late && (d.status != "Pending" || l.number != d.tries+1) {
+		if !late && (d.status != "Pending" || d.lease == uuid.Nil || !d.until.Equal(l.until)) {
 			continue
 		}
 		want = append(want, l.delivery)
@@ -146,7 +148,7 @@ func (o *settle) String() string {
 	return fmt.Sprintf("deliveries %s (later %v): %s", o.outcome, o.later, joined(o.leases))
 }
 
-// expireLeases lets leases run out.
+// expireLeases lets leases run out, and changes their names with it.
 type expireLeases struct {
 	base
 	expired []leasedKey

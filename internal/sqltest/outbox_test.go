@@ -143,12 +143,13 @@ func (e *engine) leases(replica string, limit, seconds int) []string {
 		from taskrunner_private.claim_deliveries($1, $2, $3, '-infinity', true) order by next_try_at`, id(replica), limit, seconds)
 }
 
-// settle reports a try of the delivery with this path.
+// settle reports a try of the delivery with this path, by its last lease unless extra names one.
 func (e *engine) settle(path string, number int, outcome, extra string) []string {
 	e.t.Helper()
 	return e.lines(`
 		select status from taskrunner_private.settle_deliveries((
-			select jsonb_build_array(jsonb_build_object('delivery_id', d.id, 'number', $2::integer, 'outcome', $3::text, 'at', now(), 'latency_ms', 7,
+			select jsonb_build_array(jsonb_build_object('delivery_id', d.id, 'number', $2::integer,
+				'leased_until', (select q.leased_until from taskrunner_private.due_delivery q where q.delivery_id = d.id), 'outcome', $3::text, 'at', now(), 'latency_ms', 7,
 				'status_code', case when $3 = 'delivered' then 200 else 503 end,
 				'error', case when $3 <> 'delivered' then 'HTTP 503' end, 'response', 'body') || $4::jsonb)
 			from taskrunner_private.delivery d join taskrunner.action a on a.id = d.action_id
@@ -261,6 +262,53 @@ func TestLeases(t *testing.T) {
 	require.Equal(t, []string{"y 1"}, e.leases("slow", 1, 100))
 	e.exec("select taskrunner_private.leave($1)", id("slow"))
 	require.Equal(t, []string{"y 1"}, e.leases("quick", 1, 100))
+}
+
+// Whoever comes late takes nothing from the one who sends now, and nothing from a replay.
+func TestLateResultsOfDeliveries(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.ended("t", "x")
+	lease := func(replica string) string {
+		require.Equal(t, []string{"x 1"}, e.leases(replica, 1, 100))
+		return fmt.Sprintf(`"leased_until": "%s"`, e.line("select leased_until from taskrunner_private.due_delivery"))
+	}
+	slow := lease("slow")
+	e.exec("update taskrunner_private.due_delivery set leased_until = clock_timestamp() - interval '1 second'")
+	lease("quick")
+	require.Empty(t, e.settle("x", 1, "failed", slow))
+	require.Empty(t, e.settle("x", 1, "given_up", slow))
+	require.Empty(t, e.settle("x", 1, "failed", `"leased_until": null`), "from a replica that does not know of leases")
+	require.Equal(t, []string{"end:success x Sending"}, e.deliveries("t"), "and nobody else gets it")
+	require.Equal(t, []string{"Delivered"}, e.settle("x", 1, "delivered", slow), "the receiver has it")
+	require.Empty(t, e.settle("x", 1, "failed", ""))
+
+	e.exec(e.replay("x"))
+	require.Empty(t, e.settle("x", 1, "delivered", slow), "what has been recorded comes again, since its connection was lost")
+	require.Equal(t, []string{"end:success x Pending"}, e.deliveries("t"))
+	require.Equal(t, []string{"x 2"}, e.leases("quick", 1, 100))
+	require.Empty(t, e.settle("x", 1, "delivered", slow))
+	require.Equal(t, []string{"Failed"}, e.settle("x", 2, "given_up", ""))
+	require.Empty(t, e.settle("x", 1, "delivered", slow))
+	require.Equal(t, []string{"end:success x Failed"}, e.deliveries("t"))
+}
+
+// A failure that is written while the delivery is leased anew waits for the lease, and does not count.
+func TestLateFailureBesideALease(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.ended("t", "x")
+	require.Equal(t, []string{"x 1"}, e.leases("slow", 1, 100))
+	e.exec("update taskrunner_private.due_delivery set leased_until = clock_timestamp() - interval '1 second'")
+	late := `select status from taskrunner_private.settle_deliveries('[{"delivery_id": "` + e.line("select id from taskrunner.delivery") + `", "number": 1, "leased_until": "` +
+		e.line("select leased_until from taskrunner_private.due_delivery") + `", "outcome": "failed", "at": "2024-01-01T00:00:00Z", "latency_ms": 1}]', 10, 3, 200)`
+	quick, slow := e.session("quick"), e.session("slow")
+	quick.run("begin")
+	require.Len(t, quick.run("select delivery_id from taskrunner_private.claim_deliveries($1, 1, 100, '-infinity', true)", id("quick")), 1)
+	waits := slow.begins(late)
+	quick.run("commit")
+	require.Empty(t, ends(t, waits).lines)
+	require.Equal(t, []string{"end:success x Sending"}, e.deliveries("t"))
 }
 
 // A replica that has consumed the queue up to a moment looks behind it only when told to.

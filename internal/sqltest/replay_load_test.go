@@ -29,7 +29,7 @@ func TestReplayUnderLoad(t *testing.T) {
 	// What a worker does, in a transaction each: it leases, calls, and settles.
 	work := func(i int) func(s *session) error {
 		return func(s *session) error {
-			leased, err := s.try(fmt.Sprintf(`select coalesce(jsonb_agg(jsonb_build_object('delivery_id', c.delivery_id, 'number', c.number,
+			leased, err := s.try(fmt.Sprintf(`select coalesce(jsonb_agg(jsonb_build_object('delivery_id', c.delivery_id, 'number', c.number, 'leased_until', c.leased_until,
 					'at', now(), 'latency_ms', 1, 'error', 'HTTP 500',
 					'outcome', (array['delivered', 'failed', 'given_up'])[1 + floor(random() * 3)::integer])), '[]')
 				from taskrunner_private.claim_deliveries('%s', 7, 100, '-infinity', true) c`, id(fmt.Sprint("replica", i))))

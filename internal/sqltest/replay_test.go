@@ -92,6 +92,8 @@ func TestReplay(t *testing.T) {
 	e.exec("update taskrunner_private.due_delivery set leased_until = clock_timestamp() - interval '1 second'")
 	e.exec(e.replay("late"))
 	require.Equal(t, "Pending 0/2", e.budget("late"))
+	require.Empty(t, e.settle("late", 1, "failed", ""))
+	require.Equal(t, []string{"late 1"}, e.leasesOf("late"))
 	require.Equal(t, []string{"Pending"}, e.settle("late", 1, "failed", ""))
 	e.exec(e.replay("late"))
 	require.Equal(t, []string{"late 2"}, e.leasesOf("late"))
@@ -121,7 +123,7 @@ func TestReplayMeetsOthers(t *testing.T) {
 	claim := fmt.Sprintf("select delivery_id from taskrunner_private.claim_deliveries('%s', 10, 100, '-infinity', true)", id("r"))
 	settle := func(e *engine, outcome string) string {
 		return `select status from taskrunner_private.settle_deliveries('[{"delivery_id": "` + e.line("select id from taskrunner.delivery") +
-			`", "number": 1, "outcome": "` + outcome + `", "at": "2024-01-01T00:00:00Z", "latency_ms": 1}]', 10, 3, 200)`
+			`", "number": 1, "leased_until": "` + e.line("select leased_until from taskrunner_private.due_delivery") + `", "outcome": "` + outcome + `", "at": "2024-01-01T00:00:00Z", "latency_ms": 1}]', 10, 3, 200)`
 	}
 	for name, play := range map[string]func(e *engine, first, second *session){
 		"claim first": func(e *engine, first, second *session) {
@@ -201,6 +203,7 @@ func TestReplayMeetsOthers(t *testing.T) {
 			t.Parallel()
 			e := setup(t)
 			e.ended("t", "x")
+			e.exec("update taskrunner_private.due_delivery set leased_by = $1, leased_until = now() - interval '1 minute'", id("s")) // whose try is settled
 			first, second := e.pair()
 			play(e, first, second)
 		})

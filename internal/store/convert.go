@@ -145,6 +145,7 @@ type startTry struct {
 type deliveryTry struct {
 	DeliveryID     uuid.UUID            `json:"delivery_id"`
 	Number         int32                `json:"number"`
+	LeasedUntil    time.Time            `json:"leased_until"`
 	Outcome        task.DeliveryOutcome `json:"outcome"`
 	RetryAfterSecs float64              `json:"retry_after_secs"`
 	loggedTry

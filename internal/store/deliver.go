@@ -61,13 +61,14 @@ func (s *Store) ClaimDeliveries(
 			Webhook:        w,
 			Host:           row.Host,
 			ByHost:         row.ByHost,
+			LeasedUntil:    row.LeasedUntil,
 		})
 	}
 	return deliveries, task.Left{Held: rows[0].Held, Passed: rows[0].Passed}, nil
 }
 
-// SettleDeliveries records tries of deliveries. A delivery may occur once. Idempotent: a try whose number is recorded
-// already changes nothing. CodeBusy as for StartTasks.
+// SettleDeliveries records tries of deliveries, failures only while their lease is the last one. A delivery may occur once. Idempotent:
+// a try whose number is recorded already changes nothing. CodeBusy as for StartTasks.
 func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error {
 	if len(tries) == 0 {
 		return nil
@@ -78,6 +79,7 @@ func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, 
 		items = append(items, deliveryTry{
 			DeliveryID:     t.Delivery.ID,
 			Number:         t.Delivery.Number,
+			LeasedUntil:    t.Delivery.LeasedUntil.UTC(),
 			Outcome:        t.Outcome,
 			RetryAfterSecs: t.RetryAfter.Seconds(),
 			loggedTry:      newLoggedTry(t.Try, t.Outcome != task.DeliveryDelivered),

@@ -94,7 +94,8 @@ type RefusedAction struct {
 	Fault  string
 }
 
-// Delivery is an End or Cancel webhook leased to a replica for one try.
+// Delivery is an End or Cancel webhook leased to a replica for one try. LeasedUntil identifies the lease: a failure is settled only
+// while nobody has a newer one.
 type Delivery struct {
 	ID             uuid.UUID
 	TaskID         uuid.UUID
@@ -107,6 +108,7 @@ type Delivery struct {
 	Webhook        Webhook
 	Host           string // as the database writes it
 	ByHost         bool   // found by its host: it says nothing about how far the queue is consumed
+	LeasedUntil    time.Time
 }
 
 // DeliveryOutcome says what a try means for its delivery.

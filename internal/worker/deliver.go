@@ -12,8 +12,12 @@ import (
 	"github.com/taskrunner/taskrunner/internal/webhook"
 )
 
-// leaseMargin is how much longer than a call the lease of a delivery lasts, to write the result.
-const leaseMargin = 5 * time.Second
+const (
+	// leaseMargin is how much longer than a call the lease of a delivery lasts: to hear of it, and to write the result.
+	leaseMargin = 5 * time.Second
+	// claimWithin bounds a claim: whoever hears of a lease later than that would still be calling when it has run out.
+	claimWithin = 4 * time.Second
+)
 
 // DeliverStore is what the deliver loop needs of the database.
 type DeliverStore interface {
@@ -69,6 +73,7 @@ func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *Deliver
 		lane:     func(task.DeliveryTry) int { return 0 },
 		key:      func(t task.DeliveryTry) uuid.UUID { return t.Delivery.ID },
 		keep:     c.CallTimeout + leaseMargin,
+		lasting:  func(t task.DeliveryTry) bool { return t.Outcome == task.DeliveryDelivered },
 		interval: c.Interval,
 		drain:    c.Drain,
 		notified: c.Notified,
@@ -107,6 +112,8 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	if after.IsZero() {
 		full, rescan = true, true
 	}
+	ctx, cancel := context.WithTimeout(ctx, claimWithin)
+	defer cancel()
 	deliveries, left, err := d.store.ClaimDeliveries(ctx, d.config.Replica, plan.limit, d.config.CallTimeout+leaseMargin, after, rescan, plan.rooms)
 	if err != nil {
 		return found[deliveryCall]{}, err

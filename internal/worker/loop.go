@@ -40,6 +40,8 @@ type work[C, R any] struct {
 	lane   func(R) int
 	key    func(R) uuid.UUID
 	keep   time.Duration // how long after its claim a result is of use
+	// lasting says which results are of use even later; nil: none.
+	lasting func(R) bool
 
 	interval time.Duration   // fallback poll, > 0
 	drain    time.Duration   // how long open calls may go on at a stop
@@ -258,13 +260,14 @@ func (l *loop[C, R]) pollAfter() time.Duration {
 
 func (l *loop[C, R]) callOne(item C, expires time.Time) {
 	value := l.call(l.calls, item)
-	l.results <- result[R]{value: value, key: l.key(value), lane: l.lane(value), expires: expires}
+	lasting := l.lasting != nil && l.lasting(value)
+	l.results <- result[R]{value: value, key: l.key(value), lane: l.lane(value), expires: expires, lasting: lasting}
 }
 
 // startSettle writes the next group back.
 func (l *loop[C, R]) startSettle() {
 	now := time.Now()
-	if dropped := l.backlog.expire(now); len(dropped) > 0 {
+	if dropped := l.backlog.expire(now, l.slots); len(dropped) > 0 {
 		l.log.Error("results lost, their claims have gone stale", "results", len(dropped))
 	}
 	group, again := l.backlog.next(now)

@@ -14,6 +14,7 @@ const (
 	maxGroup     = 500
 	firstPause   = 100 * time.Millisecond
 	longestPause = time.Second
+	latePause    = 10 * time.Second // the longest of results that are late
 )
 
 // result is what came of a call, waiting to be written back.
@@ -21,7 +22,8 @@ type result[R any] struct {
 	value   R
 	key     uuid.UUID     // of the task or delivery; a group has each once
 	lane    int           // results of different lanes are written by different statements
-	expires time.Time     // from here on it is of no use: somebody else has the claim
+	expires time.Time     // from here on it is late: somebody else may have the claim
+	lasting bool          // it is of use even then
 	alone   bool          // a group with it failed: it goes by itself
 	after   time.Time     // not before
 	pause   time.Duration // since its last failure
@@ -42,13 +44,25 @@ func (b *backlog[R]) add(r result[R]) { b.waiting = append(b.waiting, r) }
 // size counts the results that are not written yet.
 func (b *backlog[R]) size() int { return len(b.waiting) + len(b.group) }
 
-// expire drops what is of no use any more and returns it.
-func (b *backlog[R]) expire(now time.Time) (dropped []result[R]) {
+// expire drops what is of no use any more and returns it. Of what lasts it keeps so many that are late, the newest.
+func (b *backlog[R]) expire(now time.Time, most int) (dropped []result[R]) {
+	late := 0
+	for _, r := range b.waiting {
+		if r.lasting && !r.expires.After(now) {
+			late++
+		}
+	}
 	kept := b.waiting[:0]
 	for _, r := range b.waiting {
-		if r.expires.After(now) {
+		switch {
+		case r.expires.After(now):
 			kept = append(kept, r)
-		} else {
+		case r.lasting && late <= most:
+			kept = append(kept, r)
+		default:
+			if r.lasting {
+				late--
+			}
 			dropped = append(dropped, r)
 		}
 	}
@@ -119,7 +133,11 @@ func (b *backlog[R]) done(err error, now time.Time) {
 	case len(group) == 1:
 		r := &group[0]
 		r.alone = true
-		r.pause = min(max(2*r.pause, firstPause), longestPause)
+		longest := longestPause
+		if !r.expires.After(now) {
+			longest = latePause
+		}
+		r.pause = min(max(2*r.pause, firstPause), longest)
 		r.after = now.Add(r.pause)
 	default:
 		for i := range group {

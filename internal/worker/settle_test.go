@@ -113,9 +113,40 @@ func TestAFailedGroupGoesOneByOne(t *testing.T) {
 	require.Equal(t, names{"a", "c", "d", "e"}, written)
 	require.Equal(t, 1, b.size())
 
-	require.Empty(t, b.expire(now))
-	dropped := b.expire(now.Add(2 * time.Hour))
+	require.Empty(t, b.expire(now, 1))
+	dropped := b.expire(now.Add(2*time.Hour), 1)
 	require.Len(t, dropped, 1)
 	require.Equal(t, "bad", dropped[0].value)
 	require.Zero(t, b.size())
+}
+
+// What is of use even when it is late stays, as far as it is not too many, and is tried less and less often.
+func TestWhatLastsIsKept(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	var b backlog[string]
+	for _, name := range []string{"a", "b", "c", "d"} {
+		r := named(name, 0)
+		r.lasting = name != "b"
+		b.add(r)
+	}
+	late := now.Add(2 * time.Hour)
+	var dropped names
+	for _, r := range b.expire(late, 2) {
+		dropped = append(dropped, r.value)
+	}
+	require.Equal(t, names{"a", "b"}, dropped, "of what lasts the oldest")
+	require.Empty(t, b.expire(late, 2))
+	require.Equal(t, names{"c", "d"}, groupOf(&b, late))
+	b.done(nil, late)
+	r := named("e", 0)
+	r.lasting = true
+	b.add(r)
+	for pause := firstPause; pause < 10*latePause; pause *= 2 {
+		require.Equal(t, names{"e"}, groupOf(&b, late))
+		b.done(errors.New("refused"), late)
+		_, again := b.next(late)
+		require.Equal(t, late.Add(min(pause, latePause)), again)
+		late = again
+	}
 }

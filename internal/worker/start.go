@@ -84,6 +84,7 @@ func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
 		lane:     startLane,
 		key:      func(t task.StartTry) uuid.UUID { return t.Claim.TaskID },
 		keep:     c.ClaimTimeout,
+		lasting:  isStarted,
 		interval: c.Interval,
 		drain:    c.Drain,
 		notified: c.Notified,
@@ -203,8 +204,12 @@ func (s *StartLoop) call(ctx context.Context, c startCall) task.StartTry {
 	}
 }
 
+// isStarted says that the target has the call. Whatever becomes of the claim, it is not called again in this attempt, and nobody else
+// knows the cancel action that it answered.
+func isStarted(t task.StartTry) bool { return t.Error == "" }
+
 func startLane(t task.StartTry) int {
-	if t.Error == "" {
+	if isStarted(t) {
 		return laneStarted
 	}
 	return laneFailed

@@ -1,10 +1,10 @@
 -- Records tries of End and Cancel deliveries: delivered, given up, or due again after a growing pause
 -- (contract 8.5: min(max, base * factor^(k-1)) * uniform[0.9, 1.1) after try k, or Retry-After if longer). A replay
 -- begins to count anew.
--- The log of the first try stands in the delivery, later ones are rows of delivery_try. A failure is settled once: its
--- number must be the next one, so a lease that ran out and was sent by somebody else is not counted twice. A success
--- always counts, also late and after the delivery was given up: the receiver has it.
--- p_tries: [{"delivery_id", "number", "outcome" (delivered, failed, given_up), "at", "latency_ms", "status_code",
+-- The log of the first try stands in the delivery, later ones are rows of delivery_try. A failure is settled once: its number must
+-- be the next one, and its lease the last one, so that who comes late takes nothing from whoever sends now. A success counts late
+-- as well, and after the delivery was given up: the receiver has it. Only a replay that was asked for since is not undone.
+-- p_tries: [{"delivery_id", "number", "leased_until", "outcome" (delivered, failed, given_up), "at", "latency_ms", "status_code",
 -- "error", "response", "retry_after_secs"}], a delivery at most once.
 -- Locks: rows of delivery by id, then of due_delivery. Writes delivery, delivery_try, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.settle_deliveries(
@@ -18,6 +18,8 @@ declare
 begin
   perform from (
     select from taskrunner_private.delivery d where d.id = any(v_ids) order by d.id for no key update) locked;
+  perform from (
+    select from taskrunner_private.due_delivery q where q.delivery_id = any(v_ids) order by q.delivery_id for update) locked;
 
   return query
   with try as materialized (
@@ -27,11 +29,13 @@ begin
            when try.outcome = 'given_up' or d.tries + 1 >= d.max_tries then 'Failed'
            else 'Pending' end::taskrunner.delivery_status as status
     from jsonb_to_recordset(p_tries) as try (
-      delivery_id uuid, number integer, outcome text, at timestamptz, latency_ms integer, status_code integer,
+      delivery_id uuid, number integer, leased_until timestamptz, outcome text, at timestamptz, latency_ms integer, status_code integer,
       error text, response text, retry_after_secs double precision)
     cross join lateral (select * from taskrunner_private.delivery x where x.id = try.delivery_id offset 0) d
-    where (d.status = 'Pending' and d.tries = try.number - 1)
-      or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed'))
+    left join lateral (
+      select x.leased_until from taskrunner_private.due_delivery x where x.delivery_id = try.delivery_id offset 0) q on true
+    where (d.status = 'Pending' and d.tries = try.number - 1 and q.leased_until = try.leased_until)
+      or (try.outcome = 'delivered' and d.status in ('Pending', 'Failed') and try.number > d.tries_before)
   ), logged as (
     insert into taskrunner_private.delivery_try (delivery_id, number, at, status_code, latency_ms, error, response)
     select t.delivery_id, t.number, t.at, t.status_code, t.latency_ms, t.error, t.response
