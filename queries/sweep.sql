@@ -30,7 +30,7 @@ select (taskrunner_private.drop_shape() is not null)::boolean;
 
 -- name: WakeLimits :one
 select w.looked_at::integer as looked_at, w.unparked::integer as unparked, w.idle::boolean as idle
-from taskrunner_private.wake_limits(sqlc.arg(most)::integer, sqlc.arg(replica)::uuid) w;
+from taskrunner_private.wake_limits(sqlc.arg(most)::integer, sqlc.arg(replica)::uuid, sqlc.arg(room)::integer) w;
 
 -- name: RecheckLimits :one
 select r.repaired::integer as repaired, r.progressed::integer as progressed

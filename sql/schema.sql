@@ -4439,7 +4439,7 @@ declare
 begin
   select bool_or(n.state = 'ready'), min(n.run_at) filter (where n.state = 'scheduled') into v_ready, v_run_at
   from new_rows n;
-  if v_ready then
+  if v_ready and coalesce(current_setting('taskrunner.cause', true), '') <> 'wake' then
     perform taskrunner_private.notify_if_idle('start');
   end if;
   if v_run_at < (
@@ -7081,7 +7081,7 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer, p_replica uuid DEFAULT NULL::uuid)
+CREATE OR REPLACE FUNCTION taskrunner_private.wake_limits(p_limit integer, p_replica uuid DEFAULT NULL::uuid, p_room integer DEFAULT 0)
  RETURNS TABLE(looked_at integer, unparked integer, idle boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -7142,6 +7142,9 @@ begin
     unparked := taskrunner_private.unpark(v_limits);
   end if;
   perform taskrunner_private.set_cause('');
+  if unparked > p_room then
+    perform taskrunner_private.notify_if_idle('start');
+  end if;
   update taskrunner_private.replica r set idle_wake_at = null
   where r.id in (
     select x.id from taskrunner_private.replica x
@@ -7503,4 +7506,4 @@ grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.wake to taskrunner_service;
-grant execute on function taskrunner_private.wake_limits(integer,uuid) to taskrunner_service;
+grant execute on function taskrunner_private.wake_limits(integer,uuid,integer) to taskrunner_service;

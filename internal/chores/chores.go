@@ -44,7 +44,7 @@ type Store interface {
 	DrainDeadEnds(ctx context.Context, limit int) (int, error)
 	RegisterShape(ctx context.Context) (bool, error)
 	DropShape(ctx context.Context) (bool, error)
-	WakeLimits(ctx context.Context, replica uuid.UUID, limit int) (task.Woken, error)
+	WakeLimits(ctx context.Context, replica uuid.UUID, limit, room int) (task.Woken, error)
 	RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error)
 	DeleteGates(ctx context.Context, limit int) (int, error)
 	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)

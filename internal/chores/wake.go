@@ -60,7 +60,16 @@ func (r *Chores) wakeParked(ctx context.Context) {
 func (r *Chores) wakeLimits(ctx context.Context) (task.Woken, error) {
 	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 	defer cancel()
-	return r.store.WakeLimits(ctx, r.config.Replica, wakeChunk)
+	return r.store.WakeLimits(ctx, r.config.Replica, wakeChunk, r.ownRoom())
+}
+
+// ownRoom is how many tasks made ready this replica starts at once by itself. It may have made others ready which it has not claimed yet,
+// and some of its slots are kept for hosts that have none; if it holds tasks of a host up, it cannot know.
+func (r *Chores) ownRoom() int {
+	if len(r.config.HeldHosts()) > 0 {
+		return 0
+	}
+	return r.config.FreeSlots() / 4
 }
 
 // wakeLooks are the looks in a row that found nothing.

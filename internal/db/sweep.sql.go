@@ -157,12 +157,13 @@ func (q *Queries) SweepReplicas(ctx context.Context, db DBTX, arg SweepReplicasP
 
 const WakeLimits = `-- name: WakeLimits :one
 select w.looked_at::integer as looked_at, w.unparked::integer as unparked, w.idle::boolean as idle
-from taskrunner_private.wake_limits($1::integer, $2::uuid) w
+from taskrunner_private.wake_limits($1::integer, $2::uuid, $3::integer) w
 `
 
 type WakeLimitsParams struct {
 	Most    int32
 	Replica uuid.UUID
+	Room    int32
 }
 
 type WakeLimitsRow struct {
@@ -172,7 +173,7 @@ type WakeLimitsRow struct {
 }
 
 func (q *Queries) WakeLimits(ctx context.Context, db DBTX, arg WakeLimitsParams) (WakeLimitsRow, error) {
-	row := db.QueryRow(ctx, WakeLimits, arg.Most, arg.Replica)
+	row := db.QueryRow(ctx, WakeLimits, arg.Most, arg.Replica, arg.Room)
 	var i WakeLimitsRow
 	err := row.Scan(&i.LookedAt, &i.Unparked, &i.Idle)
 	return i, err

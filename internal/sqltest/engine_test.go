@@ -188,6 +188,25 @@ func (e *engine) move(task string, statuses ...string) {
 	}
 }
 
+// notifications listens from now on, and returns what asks for those that have come since it was asked before.
+func (e *engine) notifications() func() []string {
+	e.t.Helper()
+	listener := e.session("listener")
+	listener.run("listen taskrunner")
+	return func() (heard []string) {
+		e.t.Helper()
+		e.exec("notify taskrunner, 'end'")
+		for {
+			n, err := listener.WaitForNotification(e.t.Context())
+			require.NoError(e.t, err)
+			if n.Payload == "end" {
+				return heard
+			}
+			heard = append(heard, n.Payload)
+		}
+	}
+}
+
 // state is "<status> <wait_finished>/<wait_success>", and " from <status>" when paused.
 func (e *engine) state(task string) string {
 	e.t.Helper()

@@ -176,19 +176,7 @@ func TestRoomIsNotifiedToWhoWaitsForIt(t *testing.T) {
 	e.held("a", "b", "c", "d")
 	require.Empty(t, e.all(), "they are parked")
 	e.wakes()
-	listener := e.session("listener")
-	listener.run("listen taskrunner")
-	notified := func() (heard []string) {
-		e.exec("notify taskrunner, 'end'")
-		for {
-			n, err := listener.WaitForNotification(t.Context())
-			require.NoError(t, err)
-			if n.Payload == "end" {
-				return heard
-			}
-			heard = append(heard, n.Payload)
-		}
-	}
+	notified := e.notifications()
 	pulse := func() {
 		e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, false, false, false)", id("r"))
 	}
@@ -219,6 +207,25 @@ func TestRoomIsNotifiedToWhoWaitsForIt(t *testing.T) {
 	e.move("d", "Success")
 	require.Equal(t, []string{"wake"}, notified(), "pulses keep the stamp fresh")
 	e.forgetsNobody()
+}
+
+// Who makes tasks ready starts as many as it has room for; others that sleep hear of more.
+func TestOthersHearOfTasksThatAreTooMany(t *testing.T) {
+	t.Parallel()
+	for room, heard := range map[int][]string{0: {"start"}, 1: {"start"}, 2: nil} {
+		e := setup(t)
+		e.counted("k", []string{})
+		e.ruled([]string{concurency(2, "k")}, "a", "b", "c", "d")
+		require.Equal(t, []string{"a", "b"}, e.all())
+		e.wakes()
+		notified := e.notifications()
+		e.move("a", "Success")
+		e.move("b", "Success")
+		e.exec("select * from taskrunner_private.tick($1, 's', 'test', 10, true, false, false)", id("s"))
+		require.Equal(t, "2|2|f", e.line("select * from taskrunner_private.wake_limits(500, $1, $2)", id("r"), room))
+		require.Equal(t, heard, notified(), "%d", room)
+		require.Equal(t, []string{"c", "d"}, e.all())
+	}
 }
 
 // A parked task is to be released while it is being canceled; and a released one, before a claim has decided it.

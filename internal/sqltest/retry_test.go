@@ -321,23 +321,10 @@ func TestQueueOrderChanges(t *testing.T) {
 func TestScheduledTasksWakeChores(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	listener := e.session("listener")
-	listener.run("listen taskrunner")
 	insert := func(name, in string) {
 		e.exec("insert into taskrunner.task (id, name, kind, run_at) values ($1, $2, 'k', now() + $3::interval)", id(name), name, in)
 	}
-	notified := func() []string {
-		e.exec("notify taskrunner, 'end'")
-		heard := []string{}
-		for {
-			n, err := listener.WaitForNotification(t.Context())
-			require.NoError(t, err)
-			if n.Payload == "end" {
-				return heard
-			}
-			heard = append(heard, n.Payload)
-		}
-	}
+	notified := e.notifications()
 	insert("nobody", "1 minute")
 	require.Empty(t, notified(), "there is no replica")
 	e.exec("update taskrunner.task set run_at = now() + interval '1 day'")

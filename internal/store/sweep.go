@@ -95,11 +95,12 @@ func (s *Store) DropShape(ctx context.Context) (bool, error) {
 	return due, err
 }
 
-// WakeLimits looks for a replica at up to limit limits that may have room for parked tasks.
-func (s *Store) WakeLimits(ctx context.Context, replica uuid.UUID, limit int) (task.Woken, error) {
+// WakeLimits looks for a replica at up to limit limits that may have room for parked tasks. Other replicas hear only of more than room
+// tasks: so many it starts itself.
+func (s *Store) WakeLimits(ctx context.Context, replica uuid.UUID, limit, room int) (task.Woken, error) {
 	var row db.WakeLimitsRow
 	err := s.do(ctx, call{op: "wake limits", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		row, err = s.queries.WakeLimits(ctx, conn, db.WakeLimitsParams{Most: clampInt32(int64(limit)), Replica: replica})
+		row, err = s.queries.WakeLimits(ctx, conn, db.WakeLimitsParams{Most: clampInt32(int64(limit)), Replica: replica, Room: clampInt32(int64(room))})
 		return err
 	})
 	return task.Woken{Limits: int(row.LookedAt), Tasks: int(row.Unparked), Idle: row.Idle}, err

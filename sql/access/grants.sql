@@ -66,7 +66,7 @@ declare
       taskrunner_private.leave(uuid),
       taskrunner_private.sweep_active(integer, integer), taskrunner_private.sweep_replicas(integer, integer),
       taskrunner_private.release_scheduled(integer), taskrunner_private.drain_dead_ends(integer),
-      taskrunner_private.register_shape(), taskrunner_private.drop_shape(), taskrunner_private.wake_limits(integer, uuid),
+      taskrunner_private.register_shape(), taskrunner_private.drop_shape(), taskrunner_private.wake_limits(integer, uuid, integer),
       taskrunner_private.recheck_limits(boolean), taskrunner_private.delete_gates(integer),
       taskrunner_private.blocked_by(uuid),
       taskrunner_private.begin_counts(), taskrunner_private.take_counts(),

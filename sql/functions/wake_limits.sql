@@ -5,12 +5,13 @@
 -- most of theirs taken and put their candidates off. One waits for its turn, for all: whoever comes meanwhile leaves at once, and
 -- his rows are taken by that one or by whoever looks next; those who have freed slots look again for a while (internal/chores).
 -- p_replica: who looks. If there is nothing to look at it is stamped as idle, unless a claim of its own holds its row, and notified
--- of the next room. idle: it was; else it looks again soon.
+-- of the next room. idle: it was; else it looks again soon. Its own start loop is told by it; others are notified only of more than
+-- p_room tasks, since all that hear of a few would come for nothing but one.
 -- The commit is not waited for. If a crash undoes it, the rows stand as before; what builds on it comes behind it in the log.
 -- Locks: advisory (1414681418, 5), tried; (1414681418, 3), for at most 100 ms; rows of wake and limit_lock, then of queued_task, skip
 -- locked; the replica's row, skip locked.
 -- Writes queued_task, gate, wake, replica.idle_wake_at.
-create or replace function taskrunner_private.wake_limits(p_limit integer, p_replica uuid default null)
+create or replace function taskrunner_private.wake_limits(p_limit integer, p_replica uuid default null, p_room integer default 0)
 returns table (looked_at integer, unparked integer, idle boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms'
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -63,6 +64,9 @@ begin
     unparked := taskrunner_private.unpark(v_limits);
   end if;
   perform taskrunner_private.set_cause('');
+  if unparked > p_room then
+    perform taskrunner_private.notify_if_idle('start');
+  end if;
   update taskrunner_private.replica r set idle_wake_at = null
   where r.id in (
     select x.id from taskrunner_private.replica x
