@@ -1489,7 +1489,7 @@ declare
   v_more_hosts text[];
   v_fit integer[];
   v_by_host uuid[] := '{}';
-  v_look boolean := p_look and coalesce(0 >= any(p_rooms), false); -- all by host: fitting_candidates.sql
+  v_look boolean := p_look and (coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false)); -- fitting_candidates.sql
   v_held boolean := false;
   v_passed text;
 begin
@@ -2706,7 +2706,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.fitting_candidates(p_limit integer
  SET jit TO 'off'
 AS $function$
 declare
-  v_look boolean := p_look and coalesce(0 >= any(p_rooms), false);
+  v_look boolean := p_look and (coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false));
   v_hosts text[];
   v_fit integer[];
   v_found record;
@@ -2968,13 +2968,14 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p
 AS $function$
 declare
   c_hosts constant integer := 200;
+  v_walked text[];
   v_hosts text[];
   v_rooms integer[];
 begin
   with recursive walk (host, n) as (
     select (
       select q.host from taskrunner_private.queued_task q
-      where q.state = 'ready' and not q.has_rules and q.host > p_after
+      where p_other_room > 0 and q.state = 'ready' and not q.has_rules and q.host > p_after
       order by q.host limit 1), 1
     union all
     select (
@@ -2984,15 +2985,11 @@ begin
     from walk w
     where w.host is not null and w.n < c_hosts
   )
-  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
-    max(w.host) filter (where w.n = c_hosts)
-  into v_hosts, v_rooms, passed
-  from (
-    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
-      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
-    from walk x
-    where x.host is not null
-  ) w;
+  select array_agg(w.host), max(w.host) filter (where w.n = c_hosts) into v_walked, passed
+  from walk w
+  where w.host is not null;
+  select r.hosts, r.rooms into v_hosts, v_rooms
+  from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
   held := exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
@@ -3000,7 +2997,9 @@ begin
       select from taskrunner_private.queued_task q
       where q.state = 'ready' and not q.has_rules and q.host >= r.host and q.host <= r.host
       order by q.host limit 1) q
-    where r.room <= 0);
+    where r.room <= 0)
+    or p_other_room <= 0 and exists (
+      select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules and q.host > '');
 
   -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
   -- planner from reading another index in the order of priorities, past all of a host without room.
@@ -3051,25 +3050,23 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp wi
 AS $function$
 declare
   c_hosts constant integer := 200;
+  v_walked text[];
   v_hosts text[];
   v_rooms integer[];
 begin
   with recursive walk (host, n) as (
-    select (select d.host from taskrunner_private.due_delivery d where d.host > p_after order by d.host limit 1), 1
+    select (
+      select d.host from taskrunner_private.due_delivery d where p_other_room > 0 and d.host > p_after order by d.host limit 1), 1
     union all
     select (select d.host from taskrunner_private.due_delivery d where d.host > w.host order by d.host limit 1), w.n + 1
     from walk w
     where w.host is not null and w.n < c_hosts
   )
-  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
-    max(w.host) filter (where w.n = c_hosts)
-  into v_hosts, v_rooms, passed
-  from (
-    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
-      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
-    from walk x
-    where x.host is not null
-  ) w;
+  select array_agg(w.host), max(w.host) filter (where w.n = c_hosts) into v_walked, passed
+  from walk w
+  where w.host is not null;
+  select r.hosts, r.rooms into v_hosts, v_rooms
+  from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
   held := exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
@@ -3077,7 +3074,8 @@ begin
       select from taskrunner_private.due_delivery q
       where q.host >= r.host and q.host <= r.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
       order by q.host limit 1) q
-    where r.room <= 0);
+    where r.room <= 0)
+    or p_other_room <= 0 and exists (select from taskrunner_private.due_delivery q where q.next_try_at <= p_now);
 
   -- Twice as many as are wanted, because another claim may hold some. Why a range and the order by host: host_candidates.sql.
   delivery_ids := array(
@@ -3100,6 +3098,32 @@ begin
     order by c.next_try_at
     limit p_limit
     for update of d skip locked);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.hosts_with_room(p_walked text[], p_hosts text[], p_rooms integer[], p_other_room integer, p_taken_hosts text[], OUT hosts text[], OUT rooms integer[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  v_rooms jsonb := coalesce(jsonb_object(p_hosts, p_rooms::text[]), '{}'); -- hosts may be a thousand: looked up, not gone through
+begin
+  select array_agg(h.host), array_agg(h.room) into hosts, rooms
+  from (
+    select x.host, coalesce((v_rooms ->> x.host)::integer, p_other_room)
+      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
+    from (
+      select w.host from unnest(p_walked) w (host)
+      union
+      select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room > 0) x
+  ) h
+  where h.room > 0;
 end $function$
 ;
 

@@ -86,6 +86,49 @@ func TestReceiverThatHangsAtTheEnd(t *testing.T) {
 	r.stop()
 }
 
+// However many receivers hang, each with a host of its own, they leave a place for those whose answers come soon, of on_starts and of
+// deliveries.
+func TestManyReceiversThatHang(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	r := startReplica(t, db, "--worker-webhook-concurrency=10", "--webhook-delivery-concurrency=10", "--worker-claim-timeout-secs=200",
+		"--webhook-timeout-secs=100", "--drain-timeout-secs=1", "--ssrf-allow=127.0.0.0/8")
+	bad, good := newHolding(t), succeeding(t)
+	everywhere, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	server := &httptest.Server{Listener: everywhere, Config: &http.Server{Handler: bad}} //nolint:gosec // of the test alone
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Cleanup(bad.release)
+	_, port, err := net.SplitHostPort(everywhere.Addr().String())
+	require.NoError(t, err)
+	hanging := func(n int, path string) map[string]any {
+		return (&receiver{url: fmt.Sprintf("http://127.1.%d.%d:%s", n/200, n%200+1, port)}).hook(path)
+	}
+	for _, created := range r.submit(t, many(1, "first", "on_success", good)...) { // so that it is known
+		r.await(t, created.ID, task.Success)
+	}
+	good.awaitCalls(t, "/end", 1)
+	var entries []entry
+	for n := range 300 {
+		start, end := fmt.Sprint("start", n), fmt.Sprint("end", n)
+		entries = append(entries, entry{"id": end, "name": end, "kind": "k", "on_start": good.hook("/start"), "on_success": []any{hanging(n, "/end")}})
+		entries = append(entries, entry{"id": start, "name": start, "kind": "k", "on_start": hanging(n, "/start")})
+	}
+	r.submit(t, entries...)
+	bad.awaitCalls(t, "/start", 9)
+	bad.awaitCalls(t, "/end", 9)
+	for _, created := range r.submit(t, many(50, "good", "on_success", good)...) {
+		r.await(t, created.ID, task.Success)
+	}
+	require.Eventually(t, func() bool { return len(good.got("/end")) == 51 }, patience, 10*time.Millisecond)
+	require.Len(t, bad.got("/start"), 9)
+	require.Len(t, bad.got("/end"), 9)
+	bad.release()
+	require.Eventually(t, func() bool { return len(bad.got("/start")) == 300 && len(bad.got("/end")) == 300 }, patience, 10*time.Millisecond, "they are back")
+	r.stop()
+}
+
 // A receiver that is down is left alone until one call finds that it is back: no tries are lost meanwhile.
 func TestReceiverThatIsDown(t *testing.T) {
 	t.Parallel()

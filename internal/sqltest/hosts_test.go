@@ -107,7 +107,7 @@ func TestRoomsOfHosts(t *testing.T) {
 	require.Equal(t, []string{"a 1", "a 2", "held"}, e.claimWithin(4, "a:2 *:4", false, ""), "no more of a host than its room")
 	require.Equal(t, []string{"b:80 1+", "c 1+", "free+", "held"}, e.claimWithin(4, "a:0 *:1", true, ""),
 		"others are looked up behind it; without a host there is no limit")
-	require.Equal(t, []string{"a 3", "b:80 2+", "c 2+", "c 3+", "held"}, e.claimWithin(4, "a:1 b:80:1 c:3 *:0", true, ""), "a port belongs to the host")
+	require.Equal(t, []string{"a 3+", "b:80 2+", "c 2+", "c 3+", "held"}, e.claimWithin(4, "a:1 b:80:1 c:3 *:0", true, ""), "a port belongs to the host")
 	require.Equal(t, []string{"b:80 3+", "held"}, e.claimWithin(3, "a:-1 *:4", true, ""))
 	require.Equal(t, []string{"held"}, e.claimWithin(2, "a:0 *:4", true, ""))
 	require.Equal(t, "t", e.line("select idle_start_at is not null from taskrunner_private.replica where id = $1", id("r")), "whatever comes now wakes it")
@@ -143,6 +143,21 @@ func TestManyHosts(t *testing.T) {
 	}
 	require.Equal(t, []string{"held h198"}, e.claimWithin(2, closed+" *:1", true, ""))
 	require.Equal(t, []string{"h230 1+", "h231 1+", "held"}, e.claimWithin(2, closed+" *:1", true, "h198"))
+}
+
+// Hosts that are known to have room are looked up wherever the walk through the hosts is, and alone while others have none.
+func TestKnownHostsAreLookedUp(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.replica("r")
+	e.exec(`insert into taskrunner.task (id, name, kind) select md5('e' || n)::uuid, 'e' || n, 'k' from generate_series(1, 20000) n`)
+	e.exec(`insert into taskrunner.action (task_id, trigger, params)
+		select md5('e' || n)::uuid, 'Start', jsonb_build_object('url', 'https://e' || n || '/x', 'verb', 'Post') from generate_series(1, 20000) n`)
+	e.calling("quick", 1, 3)
+	e.exec("vacuum analyze taskrunner_private.queued_task")
+	require.Equal(t, []string{"quick 1+", "quick 2+", "held"}, e.claimWithin(9, "e1:-1 quick:2 *:0", true, ""), "of others there may be some")
+	require.Equal(t, []string{"held"}, e.claimWithin(9, "e1:-1 *:0", true, ""))
+	require.Equal(t, []string{"e2+", "quick 3+", "held"}, e.claimWithin(9, "e1:-1 quick:2 e2:1 *:1", true, "x"), "the walk is behind them")
 }
 
 // The tasks of a host without room stand before the others: these are found at the cost of a look-up.

@@ -127,8 +127,8 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	if left.Held {
 		d.lookback.hint() // those that were left out may stand behind the mark now
 	}
-	d.hosts.claimed(began, ended, plan, left)
-	f := found[deliveryCall]{got: len(deliveries), held: left.Held || plan.limit < limit, again: plan.again}
+	again := d.hosts.claimed(began, ended, plan, left)
+	f := found[deliveryCall]{got: len(deliveries), held: left.Held || plan.limit < limit, again: again}
 	for _, delivery := range deliveries {
 		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})
 	}

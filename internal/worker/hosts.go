@@ -30,6 +30,10 @@ const (
 	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
 	forgetAfter = 2 * time.Minute
 	maxHosts    = 1000
+	// maxQuick is how many hosts that are quick a claim knows, those that were called last. The others are like new ones to it.
+	maxQuick = 100
+	// lookShare is which part of the time looks may take that go on through the hosts without finding enough.
+	lookShare = 5
 	// maxShown is how many hosts that get no calls the pulse writes down.
 	maxShown = 100
 )
@@ -39,7 +43,8 @@ const (
 //
 // A host may have fifteen sixteenths of the slots that the others leave while its answers come soon; one that is slow or failing, or
 // of which nothing is known yet, half of them, and no more than its equal share while others are busy; at least one. So each that
-// takes its share leaves something for the next, and the more the others need, the less a slow one may keep.
+// takes its share leaves something for the next, and the more the others need, the less a slow one may keep. Those that are not quick
+// leave a sixteenth of the slots to those that are, however many there are of them: names of hosts cost nothing.
 //
 // A circuit per host opens after failures in a row (isAway). Then the host gets no calls, and no try is lost, until after a pause one
 // call finds out whether it is back.
@@ -92,13 +97,18 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	h.forget(now)
 	p := plan{limit: min(limit, share(free, true))}
 	rooms := make(map[string]int, len(h.byName))
+	var quick []*host
 	best, trouble, known := 0, false, false
-	busy := h.busy(now)
+	state := h.state(now)
 	for name, x := range h.byName {
-		room, opensAt := h.room(now, x, busy)
+		room, opensAt := h.room(now, x, state)
 		rooms[name] = room
 		best, known = max(best, room), true
-		trouble = trouble || !x.isQuick(now)
+		if x.isQuick(now) {
+			quick = append(quick, x)
+		} else {
+			trouble = true
+		}
 		if !opensAt.IsZero() && (p.again.IsZero() || opensAt.Before(p.again)) {
 			p.again = opensAt
 		}
@@ -116,9 +126,18 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	} else {
 		p.rooms.Look, p.rooms.After = true, h.after
 	}
-	other := min(share(free, false), max(h.slots/(busy+1), 1), p.limit)
+	other := min(share(free, false), max(h.slots/(state.busy+1), 1), state.rest, p.limit)
+	if other == 0 {
+		p.limit = min(p.limit, max(best, 0)) // of no use to anybody else
+	}
+	slices.SortFunc(quick, func(a, b *host) int { return b.used.Compare(a.used) })
+	for i, x := range quick {
+		if room := min(rooms[x.name], p.limit); room > 0 && room >= other && (i >= maxQuick || !trouble && room == other) {
+			delete(rooms, x.name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(rooms)) {
-		if room := min(rooms[name], p.limit); room != other {
+		if room := min(rooms[name], p.limit); room != other || h.byName[name].isQuick(now) {
 			p.rooms.Hosts = append(p.rooms.Hosts, name)
 			p.rooms.Rooms = append(p.rooms.Rooms, int32(room))
 		}
@@ -130,13 +149,18 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	return p
 }
 
-// claimed notes how a claim with this plan ended.
-func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) {
+// claimed notes how a claim with this plan ended, and returns when to claim again in any case: when a host has room, or when the look
+// for the calls of others goes on, because it has not come to its end.
+func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) (again time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if p.rooms.Look {
 		h.looked, h.took, h.after = now, now.Sub(began), left.Passed
+		if next := now.Add((lookShare - 1) * h.took); left.Passed != "" && (p.again.IsZero() || next.Before(p.again)) {
+			return next
+		}
 	}
+	return p.again
 }
 
 // share is how many of free slots one host may have.
@@ -147,22 +171,38 @@ func share(free int, quick bool) int {
 	return max(free/2, 1)
 }
 
-// busy counts the hosts that are being called, or were a moment ago.
-func (h *hosts) busy(now time.Time) (n int) {
+// state is what the room of a host depends on beside itself.
+type state struct {
+	busy int // hosts that are being called, or were a moment ago
+	rest int // further calls that all hosts together may have that are not quick
+}
+
+func (h *hosts) state(now time.Time) state {
+	s := state{rest: h.slots}
+	quick := false
 	for _, x := range h.byName {
 		if len(x.began) > 0 || now.Sub(x.used) < slowCall {
-			n++
+			s.busy++
+		}
+		if x.isQuick(now) {
+			quick = true
+		} else {
+			s.rest -= len(x.began)
 		}
 	}
-	return n
+	if quick && h.slots > 1 {
+		s.rest -= max(h.slots/16, 1)
+	}
+	s.rest = max(s.rest, 0)
+	return s
 }
 
 // room is how many further calls a host may have: none is 0, and -1 when it is in trouble. opensAt: its circuit is open until then.
-func (h *hosts) room(now time.Time, x *host, busy int) (room int, opensAt time.Time) {
+func (h *hosts) room(now time.Time, x *host, s state) (room int, opensAt time.Time) {
 	quick := x.isQuick(now)
 	most := share(h.slots-h.open+len(x.began), quick)
 	if !quick {
-		most = min(most, max(h.slots/max(busy, 1), 1))
+		most = min(most, max(h.slots/max(s.busy, 1), 1))
 	}
 	room = max(min(most-len(x.began), h.slots-h.open), 0)
 	if x.circuit.State() != circuitbreaker.ClosedState {
@@ -171,8 +211,11 @@ func (h *hosts) room(now time.Time, x *host, busy int) (room int, opensAt time.T
 			room, opensAt = 0, now.Add(pause)
 		}
 	}
-	if room == 0 && !quick {
-		room = -1
+	if !quick {
+		room = min(room, s.rest)
+		if room == 0 {
+			room = -1
+		}
 	}
 	return room, opensAt
 }
@@ -291,10 +334,10 @@ func (h *hosts) held(now time.Time) []task.HeldHost {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var held []task.HeldHost
-	busy := h.busy(now)
+	state := h.state(now)
 	for _, name := range slices.Sorted(maps.Keys(h.byName)) {
 		x := h.byName[name]
-		if room, opensAt := h.room(now, x, busy); room <= 0 && len(held) < maxShown {
+		if room, opensAt := h.room(now, x, state); room <= 0 && len(held) < maxShown {
 			one := task.HeldHost{Host: name, Error: x.failure}
 			if x.circuit.State() != circuitbreaker.ClosedState {
 				at := now

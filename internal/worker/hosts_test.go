@@ -109,6 +109,69 @@ func TestManyThatHangLeaveRoomForAnother(t *testing.T) {
 	})
 }
 
+// However many hosts there are that are not quick, they leave a place to those that are.
+func TestHostsWithoutNumberLeaveRoomForQuickOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(32, nil)
+		quick(h, "quick")
+		var hanging []calls
+		for p := h.plan(time.Now(), 32); p.room("new") > 0; p = h.plan(time.Now(), 32) {
+			hanging = append(hanging, open(h, fmt.Sprint("host", len(hanging)), 1))
+		}
+		require.Len(t, hanging, 30)
+		p := h.plan(time.Now(), 32)
+		require.Equal(t, 0, p.room("new"))
+		require.Equal(t, -1, p.room("host0"))
+		require.Equal(t, 1, p.room("quick"))
+		require.Equal(t, 1, p.limit)
+		require.True(t, p.rooms.Look)
+		one := open(h, "quick", 1)
+		require.Zero(t, h.plan(time.Now(), 32).room("quick"), "the last place is for another that is quick")
+		one.end(1, webhook.Transient)
+		require.Equal(t, 1, h.plan(time.Now(), 32).room("new"), "and nobody is: nothing is kept back")
+		for _, c := range hanging {
+			c.end(1, webhook.Delivered)
+		}
+	})
+}
+
+// A claim knows no more quick hosts than it can look up.
+func TestQuickHostsOfAClaimAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(10, nil)
+		for i := range 3 * maxQuick {
+			time.Sleep(time.Millisecond)
+			quick(h, fmt.Sprint("host", i))
+		}
+		time.Sleep(slowCall)
+		require.LessOrEqual(t, len(h.plan(time.Now(), 10).rooms.Hosts), maxQuick)
+		slow := open(h, "slow", 2)
+		time.Sleep(slowCall)
+		p := h.plan(time.Now(), 10)
+		require.Len(t, p.rooms.Hosts, maxQuick+1)
+		require.Contains(t, p.rooms.Hosts, "slow")
+		require.Contains(t, p.rooms.Hosts, fmt.Sprint("host", 3*maxQuick-1), "those that were called last")
+		require.NotContains(t, p.rooms.Hosts, "host0")
+		slow.end(2, webhook.Delivered)
+	})
+}
+
+// A look that has not come to its end goes on soon, but not all the time.
+func TestLooksGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosts(10, nil)
+		quick(h, "a")
+		p := h.plan(time.Now(), 10)
+		began := time.Now()
+		time.Sleep(5 * time.Millisecond)
+		require.Equal(t, 20*time.Millisecond, time.Until(h.claimed(began, time.Now(), p, task.Left{Passed: "m"})))
+		require.Zero(t, h.claimed(began, time.Now(), p, task.Left{}))
+	})
+}
+
 // While others are busy, a host that is slow may have no more than its equal share.
 func TestASlowHostBesideBusyOnes(t *testing.T) {
 	t.Parallel()

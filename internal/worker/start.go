@@ -145,8 +145,8 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 	if left.Held {
 		s.lookback.hint() // those that were left out may stand behind the marks now
 	}
-	s.hosts.claimed(began, ended, plan, left)
-	f := found[startCall]{got: len(claims), held: left.Held || plan.limit < limit, again: plan.again}
+	again := s.hosts.claimed(began, ended, plan, left)
+	f := found[startCall]{got: len(claims), held: left.Held || plan.limit < limit, again: again}
 	for _, c := range claims {
 		if c.Webhook != nil { // else it is Running already, without a call
 			f.items = append(f.items, startCall{c, s.hosts.begin(c.Host, ended), ended})

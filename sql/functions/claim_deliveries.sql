@@ -22,7 +22,7 @@ declare
   v_more_hosts text[];
   v_fit integer[];
   v_by_host uuid[] := '{}';
-  v_look boolean := p_look and coalesce(0 >= any(p_rooms), false); -- all by host: fitting_candidates.sql
+  v_look boolean := p_look and (coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false)); -- fitting_candidates.sql
   v_held boolean := false;
   v_passed text;
 begin

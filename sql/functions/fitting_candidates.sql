@@ -10,7 +10,7 @@ create or replace function taskrunner_private.fitting_candidates(
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
-  v_look boolean := p_look and coalesce(0 >= any(p_rooms), false);
+  v_look boolean := p_look and (coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false));
   v_hosts text[];
   v_fit integer[];
   v_found record;

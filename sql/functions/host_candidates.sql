@@ -1,8 +1,9 @@
 -- Ready tasks without rules of hosts that have room, in order, their task rows locked: for a claim whose next tasks all lead to
 -- hosts without room, however many of these stand before the others.
 -- p_hosts, p_rooms, p_other_room: as for claim_tasks; p_taken: what the claim has got already, whose hosts are p_taken_hosts.
--- It goes through the hosts by name, behind p_after, up to 200 of them; then passed is the last one, from where the next look goes
--- on, else null. held: hosts without room have such tasks. Tasks without a host belong to every look.
+-- It looks up the hosts that are known to have room, and goes through the others by name, behind p_after, up to 200 of them; then passed
+-- is the last one, from where the next look goes on, else null. Without room for others there is nothing to go through. held: hosts
+-- without room have such tasks, or may have. Tasks without a host belong to every look.
 -- Locks: rows of task, for no key update skip locked. The queue rows are not locked (claim_candidates). Called by: fitting_candidates.
 create or replace function taskrunner_private.host_candidates(
   p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text,
@@ -13,13 +14,14 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 set plan_cache_mode = force_generic_plan as $$
 declare
   c_hosts constant integer := 200;
+  v_walked text[];
   v_hosts text[];
   v_rooms integer[];
 begin
   with recursive walk (host, n) as (
     select (
       select q.host from taskrunner_private.queued_task q
-      where q.state = 'ready' and not q.has_rules and q.host > p_after
+      where p_other_room > 0 and q.state = 'ready' and not q.has_rules and q.host > p_after
       order by q.host limit 1), 1
     union all
     select (
@@ -29,15 +31,11 @@ begin
     from walk w
     where w.host is not null and w.n < c_hosts
   )
-  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
-    max(w.host) filter (where w.n = c_hosts)
-  into v_hosts, v_rooms, passed
-  from (
-    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
-      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
-    from walk x
-    where x.host is not null
-  ) w;
+  select array_agg(w.host), max(w.host) filter (where w.n = c_hosts) into v_walked, passed
+  from walk w
+  where w.host is not null;
+  select r.hosts, r.rooms into v_hosts, v_rooms
+  from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
   held := exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
@@ -45,7 +43,9 @@ begin
       select from taskrunner_private.queued_task q
       where q.state = 'ready' and not q.has_rules and q.host >= r.host and q.host <= r.host
       order by q.host limit 1) q
-    where r.room <= 0);
+    where r.room <= 0)
+    or p_other_room <= 0 and exists (
+      select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules and q.host > '');
 
   -- Twice as many as are wanted, because another claim may hold some. The order by host, which is one, and the range for it keep the
   -- planner from reading another index in the order of priorities, past all of a host without room.

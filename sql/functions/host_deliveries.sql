@@ -10,25 +10,23 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 set plan_cache_mode = force_generic_plan as $$
 declare
   c_hosts constant integer := 200;
+  v_walked text[];
   v_hosts text[];
   v_rooms integer[];
 begin
   with recursive walk (host, n) as (
-    select (select d.host from taskrunner_private.due_delivery d where d.host > p_after order by d.host limit 1), 1
+    select (
+      select d.host from taskrunner_private.due_delivery d where p_other_room > 0 and d.host > p_after order by d.host limit 1), 1
     union all
     select (select d.host from taskrunner_private.due_delivery d where d.host > w.host order by d.host limit 1), w.n + 1
     from walk w
     where w.host is not null and w.n < c_hosts
   )
-  select array_agg(w.host) filter (where w.room > 0), array_agg(w.room) filter (where w.room > 0),
-    max(w.host) filter (where w.n = c_hosts)
-  into v_hosts, v_rooms, passed
-  from (
-    select x.host, x.n, coalesce((select r.room from unnest(p_hosts, p_rooms) r (host, room) where r.host = x.host), p_other_room)
-      - (select count(*) from unnest(p_taken_hosts) t (host) where t.host = x.host)::integer as room
-    from walk x
-    where x.host is not null
-  ) w;
+  select array_agg(w.host), max(w.host) filter (where w.n = c_hosts) into v_walked, passed
+  from walk w
+  where w.host is not null;
+  select r.hosts, r.rooms into v_hosts, v_rooms
+  from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
   held := exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
@@ -36,7 +34,8 @@ begin
       select from taskrunner_private.due_delivery q
       where q.host >= r.host and q.host <= r.host and q.next_try_at <= p_now and (q.leased_until is null or q.leased_until < p_now)
       order by q.host limit 1) q
-    where r.room <= 0);
+    where r.room <= 0)
+    or p_other_room <= 0 and exists (select from taskrunner_private.due_delivery q where q.next_try_at <= p_now);
 
   -- Twice as many as are wanted, because another claim may hold some. Why a range and the order by host: host_candidates.sql.
   delivery_ids := array(
