@@ -4346,11 +4346,12 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_task(p_task_id uuid, p_at
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET "taskrunner.cause" TO 'progress'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
+  -- As set_cause does it, without its cost. As a setting of the function only a superuser could create it.
+  v_cause text := set_config('taskrunner.cause', 'progress', true);
   v_status taskrunner.status_kind;
 begin
   update taskrunner.task t
@@ -4360,6 +4361,7 @@ begin
   where t.id = p_task_id and t.attempt = coalesce(p_attempt, t.attempt)
     and p_new_success <= 9223372036854775807 - t.success and p_new_failures <= 9223372036854775807 - t.failures
   returning t.status into v_status;
+  v_cause := set_config('taskrunner.cause', '', true);
   return v_status;
 end $function$
 ;
@@ -4370,7 +4372,6 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], 
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET plan_cache_mode TO 'force_generic_plan'
- SET "taskrunner.cause" TO 'progress'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -4378,6 +4379,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.progress_tasks(p_task_ids uuid[], 
 AS $function$
 #variable_conflict use_column
 declare
+  v_cause text := set_config('taskrunner.cause', 'progress', true); -- as in progress_task
   v_written uuid[];
 begin
   with held as materialized (
@@ -4397,6 +4399,7 @@ begin
     returning t.id
   )
   select array_agg(d.id) into v_written from done d;
+  v_cause := set_config('taskrunner.cause', '', true);
   written := coalesce(cardinality(v_written), 0);
   if written = cardinality(p_task_ids) then
     return;

@@ -11,10 +11,10 @@ create or replace function taskrunner_private.progress_tasks(
   out written integer, out task_ids uuid[], out outcomes text[], out current_statuses text[]
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-set taskrunner.cause = 'progress'
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare
+  v_cause text := set_config('taskrunner.cause', 'progress', true); -- as in progress_task
   v_written uuid[];
 begin
   with held as materialized (
@@ -34,6 +34,7 @@ begin
     returning t.id
   )
   select array_agg(d.id) into v_written from done d;
+  v_cause := set_config('taskrunner.cause', '', true);
   written := coalesce(cardinality(v_written), 0);
   if written = cardinality(p_task_ids) then
     return;
