@@ -982,7 +982,7 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.admit(p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer, OUT admitted uuid[], OUT refused uuid[], OUT held_by bigint[], OUT held_maximum bigint[], OUT held_capacity boolean[], OUT undecided uuid[])
+CREATE OR REPLACE FUNCTION taskrunner_private.admit(p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer, OUT admitted uuid[], OUT refused uuid[], OUT gates bigint[], OUT held_by bigint[], OUT held_maximum bigint[], OUT held_capacity boolean[], OUT undecided uuid[])
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1005,7 +1005,7 @@ declare
   v_hold integer;
   v_candidate record;
 begin
-  admitted := '{}'; refused := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
+  admitted := '{}'; refused := '{}'; gates := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
 
   -- Shapes do not vanish until the end of the transaction. Who makes them vanish holds this for a moment, and waits for nothing.
   perform pg_advisory_xact_lock_shared(1414681418, 4);
@@ -1062,11 +1062,15 @@ begin
     with lim as materialized (
       select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
     ), need as materialized (
-      select u.id, array_agg(l.o order by u.n) as places, array_agg(u.is_capacity order by u.n) as capacity,
-        array_agg(u.maximum order by u.n) as maxima, bool_or(u.unsized or u.limit_id is null) as impossible
-      from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
-        with ordinality u (id, limit_id, is_capacity, maximum, unsized, n)
-      left join lim l on l.id = u.limit_id
+      select u.id, array_agg(u.o) as places, array_agg(u.is_capacity) as capacity, array_agg(u.maximum) as maxima,
+        bool_or(u.unsized or u.limit_id is null) as impossible,
+        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as gate
+      from (
+        select n.*, l.o
+        from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
+          n (id, limit_id, is_capacity, maximum, unsized)
+        left join lim l on l.id = n.limit_id
+        order by n.id, n.limit_id, n.is_capacity, n.maximum) u
       group by u.id
     ), held as materialized (
       select u.id, array_agg(l.o) as places
@@ -1074,7 +1078,7 @@ begin
       join lim l on l.id = u.limit_id
       group by u.id
     )
-    select g.id, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
+    select g.id, n.gate, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
       case when v_capacity <> '{}' then (
         select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
         else 0 end as work
@@ -1097,6 +1101,7 @@ begin
     end if;
     if v_hold is not null then
       refused := refused || v_candidate.id;
+      gates := gates || case when v_hold > 0 then v_candidate.gate end;
       held_by := held_by || v_limits[v_candidate.needs[nullif(v_hold, 0)]];
       held_maximum := held_maximum || v_candidate.maxima[nullif(v_hold, 0)];
       held_capacity := held_capacity || v_candidate.capacity[nullif(v_hold, 0)];
@@ -1875,12 +1880,14 @@ begin
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
     -- rows are found by their ids.
-    select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
-      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq),
-      array_agg(q.host order by q.priority desc, q.seq)
+    select coalesce(array_agg(c.task_id), '{}'), coalesce(array_agg(c.task_id) filter (where c.has_rules), '{}'), array_agg(c.kind),
+      array_agg(c.host)
     into task_ids, ruled, kinds, v_hosts
-    from taskrunner_private.queued_task q
-    where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
+    from (
+      select q.task_id, q.has_rules, q.kind, q.host
+      from taskrunner_private.queued_task q
+      where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled))
+      order by q.priority desc, q.seq) c;
   end if;
 
   if ruled <> '{}' and p_other_room is not null then
@@ -1917,7 +1924,7 @@ begin
       where q.task_id = any(v_decision.admitted || v_decision.refused) and q.limit_id is not null);
     if v_decision.refused <> '{}' then
       perform taskrunner_private.park(
-        v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+        v_decision.refused, v_decision.gates, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
     end if;
     if v_decision.undecided <> '{}' then
       perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);
@@ -4251,55 +4258,64 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.park(p_ids uuid[], p_by bigint[], p_maxima bigint[], p_capacity boolean[])
+CREATE OR REPLACE FUNCTION taskrunner_private.open_gates(p_ids uuid[], p_gates bigint[], p_by bigint[], p_maxima bigint[], p_capacity boolean[])
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
+ SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
-declare
-  v_gates bigint[];
 begin
-  with gate_of as materialized (
-    select n.task_id, array_agg(distinct n.limit_id) as limit_ids, array_agg(distinct n.shape_id) as shape_ids,
-      jsonb_hash_extended(
-      jsonb_agg(jsonb_build_array(n.limit_id, n.is_capacity, n.maximum) order by n.limit_id, n.is_capacity, n.maximum),
-      8312345678901234567) as id
-    from taskrunner_private.rule_needs(p_ids) n
-    group by n.task_id
-  ), refused as materialized (
-    select p.n, g.id, g.limit_ids, g.shape_ids, p.blocked_by, p.maximum, p.is_capacity, q.priority, q.seq
-    from unnest(p_ids, p_by, p_maxima, p_capacity) with ordinality p (task_id, blocked_by, maximum, is_capacity, n)
-    cross join lateral (
-      select x.priority, x.seq from taskrunner_private.queued_task x where x.task_id = p.task_id offset 0) q
-    left join gate_of g on g.task_id = p.task_id and p.blocked_by is not null
-  ), opened as (
-    insert into taskrunner_private.gate as old (
-      id, limit_ids, shape_ids, blocked_by, maximum, is_capacity, best_priority, best_seq)
-    select distinct on (r.id) r.id, r.limit_ids, r.shape_ids, r.blocked_by, r.maximum, r.is_capacity,
-      first_value(r.priority) over (partition by r.id order by r.priority desc, r.seq),
-      first_value(r.seq) over (partition by r.id order by r.priority desc, r.seq)
-    from refused r
-    where r.id is not null
-    order by r.id, r.n desc
-    on conflict (id) do update
-    set blocked_by = excluded.blocked_by, maximum = excluded.maximum, is_capacity = excluded.is_capacity,
-      best_priority = greatest(old.best_priority, excluded.best_priority),
-      best_seq = case
-        when old.best_priority = excluded.best_priority then least(old.best_seq, excluded.best_seq)
-        when old.best_priority > excluded.best_priority then old.best_seq else excluded.best_seq end
-    where (old.blocked_by, old.maximum, old.is_capacity)
-      is distinct from (excluded.blocked_by, excluded.maximum, excluded.is_capacity)
-      or (old.best_priority, -old.best_seq) < (excluded.best_priority, -excluded.best_seq)
-  )
-  select array_agg(r.id order by r.n) into v_gates from refused r;
+  insert into taskrunner_private.gate as old (
+    id, limit_ids, shape_ids, blocked_by, maximum, is_capacity, best_priority, best_seq)
+  select b.id, coalesce(k.limit_ids, s.limit_ids), coalesce(k.shape_ids, s.shape_ids), b.blocked_by, b.maximum, b.is_capacity,
+    q.priority, q.seq
+  from (
+    select distinct on (p.gate_id) p.gate_id as id, p.task_id, p.blocked_by, p.maximum, p.is_capacity
+    from unnest(p_ids, p_gates, p_by, p_maxima, p_capacity) with ordinality
+      p (task_id, gate_id, blocked_by, maximum, is_capacity, n)
+    where p.gate_id is not null
+    order by p.gate_id, p.n) b
+  cross join lateral (
+    select x.priority, x.seq from taskrunner_private.queued_task x where x.task_id = b.task_id offset 0) q
+  left join lateral (
+    select x.* from taskrunner_private.gate x where x.id = b.id offset 0) k on true
+  left join lateral (
+    select array_agg(distinct n.limit_id) as limit_ids, array_agg(distinct n.shape_id) as shape_ids
+    from taskrunner_private.rule_needs(array[b.task_id]) n
+    where k.id is null offset 0) s on true
+  where k.id is null or (k.blocked_by, k.maximum, k.is_capacity) is distinct from (b.blocked_by, b.maximum, b.is_capacity)
+    or (k.best_priority, -k.best_seq) < (q.priority, -q.seq)
+  on conflict (id) do update
+  set blocked_by = excluded.blocked_by, maximum = excluded.maximum, is_capacity = excluded.is_capacity,
+    best_priority = greatest(old.best_priority, excluded.best_priority),
+    best_seq = case
+      when old.best_priority = excluded.best_priority then least(old.best_seq, excluded.best_seq)
+      when old.best_priority > excluded.best_priority then old.best_seq else excluded.best_seq end;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.park(p_ids uuid[], p_gates bigint[], p_by bigint[], p_maxima bigint[], p_capacity boolean[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_hashjoin TO 'on'
+ SET enable_nestloop TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  perform taskrunner_private.open_gates(p_ids, p_gates, p_by, p_maxima, p_capacity);
+  -- Their rows are looked up by id, whatever statistics say: right after a large INSERT these may call the queue empty, and then a
+  -- join alone would read all of it.
   update taskrunner_private.queued_task q
   set state = 'parked', gate_id = p.gate_id, limit_id = null, put_off = 0
-  from unnest(p_ids, v_gates) p (task_id, gate_id)
-  where q.task_id = p.task_id;
+  from unnest(p_ids, p_gates) p (task_id, gate_id)
+  where q.task_id = p.task_id and q.task_id = any(p_ids);
 end $function$
 ;
 
@@ -5266,11 +5282,6 @@ CREATE OR REPLACE FUNCTION taskrunner_private.rule_needs(p_ids uuid[])
  RETURNS TABLE(task_id uuid, n bigint, rule jsonb, shape_id integer, kind text, fields text[], limit_id bigint, is_capacity boolean, maximum bigint, unsized boolean)
  LANGUAGE sql
  STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'off'
- SET enable_mergejoin TO 'off'
- SET jit TO 'off'
 AS $function$
   select t.id, r.n, r.rule, s.id, m.kind, m.fields, taskrunner_private.limit_id(s.id, m.fields, t.metadata), m.is_capacity,
     m.maximum, m.is_capacity and t.expected_count is null
@@ -5290,7 +5301,7 @@ $function$
 
 CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer, OUT ids uuid[], OUT more boolean)
  RETURNS record
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
  SET jit TO 'off'
@@ -5298,21 +5309,20 @@ CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer, 
  SET enable_mergejoin TO 'off'
  SET enable_sort TO 'off'
 AS $function$
-  with found as materialized (
-    select t.id, jsonb_array_length(t.rules) as rules
-    from taskrunner_private.queued_task q
-    join taskrunner.task t on t.id = q.task_id
-    where q.state = 'ready' and q.has_rules and t.status = 'Pending'
-    order by q.priority desc, q.seq
-    limit p_limit
-    for no key update of t skip locked
-  ), counted as (
-    select f.id, f.n, coalesce(sum(f.rules) over (order by f.n rows between unbounded preceding and 1 preceding), 0) as before
-    from (select id, rules, row_number() over () as n from found) f
-  )
-  select coalesce(array_agg(c.id order by c.n) filter (where c.before < 2000), '{}'), count(*) = p_limit or coalesce(bool_or(c.before >= 2000), false)
-  from counted c;
-$function$
+begin
+  select coalesce(array_agg(c.id) filter (where c.before < 2000), '{}'), count(*) = p_limit or coalesce(bool_or(c.before >= 2000), false)
+  into ids, more
+  from (
+    select f.id, coalesce(sum(jsonb_array_length(f.rules)) over (rows between unbounded preceding and 1 preceding), 0) as before
+    from (
+      select t.id, t.rules
+      from taskrunner_private.queued_task q
+      join taskrunner.task t on t.id = q.task_id
+      where q.state = 'ready' and q.has_rules and t.status = 'Pending'
+      order by q.priority desc, q.seq
+      limit p_limit
+      for no key update of t skip locked) f) c;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.rules_errors(p_rules jsonb, p_metadata jsonb)
@@ -6533,11 +6543,6 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_slots(p_ids uuid[])
  RETURNS TABLE(limit_id bigint, task_id uuid)
  LANGUAGE sql
  STABLE
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'off'
- SET enable_mergejoin TO 'off'
- SET jit TO 'off'
 AS $function$
   select distinct l.limit_id, t.id
   from unnest(p_ids) as given (id)

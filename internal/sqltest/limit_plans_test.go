@@ -231,3 +231,32 @@ func TestPlansOfManyGates(t *testing.T) {
 	release(3, "mended")
 	e.forgetsNobody()
 }
+
+// What a claim costs that parks what limits hold depends neither on how much is queued nor on how much is parked, although statistics
+// call the queue empty, as they do right after a large INSERT.
+func TestParkPlans(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.withoutAutovacuum()
+	e.counted("k", []string{"p"})
+	e.insertWide("first", 1)
+	require.Len(t, e.all(), wideKeys)
+	e.insertWide("gone", 10)
+	require.Empty(t, e.all())
+	e.exec("select taskrunner.cancel_task(id) from taskrunner.task where status = 'Pending'")
+	e.exec("vacuum analyze")
+	const (
+		held   = 100 // of each key
+		decide = 300 // by one claim
+		claim  = "select bool_or(again) from taskrunner_private.claim_tasks('%s', 500, 30, '{}', '{}', true)"
+	)
+	e.insertWide("held", held)
+	s := e.session("claim")
+	for left := held * wideKeys; left > 0; left -= decide {
+		rows, tooMuch := s.reading(5*decide, fmt.Sprintf(claim, id("r")))
+		require.Equal(t, []string{"t"}, rows)
+		require.Empty(t, tooMuch, "left: %d", left)
+	}
+	require.Equal(t, fmt.Sprint(held*wideKeys), e.line("select count(*) from taskrunner_private.queued_task where state = 'parked'"))
+	e.forgetsNobody()
+}

@@ -3,15 +3,15 @@
 -- given only because its slots count for those behind it.
 -- p_ids: in order of decision, the caller holds their tasks and has locked their kinds (try_lock_kinds). p_most: how many may
 -- start. p_wait_ms: see lock_stripes.
--- Returns admitted and refused tasks, for a refused one the limit that holds it (null: it lacks expected_count), and those that
--- could not be decided now: a shape that is not counted yet, or a limit that somebody holds. Those for which there was no
+-- Returns admitted and refused tasks, for a refused one its gate and the requirement that holds it (null: it lacks expected_count), and
+-- those that could not be decided now: a shape that is not counted yet, or a limit that somebody holds. Those for which there was no
 -- place are in none of the lists.
 -- Stripes stand for all that candidates with rules read or write. Both, because of two tasks that exclude each other: each has to
 -- see the other. They are held until the end of the transaction, so what is decided here is true when it commits.
 -- Locks: advisory (1414681418, 4) shared; rows of limit_lock. Writes shape_request, limit_shape.used_at. Called by: claim_tasks, admit_by_sql.
 create or replace function taskrunner_private.admit(
   p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer,
-  out admitted uuid[], out refused uuid[], out held_by bigint[], out held_maximum bigint[], out held_capacity boolean[],
+  out admitted uuid[], out refused uuid[], out gates bigint[], out held_by bigint[], out held_maximum bigint[], out held_capacity boolean[],
   out undecided uuid[]
 )
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -29,7 +29,7 @@ declare
   v_hold integer;
   v_candidate record;
 begin
-  admitted := '{}'; refused := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
+  admitted := '{}'; refused := '{}'; gates := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
 
   -- Shapes do not vanish until the end of the transaction. Who makes them vanish holds this for a moment, and waits for nothing.
   perform pg_advisory_xact_lock_shared(1414681418, 4);
@@ -86,11 +86,15 @@ begin
     with lim as materialized (
       select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
     ), need as materialized (
-      select u.id, array_agg(l.o order by u.n) as places, array_agg(u.is_capacity order by u.n) as capacity,
-        array_agg(u.maximum order by u.n) as maxima, bool_or(u.unsized or u.limit_id is null) as impossible
-      from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
-        with ordinality u (id, limit_id, is_capacity, maximum, unsized, n)
-      left join lim l on l.id = u.limit_id
+      select u.id, array_agg(u.o) as places, array_agg(u.is_capacity) as capacity, array_agg(u.maximum) as maxima,
+        bool_or(u.unsized or u.limit_id is null) as impossible,
+        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as gate
+      from (
+        select n.*, l.o
+        from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
+          n (id, limit_id, is_capacity, maximum, unsized)
+        left join lim l on l.id = n.limit_id
+        order by n.id, n.limit_id, n.is_capacity, n.maximum) u
       group by u.id
     ), held as materialized (
       select u.id, array_agg(l.o) as places
@@ -98,7 +102,7 @@ begin
       join lim l on l.id = u.limit_id
       group by u.id
     )
-    select g.id, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
+    select g.id, n.gate, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
       case when v_capacity <> '{}' then (
         select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
         else 0 end as work
@@ -121,6 +125,7 @@ begin
     end if;
     if v_hold is not null then
       refused := refused || v_candidate.id;
+      gates := gates || case when v_hold > 0 then v_candidate.gate end;
       held_by := held_by || v_limits[v_candidate.needs[nullif(v_hold, 0)]];
       held_maximum := held_maximum || v_candidate.maxima[nullif(v_hold, 0)];
       held_capacity := held_capacity || v_candidate.capacity[nullif(v_hold, 0)];

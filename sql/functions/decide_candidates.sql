@@ -41,12 +41,14 @@ begin
   if ruled <> '{}' then
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
     -- rows are found by their ids.
-    select coalesce(array_agg(q.task_id order by q.priority desc, q.seq), '{}'),
-      coalesce(array_agg(q.task_id) filter (where q.has_rules), '{}'), array_agg(q.kind order by q.priority desc, q.seq),
-      array_agg(q.host order by q.priority desc, q.seq)
+    select coalesce(array_agg(c.task_id), '{}'), coalesce(array_agg(c.task_id) filter (where c.has_rules), '{}'), array_agg(c.kind),
+      array_agg(c.host)
     into task_ids, ruled, kinds, v_hosts
-    from taskrunner_private.queued_task q
-    where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled));
+    from (
+      select q.task_id, q.has_rules, q.kind, q.host
+      from taskrunner_private.queued_task q
+      where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled))
+      order by q.priority desc, q.seq) c;
   end if;
 
   if ruled <> '{}' and p_other_room is not null then
@@ -83,7 +85,7 @@ begin
       where q.task_id = any(v_decision.admitted || v_decision.refused) and q.limit_id is not null);
     if v_decision.refused <> '{}' then
       perform taskrunner_private.park(
-        v_decision.refused, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+        v_decision.refused, v_decision.gates, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
     end if;
     if v_decision.undecided <> '{}' then
       perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);

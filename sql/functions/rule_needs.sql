@@ -1,11 +1,11 @@
 -- What tasks need to start: a row per rule. limit_id is null as long as the shape is not counted (shape_id null), and for
 -- metadata that lacks a field. unsized: a Capacity rule on a task without expected_count.
--- Locks: none. Called by: admit, admit_by_sql, count_shapes_now, park, blocked_by, rules_in_the_way, request_shapes.
+-- Inlined wherever it is used, and planned with it: it must not have settings of its own, and takes its callers'.
+-- Locks: none. Called by: admit, admit_by_sql, count_shapes_now, open_gates, blocked_by, rules_in_the_way, request_shapes.
 create or replace function taskrunner_private.rule_needs(p_ids uuid[])
 returns table (task_id uuid, n bigint, rule jsonb, shape_id integer, kind text, fields text[], limit_id bigint, is_capacity boolean,
   maximum bigint, unsized boolean)
-language sql stable set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language sql stable as $$
   select t.id, r.n, r.rule, s.id, m.kind, m.fields, taskrunner_private.limit_id(s.id, m.fields, t.metadata), m.is_capacity,
     m.maximum, m.is_capacity and t.expected_count is null
   from unnest(p_ids) as given (id)

@@ -1,9 +1,9 @@
 -- The slots that tasks have while they are active: one for each counted shape of their kind that their metadata fits.
+-- Inlined wherever it is used, like rule_needs.
 -- Locks: none. Called by: admit, insert_slots, move_slots, count_shape, check_invariants.
 create or replace function taskrunner_private.task_slots(p_ids uuid[])
 returns table (limit_id bigint, task_id uuid)
-language sql stable set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language sql stable as $$
   select distinct l.limit_id, t.id
   from unnest(p_ids) as given (id)
   cross join lateral (select x.id, x.kind, x.metadata from taskrunner.task x where x.id = given.id offset 0) t
