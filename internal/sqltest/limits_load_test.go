@@ -24,7 +24,7 @@ const startLog = `
 	create sequence test.number;
 	create table test.start (task_id uuid primary key, number bigint, priority int, seq bigint, kind text, rules jsonb, metadata jsonb,
 		changed bool not null default false);
-	create function test.started() returns trigger language plpgsql as $$
+	create function test.started() returns trigger language plpgsql security definer as $$
 	declare v_number bigint := nextval('test.number');
 	begin
 		insert into test.start

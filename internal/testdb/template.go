@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -71,12 +72,49 @@ func ensureTemplate(ctx context.Context, admin string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if dsn, err = asOrdinaryOwner(ctx, conn, dsn, name); err != nil {
+		return "", err
+	}
 	if _, err := migrate.Up(ctx, dsn, nil); err != nil {
 		return "", err
 	}
 	// Nobody connects from now on, or copying would fail.
 	_, err = conn.Exec(ctx, "alter database "+name+" with is_template true allow_connections false")
 	return name, err
+}
+
+// owner is who owns the engine in templates, and by that in test databases.
+const owner = "test_taskrunner_owner"
+
+// asOrdinaryOwner gives the database to a user who may do nothing else, creates the roles that he may not create, and returns
+// the DSN as which he connects: the engine must need no superuser, neither to be installed nor to run. Who is none himself
+// stays what he is.
+func asOrdinaryOwner(ctx context.Context, conn *pgx.Conn, dsn, database string) (string, error) {
+	var super bool
+	if err := conn.QueryRow(ctx, "select rolsuper from pg_roles where rolname = current_user").Scan(&super); err != nil || !super {
+		return dsn, err
+	}
+	roles, err := enginesql.FS.ReadFile("access/roles.sql")
+	if err != nil {
+		return "", err
+	}
+	for _, statement := range []string{
+		string(roles),
+		"do $$ begin create role " + owner + " nologin; exception when duplicate_object then null; end $$",
+		"alter database " + database + " owner to " + owner,
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return "", err
+		}
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return "", err
+	}
+	query := u.Query()
+	query.Set("role", owner)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
 // dropOld drops templates of former states of the SQL files, and test databases of processes that were killed, once they
