@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/connect"
@@ -15,6 +16,17 @@ func newLogger(w io.Writer, c config.Log) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// libraryLog is where lines of libraries go that know the standard logger only. net/http quotes there what a peer sent, which may be the
+// URL that it was called by, with its handle: nothing from the first quotation mark on is written.
+type libraryLog struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (l libraryLog) Write(line []byte) (int, error) {
+	text, _, _ := strings.Cut(string(line), `"`)
+	l.log.Debug(strings.TrimSpace(text), "component", "library")
+	return len(line), nil
 }
 
 // readable writes durations with their unit, where JSON would have bare nanoseconds, and failed connections with their

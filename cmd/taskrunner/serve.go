@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	stdlog "log"
 	"os"
 
 	"github.com/taskrunner/taskrunner/internal/app"
@@ -16,6 +17,8 @@ type serveCmd struct {
 // Run returns nil after a drain.
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := newLogger(os.Stderr, c.Log)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraryLog{log})
 	warnUnread(log)
 	if err := c.Check(); err != nil {
 		return err

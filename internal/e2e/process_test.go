@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,16 @@ type process struct {
 	replica
 	cmd    *exec.Cmd
 	exited chan error // how it ended; read it once
+
+	mu     sync.Mutex
+	logged []string
+}
+
+// log is what it has logged, by lines.
+func (p *process) log() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.logged)
 }
 
 // startProcess runs "taskrunner serve" on a free port. It is killed when the test ends, if it has not ended by then.
@@ -62,6 +73,9 @@ func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 	go func() {
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
+			p.mu.Lock()
+			p.logged = append(p.logged, lines.Text())
+			p.mu.Unlock()
 			var line struct{ Msg, Level, Address string }
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Level == "WARN" || line.Level == "ERROR" {
 				fmt.Fprintf(os.Stderr, "%s: process %d: %s\n", t.Name(), p.cmd.Process.Pid, lines.Text())

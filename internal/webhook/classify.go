@@ -41,10 +41,10 @@ const (
 // errTotal is the cause of the end of a call that took too long.
 var errTotal = errors.New("call timeout")
 
-// answered classifies an answer.
-func answered(resp *http.Response, body []byte, now time.Time) Result {
+// answered classifies an answer. What is kept of it for the log names no secret of the call.
+func answered(resp *http.Response, body []byte, hide func([]byte) []byte, now time.Time) Result {
 	code := int32(resp.StatusCode)
-	r := Result{Body: body, Class: classify(resp.StatusCode), Try: task.Try{StatusCode: &code, Response: excerpt(body)}}
+	r := Result{Body: body, Class: classify(resp.StatusCode), Try: task.Try{StatusCode: &code, Response: excerpt(hide(body))}}
 	if r.Class == Delivered {
 		return r
 	}
@@ -119,7 +119,10 @@ func (c *Client) cause(ctx context.Context, err error) string {
 		return "connection failed: closed before an answer"
 	}
 	// What net/http quotes is what the peer sent, and that may be the URL which it was called by.
-	what, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "net/http: "), ` "`)
+	what, _, quoted := strings.Cut(strings.TrimPrefix(err.Error(), "net/http: "), `"`)
+	if quoted {
+		what = strings.TrimRight(strings.TrimSuffix(what, "debug="), " ,:")
+	}
 	if strings.HasPrefix(what, "tls: ") {
 		return "TLS error: " + short(strings.TrimPrefix(what, "tls: "))
 	}
@@ -169,7 +172,7 @@ func clean(text string) string {
 // retryAfter reads the header Retry-After: seconds or a date. 0 when it asks for nothing.
 func retryAfter(text string, now time.Time) time.Duration {
 	var wait time.Duration
-	if n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64); err == nil {
+	if n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // n is the largest then
 		wait = time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
 		wait = at.Sub(now)

@@ -67,6 +67,7 @@ func TestRetryAfter(t *testing.T) {
 		"date":        {time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 58 * time.Minute, time.Hour},
 		"past date":   {time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 0, 0},
 		"bounded":     {"18446744073709551615", 24 * time.Hour, 24 * time.Hour},
+		"endless":     {"99999999999999999999", 24 * time.Hour, 24 * time.Hour},
 		"negative":    {"-1", 0, 0},
 		"nonsense":    {"soon", 0, 0},
 		"without one": {"", 0, 0},

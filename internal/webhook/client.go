@@ -140,13 +140,19 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 	if err != nil {
 		return Result{Class: Permanent, Try: task.Try{Error: "connection failed: " + err.Error()}}
 	}
+	hide := func(said []byte) []byte {
+		if len(said) == 0 {
+			return nil
+		}
+		return secretsOf(call, req.URL).hide(said)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.failed(timed, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 { // 101: the body is the connection itself, which no context ends
-		return answered(resp, nil, time.Now())
+		return answered(resp, nil, hide, time.Now())
 	}
 	// The status has come, and with it the outcome: if the rest of the answer fails, what has come of it is kept.
 	most := c.config.MaxResponseBytes
@@ -155,7 +161,7 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 	if longer {
 		body = body[:most]
 	}
-	r := answered(resp, body, time.Now())
+	r := answered(resp, body, hide, time.Now())
 	r.Whole = readErr == nil && !longer
 	return r
 }

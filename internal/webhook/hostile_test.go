@@ -2,11 +2,18 @@ package webhook_test
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/base64"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/webhook"
@@ -60,10 +67,56 @@ func TestPeersAreNotQuoted(t *testing.T) {
 	require.Equal(t, webhook.Permanent, r.Class)
 	require.Equal(t, "redirect refused (302)", r.Error)
 
-	url = raw(t, func(r *http.Request) string { return r.URL.RawQuery + " and more\r\n\r\n" })
-	r = client(t).Do(t.Context(), get(url))
-	require.Equal(t, webhook.Transient, r.Class)
-	require.Contains(t, r.Error, "connection failed: ")
-	require.NotContains(t, r.Error, "handle")
-	require.NotContains(t, r.Error, "token")
+	for _, answer := range []string{"%s and more", "HTTP/1.1 %s", "HTTP/1.1 200 OK\r\n%s", "HTTP/1.1 200 OK\r\n %s", "HTTP/1.1 200 OK\r\n%s: x\r\n(: x",
+		"HTTP/1.1 200 OK\r\nContent-Length: %s", "HTTP/1.1 200 OK\r\nTransfer-Encoding: %s", "HTTP/%s 200 OK"} {
+		url = raw(t, func(r *http.Request) string { return fmt.Sprintf(answer, r.URL.RawQuery) + "\r\n\r\n" })
+		r = client(t).Do(t.Context(), get(url))
+		require.Equal(t, webhook.Transient, r.Class, answer)
+		require.Contains(t, r.Error, "connection failed: ", answer)
+		require.NotContains(t, r.Error, "handle", answer)
+		require.NotContains(t, r.Error, "token", answer)
+		require.NotRegexp(t, "[:,= ]$", r.Error, answer)
+	}
+}
+
+// Many servers answer with the request that they got. Whoever reads the log must not find what would let him report for the task, or
+// call the receiver.
+func TestAnswersWithTheRequest(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := httputil.DumpRequest(r, true)
+		assert.NoError(t, err)
+		_, _ = w.Write(bytes.Repeat([]byte("."), 2048-bytes.Index(text, []byte("hunter1"))-3)) // it ends in the middle of one
+		_, _ = w.Write(text)
+		fmt.Fprintln(w, r.URL.Query())
+	}))
+	t.Cleanup(s.Close)
+	hush := []string{"a+b/c", "a%2Bb%2Fc", "hunter"}
+	c := get(strings.Replace(s.URL, "://", "://me:hunter1:@", 1) + "/x?API_Key=hunter2a&t%6Fken=hunter%33&;secret=hunter4&plain=seen&key=7&bad%zz=hunter5")
+	c.Handle = "http://h/task/1?attempt=1&token=a+b/c.d.e"
+	c.Webhook.Headers = map[string]string{"X-Secret": "hunter6", "cookie": "a=hunter7", "X-Plain": "Seen", "Authorization": "Bearer hunter8"}
+	full := client(t).Do(t.Context(), c)
+	require.Equal(t, webhook.Delivered, full.Class)
+	require.Contains(t, string(full.Body), "hunter2a", "who needs the answer has it as it came")
+	c.Webhook.Verb = "Post"
+	for _, r := range []webhook.Result{full, client(t).Do(t.Context(), c)} {
+		for _, secret := range append(hush, base64.StdEncoding.EncodeToString([]byte("me:hunter1:"))) {
+			require.NotContains(t, r.Response, secret)
+		}
+		require.LessOrEqual(t, len(r.Response), 2048)
+	}
+}
+
+// What an answer shows that is no secret stays.
+func TestWhatIsNoSecretIsKept(t *testing.T) {
+	t.Parallel()
+	url := raw(t, func(r *http.Request) string {
+		text := r.URL.RequestURI() + " " + r.Header.Get("Authorization") + " " + r.Header.Get("X-Plain")
+		return fmt.Sprintf("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	})
+	c := get(url + "/x?key=7&plain=seen&token=hunter2")
+	c.Handle = "http://h/task/1?attempt=1&token=handle-token"
+	c.Webhook.Headers = map[string]string{"X-Plain": "Seen", "Authorization": "Bearer hunter8"}
+	r := client(t).Do(t.Context(), c)
+	require.Equal(t, "/x?key=7&plain=seen&token=***&handle=http%3A%2F%2Fh%2Ftask%2F1%3Fattempt%3D1%26token%3D*** *** Seen", r.Response)
 }
