@@ -1,6 +1,6 @@
 -- Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
 -- release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, drop_shape.sql, wake_limits.sql, recheck_limits.sql,
--- delete_gates.sql and delete_idempotency_keys.sql.
+-- delete_gates.sql, delete_idempotency_keys.sql, begin_prune.sql, prune.sql and prune_preview.sql.
 
 -- name: SweepActive :one
 select s.looked_at::integer as looked_at, s.counts::text as counts
@@ -38,3 +38,17 @@ from taskrunner_private.recheck_limits(sqlc.arg(all_gates)::boolean) r;
 
 -- name: DeleteGates :one
 select taskrunner_private.delete_gates(sqlc.arg(most)::integer);
+
+-- name: BeginPrune :one
+-- Seconds until it may be the caller's turn; 0: it is.
+select taskrunner_private.begin_prune(sqlc.arg(interval_secs)::integer)::double precision;
+
+-- name: Prune :one
+-- One chunk of retention: sql/functions/prune.sql.
+select p.tasks::integer as tasks, p.batches::integer as batches, p.deliveries::integer as deliveries, p.attempts::bigint as attempts,
+  p.next::jsonb as next
+from taskrunner_private.prune(sqlc.arg(days)::integer, sqlc.arg(most)::integer, sqlc.arg(chunk)::jsonb) p;
+
+-- name: PrunePreview :one
+select p.tasks::bigint as tasks, p.batches::bigint as batches, p.deliveries::bigint as deliveries, p.attempts::bigint as attempts
+from taskrunner_private.prune_preview(sqlc.arg(days)::integer) p;

@@ -213,7 +213,7 @@ create table taskrunner_private.ended_task (
   constraint ended_task_status_check CHECK ((status = ANY (ARRAY['Success'::taskrunner.status_kind, 'Failure'::taskrunner.status_kind, 'Canceled'::taskrunner.status_kind]))),
   constraint ended_task_pkey PRIMARY KEY (task_id)
 );
-CREATE INDEX ended_task_ended_idx ON taskrunner_private.ended_task USING btree (ended_at);
+CREATE INDEX ended_task_end_idx ON taskrunner_private.ended_task USING btree (ended_at, seq);
 CREATE INDEX ended_task_kind_idx ON taskrunner_private.ended_task USING btree (hashtextextended(kind, (0)::bigint), status, seq);
 CREATE INDEX ended_task_status_idx ON taskrunner_private.ended_task USING btree (status, created_at, seq);
 
@@ -1273,6 +1273,28 @@ CREATE OR REPLACE FUNCTION taskrunner_private.begin_counts()
 AS $function$
   select set_config('taskrunner.counts', E'\n', true);
 $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.begin_prune(p_interval_secs integer)
+ RETURNS double precision
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_interval interval := make_interval(secs => p_interval_secs);
+begin
+  update taskrunner_private.chore c
+  set next_at = v_now + v_interval
+  where c.name = 'prune' and (c.next_at <= v_now or c.next_at > v_now + v_interval);
+  if found then
+    return 0;
+  end if;
+  return (select extract(epoch from c.next_at - v_now) from taskrunner_private.chore c where c.name = 'prune');
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.best_parked(p_limits bigint[], p_used bigint[], p_work numeric[], p_rooms bigint[], p_further integer, p_passing integer, OUT ids uuid[], OUT limits bigint[], OUT at_most bigint[], OUT priorities integer[], OUT seqs bigint[], OUT gates bigint[], OUT far bigint[])
@@ -4546,6 +4568,106 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.prune(p_days integer, p_limit integer DEFAULT 1000, p_from jsonb DEFAULT NULL::jsonb)
+ RETURNS TABLE(tasks integer, batches integer, deliveries integer, attempts bigint, next jsonb)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_before timestamptz;
+  v_timeout text := current_setting('lock_timeout');
+  v_ids uuid[];
+  v_at timestamptz[];
+  v_seqs bigint[];
+  v_next jsonb;
+begin
+  perform taskrunner_private.require_read_committed();
+  v_before := taskrunner_private.retention_moment(p_days);
+  if (p_limit between 1 and 10000) is not true then
+    raise exception 'p_limit: must be from 1 to 10000' using errcode = 'TR007';
+  end if;
+  v_before := coalesce((p_from ->> 'before')::timestamptz, v_before);
+
+  perform pg_advisory_xact_lock(1414681418, 6);
+  perform set_config('lock_timeout', '100ms', true);
+  if p_from ? 'ended_at' then
+    select coalesce(array_agg(c.task_id order by c.ended_at, c.seq), '{}'), array_agg(c.ended_at order by c.ended_at, c.seq),
+      array_agg(c.seq order by c.ended_at, c.seq)
+    into v_ids, v_at, v_seqs
+    from (
+      select e.task_id, e.ended_at, e.seq from taskrunner_private.ended_task e
+      where e.ended_at < v_before and (e.ended_at, e.seq) > ((p_from ->> 'ended_at')::timestamptz, (p_from ->> 'ended_seq')::bigint)
+      order by e.ended_at, e.seq
+      limit p_limit) c;
+    if cardinality(v_ids) = p_limit then
+      v_next := jsonb_build_object('before', v_before, 'ended_at', v_at[p_limit], 'ended_seq', v_seqs[p_limit]);
+    end if;
+  else
+    select w.ids, w.next into v_ids, v_next from taskrunner_private.whole_batch_tasks(v_before, p_from, p_limit) w;
+    v_next := jsonb_build_object('before', v_before) || coalesce(v_next, '{"ended_at": "-infinity", "ended_seq": 0}');
+  end if;
+  return query select r.*, v_next from taskrunner_private.remove_tasks(v_ids, v_before) r;
+  perform set_config('lock_timeout', v_timeout, true);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.prune_preview(p_days integer)
+ RETURNS TABLE(tasks bigint, batches bigint, deliveries bigint, attempts bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+ SET work_mem TO '32MB'
+AS $function$
+#variable_conflict use_column
+declare
+  v_before timestamptz := taskrunner_private.retention_moment(p_days);
+begin
+  return query
+  with live as materialized (
+    select q.task_id from taskrunner_private.queued_task q
+    union all
+    select a.task_id from taskrunner_private.active_task a
+  ), kept as materialized (
+    select l.parent_id as task_id
+    from live
+    cross join lateral (select x.parent_id from taskrunner.link x where x.child_id = live.task_id offset 0) l
+    union
+    select l.child_id
+    from live
+    cross join lateral (select x.child_id from taskrunner.link x where x.parent_id = live.task_id offset 0) l
+    union
+    select d.task_id
+    from taskrunner_private.due_delivery q
+    cross join lateral (select x.task_id from taskrunner_private.delivery x where x.id = q.delivery_id offset 0) d
+  ), removed as (
+    select d.n, d.tries
+    from taskrunner_private.ended_task e
+    cross join lateral (
+      select count(*) as n, coalesce(sum(x.tries), 0) as tries from taskrunner_private.delivery x where x.task_id = e.task_id
+      offset 0) d
+    where e.ended_at < v_before and e.task_id not in (select k.task_id from kept k)
+  )
+  select count(*), (
+      select count(*) from taskrunner.batch b
+      where b.created_at < v_before
+        and (select t.id from taskrunner.task t where t.batch_id = b.id limit 1) is not null
+        and (
+          select t.id from taskrunner.task t
+          where t.batch_id = b.id and ((t.ended_at < v_before) is not true or t.id in (select k.task_id from kept k))
+          order by t.created_at desc, t.seq desc
+          limit 1) is null),
+    coalesce(sum(r.n), 0)::bigint, coalesce(sum(r.tries), 0)::bigint
+  from removed r;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.put_off(p_ids uuid[], p_longest_secs integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -5036,6 +5158,106 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.removable_tasks(p_ids uuid[], p_before timestamp with time zone)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return array(
+    select e.task_id
+    from unnest(p_ids) as given (id)
+    cross join lateral (
+      select x.task_id from taskrunner_private.ended_task x where x.task_id = given.id and x.ended_at < p_before offset 0) e
+    where (
+        select d.id from taskrunner_private.delivery d
+        where d.task_id = e.task_id and d.status = 'Pending'
+        limit 1) is null
+      and (
+        select l.child_id from taskrunner.link l
+        where l.parent_id = e.task_id and (
+          (select q.task_id from taskrunner_private.queued_task q where q.task_id = l.child_id) is not null
+          or (select a.task_id from taskrunner_private.active_task a where a.task_id = l.child_id) is not null)
+        order by l.child_id desc
+        limit 1) is null
+      and (
+        select l.parent_id from taskrunner.link l
+        where l.child_id = e.task_id and (
+          (select q.task_id from taskrunner_private.queued_task q where q.task_id = l.parent_id) is not null
+          or (select a.task_id from taskrunner_private.active_task a where a.task_id = l.parent_id) is not null)
+        limit 1) is null);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.remove_tasks(p_ids uuid[], p_before timestamp with time zone, OUT tasks integer, OUT batches integer, OUT deliveries integer, OUT attempts bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_ids uuid[];
+  v_held uuid[];                                             -- of each delivery that is locked, its task
+  v_batches uuid[];
+begin
+  batches := 0;
+  deliveries := 0;
+  attempts := 0;
+  v_ids := taskrunner_private.removable_tasks(p_ids, p_before);
+  v_ids := array(
+    select t.id from unnest(v_ids) as given (id) join taskrunner.task t on t.id = given.id
+    order by t.rank for update of t skip locked);
+  v_held := array(
+    select d.task_id from unnest(v_ids) as given (id) join taskrunner_private.delivery d on d.task_id = given.id
+    order by d.id for update of d skip locked);
+  -- In later statements, now that it cannot change.
+  v_ids := array(
+    select d.id
+    from (
+      select given.id, (select count(*) from taskrunner_private.delivery x where x.task_id = given.id) as n
+      from unnest(v_ids) as given (id)
+      union all
+      select h.id, -1 from unnest(v_held) as h (id)) d
+    group by d.id
+    having sum(d.n) = 0);                                    -- all of its deliveries are locked
+  v_ids := taskrunner_private.removable_tasks(v_ids, p_before);
+  tasks := cardinality(v_ids);
+  if tasks = 0 then
+    return;
+  end if;
+
+  select count(*), coalesce(sum(d.tries), 0) into deliveries, attempts
+  from unnest(v_ids) as given (id)
+  cross join lateral (select x.tries from taskrunner_private.delivery x where x.task_id = given.id offset 0) d;
+  v_batches := array(
+    select distinct t.batch_id
+    from unnest(v_ids) as given (id)
+    cross join lateral (select x.batch_id from taskrunner.task x where x.id = given.id offset 0) t
+    where t.batch_id is not null);
+  delete from taskrunner.task t where t.id = any(v_ids);
+
+  -- From the youngest: the oldest go first.
+  v_batches := array(
+    select b.id from unnest(v_batches) as b (id)
+    where (
+      select t.id from taskrunner.task t where t.batch_id = b.id order by t.created_at desc, t.seq desc limit 1) is null);
+  v_batches := array(select b.id from taskrunner.batch b where b.id = any(v_batches) order by b.id for update skip locked);
+  delete from taskrunner.batch b
+  where b.id = any(v_batches) and (select t.id from taskrunner.task t where t.batch_id = b.id limit 1) is null;
+  get diagnostics batches = row_count;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.replay_deliveries(p_status taskrunner.delivery_status, p_trigger taskrunner.trigger_kind, p_task_id uuid, p_batch_id uuid, p_host text, p_from timestamp with time zone, p_to timestamp with time zone, p_after_at timestamp with time zone, p_after_id uuid, p_limit integer)
  RETURNS TABLE(looked_at integer, replayed integer, last_at timestamp with time zone, last_id uuid, until timestamp with time zone)
  LANGUAGE plpgsql
@@ -5321,6 +5543,19 @@ begin
     raise exception 'p_status: must be Success or Failure, not %', coalesce(p_status::text, 'null')
       using errcode = 'TR007', detail = jsonb_build_array('status: must be Success or Failure')::text;
   end if;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.retention_moment(p_days integer)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if (p_days between 0 and 36500) is not true then
+    raise exception 'p_days: must be from 0 to 36500' using errcode = 'TR007';
+  end if;
+  return clock_timestamp() - make_interval(hours => 24 * p_days);
 end $function$
 ;
 
@@ -5795,6 +6030,13 @@ begin
     perform taskrunner_private.require_read_committed();
     perform taskrunner_private.lock_graph_shared(true);
     perform taskrunner_private.lock_tasks(v_external, true);
+    -- In a later statement: was one removed since it was found? A repetition says that it is unknown, or finds no match.
+    if exists (
+      select from unnest(v_external) as given (id)
+      where (select t.id from taskrunner.task t where t.id = given.id) is null)
+    then
+      perform taskrunner_private.raise_busy();
+    end if;
   end if;
 
   v_numbers := array(select nextval('taskrunner.task_rank_seq') from generate_series(1, v_n));
@@ -7323,6 +7565,66 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.whole_batch_tasks(p_before timestamp with time zone, p_from jsonb, p_limit integer, OUT ids uuid[], OUT next jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_resumed bigint := case when p_from ? 'task_seq' then (p_from ->> 'batch_seq')::bigint end;
+  v_task_at timestamptz := coalesce((p_from ->> 'task_at')::timestamptz, '-infinity');
+  v_task_seq bigint := coalesce((p_from ->> 'task_seq')::bigint, 0);
+  v_looked_at integer := 0;
+  v_batch record;
+  v_ids uuid[];
+  v_last record;
+begin
+  ids := '{}';
+  for v_batch in
+    select b.id, b.created_at, b.seq from taskrunner.batch b
+    where (b.created_at, b.seq)
+        >= (coalesce((p_from ->> 'batch_at')::timestamptz, '-infinity'), coalesce((p_from ->> 'batch_seq')::bigint, 0))
+      and b.created_at < p_before
+    order by b.created_at, b.seq
+    limit p_limit
+  loop
+    v_looked_at := v_looked_at + 1;
+    next := jsonb_build_object('batch_at', v_batch.created_at, 'batch_seq', v_batch.seq + 1);
+    if v_batch.seq is distinct from v_resumed then
+      v_task_at := '-infinity';
+      v_task_seq := 0;
+      -- From the youngest, which end last as a rule.
+      continue when (
+        select t.id from taskrunner.task t
+        where t.batch_id = v_batch.id and (t.ended_at < p_before) is not true
+        order by t.created_at desc, t.seq desc
+        limit 1) is not null;
+    end if;
+    v_ids := array(
+      select t.id from taskrunner.task t
+      where t.batch_id = v_batch.id and (t.created_at, t.seq) > (v_task_at, v_task_seq)
+      order by t.created_at, t.seq
+      limit p_limit - cardinality(ids));
+    ids := ids || v_ids;
+    if cardinality(ids) = p_limit then
+      select t.created_at, t.seq into v_last from taskrunner.task t where t.id = ids[p_limit];
+      next := jsonb_build_object(
+        'batch_at', v_batch.created_at, 'batch_seq', v_batch.seq, 'task_at', v_last.created_at, 'task_seq', v_last.seq);
+      return;
+    end if;
+  end loop;
+  if v_looked_at < p_limit then
+    next := null;
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.within_rooms(p_calls text[], p_hosts text[], p_rooms integer[], p_other_room integer)
  RETURNS integer[]
  LANGUAGE plpgsql
@@ -7527,6 +7829,7 @@ grant execute on function taskrunner.why(uuid) to taskrunner_admin, taskrunner_p
 grant usage on schema taskrunner_private to taskrunner_service;
 grant select on table taskrunner_private.active_task to taskrunner_service;
 grant execute on function taskrunner_private.begin_counts() to taskrunner_service;
+grant execute on function taskrunner_private.begin_prune(integer) to taskrunner_service;
 grant execute on function taskrunner_private.blocked_by(uuid) to taskrunner_service;
 grant execute on function taskrunner_private.change_batch_rules(uuid,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.chore to taskrunner_service;
@@ -7559,6 +7862,8 @@ grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,u
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
 grant execute on function taskrunner_private.progress_task(uuid,integer,bigint,bigint) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(uuid[],integer[],bigint[],bigint[]) to taskrunner_service;
+grant execute on function taskrunner_private.prune(integer,integer,jsonb) to taskrunner_service;
+grant execute on function taskrunner_private.prune_preview(integer) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
 grant execute on function taskrunner_private.recheck_limits(boolean) to taskrunner_service;
 grant execute on function taskrunner_private.register_shape() to taskrunner_service;

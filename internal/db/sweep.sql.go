@@ -11,6 +11,18 @@ import (
 	"github.com/google/uuid"
 )
 
+const BeginPrune = `-- name: BeginPrune :one
+select taskrunner_private.begin_prune($1::integer)::double precision
+`
+
+// Seconds until it may be the caller's turn; 0: it is.
+func (q *Queries) BeginPrune(ctx context.Context, db DBTX, intervalSecs int32) (float64, error) {
+	row := db.QueryRow(ctx, BeginPrune, intervalSecs)
+	var column_1 float64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const DeleteGates = `-- name: DeleteGates :one
 select taskrunner_private.delete_gates($1::integer)
 `
@@ -65,6 +77,64 @@ func (q *Queries) DropShape(ctx context.Context, db DBTX) (bool, error) {
 	var column_1 bool
 	err := row.Scan(&column_1)
 	return column_1, err
+}
+
+const Prune = `-- name: Prune :one
+select p.tasks::integer as tasks, p.batches::integer as batches, p.deliveries::integer as deliveries, p.attempts::bigint as attempts,
+  p.next::jsonb as next
+from taskrunner_private.prune($1::integer, $2::integer, $3::jsonb) p
+`
+
+type PruneParams struct {
+	Days  int32
+	Most  int32
+	Chunk []byte
+}
+
+type PruneRow struct {
+	Tasks      int32
+	Batches    int32
+	Deliveries int32
+	Attempts   int64
+	Next       []byte
+}
+
+// One chunk of retention: sql/functions/prune.sql.
+func (q *Queries) Prune(ctx context.Context, db DBTX, arg PruneParams) (PruneRow, error) {
+	row := db.QueryRow(ctx, Prune, arg.Days, arg.Most, arg.Chunk)
+	var i PruneRow
+	err := row.Scan(
+		&i.Tasks,
+		&i.Batches,
+		&i.Deliveries,
+		&i.Attempts,
+		&i.Next,
+	)
+	return i, err
+}
+
+const PrunePreview = `-- name: PrunePreview :one
+select p.tasks::bigint as tasks, p.batches::bigint as batches, p.deliveries::bigint as deliveries, p.attempts::bigint as attempts
+from taskrunner_private.prune_preview($1::integer) p
+`
+
+type PrunePreviewRow struct {
+	Tasks      int64
+	Batches    int64
+	Deliveries int64
+	Attempts   int64
+}
+
+func (q *Queries) PrunePreview(ctx context.Context, db DBTX, days int32) (PrunePreviewRow, error) {
+	row := db.QueryRow(ctx, PrunePreview, days)
+	var i PrunePreviewRow
+	err := row.Scan(
+		&i.Tasks,
+		&i.Batches,
+		&i.Deliveries,
+		&i.Attempts,
+	)
+	return i, err
 }
 
 const RecheckLimits = `-- name: RecheckLimits :one
@@ -125,7 +195,7 @@ type SweepActiveRow struct {
 
 // Chores, each call one bounded chunk: sql/functions/sweep_active.sql, sweep_replicas.sql,
 // release_scheduled.sql, drain_dead_ends.sql, register_shape.sql, drop_shape.sql, wake_limits.sql, recheck_limits.sql,
-// delete_gates.sql and delete_idempotency_keys.sql.
+// delete_gates.sql, delete_idempotency_keys.sql, begin_prune.sql, prune.sql and prune_preview.sql.
 func (q *Queries) SweepActive(ctx context.Context, db DBTX, arg SweepActiveParams) (SweepActiveRow, error) {
 	row := db.QueryRow(ctx, SweepActive, arg.Most, arg.ClaimTimeoutSecs)
 	var i SweepActiveRow

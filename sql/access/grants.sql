@@ -68,6 +68,8 @@ declare
       taskrunner_private.release_scheduled(integer), taskrunner_private.drain_dead_ends(integer),
       taskrunner_private.register_shape(), taskrunner_private.drop_shape(), taskrunner_private.wake_limits(integer, uuid, integer),
       taskrunner_private.recheck_limits(boolean), taskrunner_private.delete_gates(integer),
+      taskrunner_private.begin_prune(integer), taskrunner_private.prune(integer, integer, jsonb),
+      taskrunner_private.prune_preview(integer),
       taskrunner_private.blocked_by(uuid),
       taskrunner_private.begin_counts(), taskrunner_private.take_counts(),
       taskrunner_private.list_tasks(taskrunner.status_kind, uuid, text, text, integer, jsonb, timestamptz, bigint, bigint,

@@ -63,6 +63,13 @@ begin
     perform taskrunner_private.require_read_committed();
     perform taskrunner_private.lock_graph_shared(true);
     perform taskrunner_private.lock_tasks(v_external, true);
+    -- In a later statement: was one removed since it was found? A repetition says that it is unknown, or finds no match.
+    if exists (
+      select from unnest(v_external) as given (id)
+      where (select t.id from taskrunner.task t where t.id = given.id) is null)
+    then
+      perform taskrunner_private.raise_busy();
+    end if;
   end if;
 
   v_numbers := array(select nextval('taskrunner.task_rank_seq') from generate_series(1, v_n));
