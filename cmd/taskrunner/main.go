@@ -53,6 +53,7 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" group:"run" help:"Measure the engine on this machine."`
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
 	Why     whyCmd     `cmd:"" group:"run" help:"Say what keeps a task from running; asks the database."`
+	Prune   pruneCmd   `cmd:"" group:"run" help:"Remove what ended long ago, once and now."`
 	Health  healthCmd  `cmd:"" group:"run" help:"Ask the service on this machine for its health; for health checks of containers."`
 	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
 

@@ -46,7 +46,7 @@ func (r *record) with(text string) (found []string) {
 
 // The log tells what is missing, says of the database once that it fits, and of failed starts how many there were.
 func TestLog(t *testing.T) {
-	t.Setenv("RETENTION_DAYS", "30")
+	t.Setenv("OTEL_SERVICE_NAME", "tasks")
 	t.Setenv("SLOW_QUERY_THRESHOLD_MS", "5")
 	db := testdb.NewEmpty(t)
 	refusing := httptest.NewServer(http.NotFoundHandler())
@@ -75,7 +75,7 @@ func TestLog(t *testing.T) {
 	require.Len(t, changed, 1)
 	require.Contains(t, changed[0], `changed" WEBHOOK_MAX_ATTEMPTS.before=10 WEBHOOK_MAX_ATTEMPTS.now=7`+"\n")
 	require.Len(t, log.with("database"), 2)
-	for _, want := range []string{"the API is open", "SKIP_SSRF_VALIDATION is on", `settings="[SLOW_QUERY_THRESHOLD_MS RETENTION_DAYS]"`} {
+	for _, want := range []string{"the API is open", "SKIP_SSRF_VALIDATION is on", `settings="[SLOW_QUERY_THRESHOLD_MS OTEL_SERVICE_NAME]"`} {
 		require.Len(t, log.with(want), 1)
 		require.Contains(t, log.with(want)[0], "level=WARN")
 	}

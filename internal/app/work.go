@@ -64,10 +64,22 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	}, r.store, w.client)
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
-		IdempotencyLife: c.IdempotencyLife(), Notified: w.listener.Subscribe(notify.Chores), Freed: w.listener.Subscribe(notify.Wake),
+		IdempotencyLife: c.IdempotencyLife(), Retention: r.retention(), Notified: w.listener.Subscribe(notify.Chores), Freed: w.listener.Subscribe(notify.Wake),
 		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
 	return w, nil
+}
+
+// retention is what the settings say of removing what ended long ago; nil: nothing.
+func (r *replica) retention() *chores.Retention {
+	c := r.config.Retention
+	if !c.RetentionEnabled.On() {
+		return nil
+	}
+	r.log.Info("what ended long ago is removed", "days", c.RetentionDays, "interval", c.CleanupInterval())
+	return &chores.Retention{
+		Days: c.RetentionDays, Every: c.CleanupInterval(), Chunk: c.RetentionBatchSize, Removed: r.metrics.Cleaned, Ran: r.metrics.CleanupRan,
+	}
 }
 
 // replicaName tells people which process a replica is.

@@ -48,6 +48,8 @@ type Store interface {
 	RecheckLimits(ctx context.Context, all bool) (repaired, progressed int, err error)
 	DeleteGates(ctx context.Context, limit int) (int, error)
 	DeleteIdempotencyKeys(ctx context.Context, limit int, life time.Duration) (int, error)
+	BeginPrune(ctx context.Context, interval time.Duration) (ours bool, again time.Duration, err error)
+	Prune(ctx context.Context, days, limit int, chunk []byte) (removed task.Pruned, next []byte, err error)
 }
 
 // Config is what the pulse tells and whom it wakes. The functions must not block.
@@ -57,6 +59,7 @@ type Config struct {
 	Version         string
 	ClaimTimeout    time.Duration // WORKER_CLAIM_TIMEOUT_SECS
 	IdempotencyLife time.Duration // RETENTION_IDEMPOTENCY_SECS
+	Retention       *Retention    // nil: everything is kept
 
 	Notified    <-chan struct{}        // hints of the listener: something falls due earlier than thought; may be nil
 	Freed       <-chan struct{}        // hints of the listener: a limit may have room; may be nil
@@ -139,6 +142,9 @@ func (r *Chores) Run(ctx, work context.Context) error {
 		group.Go(func() { r.runDue(work, c) })
 	}
 	group.Go(func() { r.wakeParked(work) })
+	if r.config.Retention != nil {
+		group.Go(func() { r.retain(work, *r.config.Retention) })
+	}
 	r.beat(ctx)
 	cancel()
 	group.Wait()

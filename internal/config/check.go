@@ -22,6 +22,12 @@ const (
 	minSecretSize = 16
 )
 
+// Limits of retention; sql/functions/prune.sql has them too.
+const (
+	MaxRetentionDays  = 36_500
+	MaxRetentionBatch = 10_000
+)
+
 // Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Settings in
 // the environment that this version would have to ignore, though somebody relies on them, are wrong too. Values are not
 // repeated when they may be secret.
@@ -200,7 +206,11 @@ func (s *Security) Check() error {
 
 // Check returns what is wrong with the settings of retention.
 func (r *Retention) Check() error {
-	return between("RETENTION_IDEMPOTENCY_SECS", r.RetentionIdempotencySecs, 1, maxSecs)
+	return errors.Join(
+		between("RETENTION_DAYS", r.RetentionDays, 0, MaxRetentionDays),
+		between("RETENTION_CLEANUP_INTERVAL_SECS", r.RetentionCleanupIntervalSecs, 1, maxSecs),
+		between("RETENTION_BATCH_SIZE", r.RetentionBatchSize, 1, MaxRetentionBatch),
+		between("RETENTION_IDEMPOTENCY_SECS", r.RetentionIdempotencySecs, 1, maxSecs))
 }
 
 // between checks a number's range. It is false for a NaN.

@@ -209,11 +209,18 @@ func (s Security) Egress() (*egress.Policy, error) {
 
 // Retention is how long things are kept.
 type Retention struct {
-	RetentionIdempotencySecs int `name:"retention-idempotency-secs" env:"RETENTION_IDEMPOTENCY_SECS" group:"retention" default:"86400" help:"Life of an Idempotency-Key."`
+	RetentionEnabled             Switch `name:"retention-enabled" env:"RETENTION_ENABLED" group:"retention" default:"0" help:"1: remove what ended long ago, with its links and deliveries. Batches and tasks are gone for good."`
+	RetentionDays                int    `name:"retention-days" env:"RETENTION_DAYS" group:"retention" default:"30" help:"Days after which it is removed; 0: whatever has ended."`
+	RetentionCleanupIntervalSecs int    `name:"retention-cleanup-interval-secs" env:"RETENTION_CLEANUP_INTERVAL_SECS" group:"retention" default:"3600" help:"Between two runs, all replicas together; a replica has its first after one interval."`
+	RetentionBatchSize           int    `name:"retention-batch-size" env:"RETENTION_BATCH_SIZE" group:"retention" default:"1000" help:"Most tasks removed in one transaction."`
+	RetentionIdempotencySecs     int    `name:"retention-idempotency-secs" env:"RETENTION_IDEMPOTENCY_SECS" group:"retention" default:"86400" help:"Life of an Idempotency-Key."`
 }
 
 // IdempotencyLife is how long an Idempotency-Key is remembered.
 func (r Retention) IdempotencyLife() time.Duration { return seconds(r.RetentionIdempotencySecs) }
+
+// CleanupInterval is how long it is from the beginning of a run to that of the next.
+func (r Retention) CleanupInterval() time.Duration { return seconds(r.RetentionCleanupIntervalSecs) }
 
 func seconds(n int) time.Duration      { return time.Duration(n) * time.Second }
 func milliseconds(n int) time.Duration { return time.Duration(n) * time.Millisecond }

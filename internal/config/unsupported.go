@@ -14,14 +14,10 @@ var unsupported = []struct {
 	breaks   string // what happens without it; "": it is ignored
 	isSwitch bool   // off is what this version does
 }{
-	{"RETENTION_ENABLED", "nothing would be removed", true},
 	{"TRACING_ENABLED", "nothing would be traced", true},
 	{"CONFIG_FILE", "the file would not be read", false},
 
 	{"SLOW_QUERY_THRESHOLD_MS", "", false},
-	{"RETENTION_DAYS", "", false},
-	{"RETENTION_CLEANUP_INTERVAL_SECS", "", false},
-	{"RETENTION_BATCH_SIZE", "", false},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", false},
 	{"OTEL_SERVICE_NAME", "", false},
 	{"OTEL_SAMPLING_RATIO", "", false},

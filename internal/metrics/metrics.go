@@ -42,6 +42,10 @@ type Metrics struct {
 	duration *prometheus.HistogramVec // trigger
 	inFlight *prometheus.GaugeVec     // phase
 
+	retentionCleaned  prometheus.Counter
+	retentionRuns     *prometheus.CounterVec // outcome
+	retentionDuration prometheus.Histogram
+
 	circuitsOpen *prometheus.GaugeVec   // loop
 	circuits     *prometheus.CounterVec // loop, to_state
 
@@ -79,6 +83,10 @@ func New() *Metrics {
 			[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10}, "trigger"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "webhooks_in_flight", Help: "Open webhook calls."},
 			[]string{"phase"}),
+		retentionCleaned: counter("retention_tasks_cleaned_total", "Ended tasks that retention removed."),
+		retentionRuns:    counters("retention_cleanup_runs_total", "Runs of retention.", "outcome"),
+		retentionDuration: histogram("retention_cleanup_duration_seconds", "Duration of a run of retention.",
+			.1, .5, 1, 5, 10, 30, 60),
 		circuitsOpen: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "webhook_circuits_open", Help: "Webhook hosts that get no calls because their last ones failed, but one now and then."},
 			[]string{"loop"}),
@@ -90,7 +98,7 @@ func New() *Metrics {
 	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.inProgress, m.shed, m.authFailures, m.poolExhausted,
 		m.breakerStates, m.breakerNos, m.tasksCreated, m.transitions, m.tasksCompleted,
 		m.loopIterations, m.loopDuration, m.loopProcessed, m.wakeups, m.attempts, m.duration, m.inFlight,
-		m.circuitsOpen, m.circuits,
+		m.retentionCleaned, m.retentionRuns, m.retentionDuration, m.circuitsOpen, m.circuits,
 		m.listenerConnected, m.listenerReconnects,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -114,6 +122,9 @@ func New() *Metrics {
 	}
 	m.circuitsOpen.WithLabelValues("start")
 	m.circuitsOpen.WithLabelValues("deliver")
+	for _, outcome := range []string{cleanupSuccess, cleanupError} {
+		m.retentionRuns.WithLabelValues(outcome)
+	}
 	for _, source := range []string{"notify", "poll"} {
 		m.wakeups.WithLabelValues(source)
 	}
@@ -193,6 +204,25 @@ func (m *Metrics) CallEnded(trigger string, success bool, took time.Duration) {
 	m.inFlight.WithLabelValues(trigger).Dec()
 	m.attempts.WithLabelValues(trigger, outcome(success)).Inc()
 	m.duration.WithLabelValues(trigger).Observe(took.Seconds())
+}
+
+// Outcomes of a run of retention.
+const (
+	cleanupSuccess = "success"
+	cleanupError   = "error"
+)
+
+// Cleaned counts tasks that retention removed.
+func (m *Metrics) Cleaned(tasks int64) { m.retentionCleaned.Add(float64(tasks)) }
+
+// CleanupRan counts a run of retention.
+func (m *Metrics) CleanupRan(err error, took time.Duration) {
+	result := cleanupSuccess
+	if err != nil {
+		result = cleanupError
+	}
+	m.retentionRuns.WithLabelValues(result).Inc()
+	m.retentionDuration.Observe(took.Seconds())
 }
 
 // CircuitChanged counts that the circuit of a webhook host is now open, half_open or closed; open is how many of the loop (start,

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +49,9 @@ func TestEveryMetricMoves(t *testing.T) {
 	m.CallStarted("end")
 	m.CallEnded("end", false, time.Second)
 	m.CircuitChanged("deliver", "open", 2)
+	m.Cleaned(7)
+	m.CleanupRan(nil, 2*time.Second)
+	m.CleanupRan(errors.New("broken"), time.Minute)
 	m.ListenerConnected(true)
 	m.ListenerReconnected()
 	text := scrape(t, m)
@@ -77,6 +81,12 @@ func TestEveryMetricMoves(t *testing.T) {
 		`webhook_attempts_total{outcome="success",trigger="cancel"} 0`,
 		`webhook_duration_seconds_bucket{trigger="end",le="0.5"} 0`,
 		`webhooks_in_flight{phase="end"} 1`,
+		`retention_tasks_cleaned_total 7`,
+		`retention_cleanup_runs_total{outcome="success"} 1`,
+		`retention_cleanup_runs_total{outcome="error"} 1`,
+		`retention_cleanup_duration_seconds_bucket{le="1"} 0`,
+		`retention_cleanup_duration_seconds_bucket{le="5"} 1`,
+		`retention_cleanup_duration_seconds_bucket{le="60"} 2`,
 		`webhook_circuits_open{loop="deliver"} 2`,
 		`webhook_circuit_state_transitions_total{loop="deliver",to_state="open"} 1`,
 		`webhook_circuit_state_transitions_total{loop="start",to_state="half_open"} 0`,

@@ -41,7 +41,9 @@ func TestPruneLeavesWhatIsHeld(t *testing.T) {
 func TestWhoComesDuringPrune(t *testing.T) {
 	t.Parallel()
 	const matcher = `"dedupe_strategy": [{"kind": "k", "status": "Success", "fields": []}]`
-	submit := func(tasks string) string { return "select task_ids from taskrunner_private.submit('" + id("later") + "', '" + tasks + "')" }
+	submit := func(tasks string) string {
+		return "select task_ids from taskrunner_private.submit('" + id("later") + "', '" + tasks + "')"
+	}
 	for _, c := range []struct{ name, call, code, again string }{
 		{"a request that depends on it", submit(`[{"id": "a", "name": "a", "kind": "k", "on_start": {"kind": "Webhook", "params": {"url": "https://hooks.example.com/a", "verb": "Post"}},
 			"dependencies": [{"task_id": "` + id("old") + `", "requires_success": true}]}]`), "40001", "TR002"},

@@ -199,6 +199,20 @@ type Woken struct {
 	Idle   bool // there was nothing to look at, and the replica is notified of the next
 }
 
+// Pruned is what retention removed, or would remove.
+type Pruned struct {
+	Batches, Tasks, Deliveries int64
+	Attempts                   int64 // tries of these deliveries
+}
+
+// Add adds what another chunk removed.
+func (p *Pruned) Add(other Pruned) {
+	p.Batches += other.Batches
+	p.Tasks += other.Tasks
+	p.Deliveries += other.Deliveries
+	p.Attempts += other.Attempts
+}
+
 // Agenda is what the database answers to a pulse: what there is to do.
 type Agenda struct {
 	DueChores  []string
