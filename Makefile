@@ -37,7 +37,7 @@ bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or 
 	@bin/taskrunner bench $(ARGS)
 
 .PHONY: generate
-generate: generate/sqlc generate/schema ## all generated files
+generate: generate/sqlc generate/schema generate/config ## all generated files
 
 .PHONY: generate/sqlc
 generate/sqlc: ## internal/db from queries/ and sql/
@@ -47,12 +47,16 @@ generate/sqlc: ## internal/db from queries/ and sql/
 generate/schema: ## sql/schema.sql, the flattened result of sql/, for review
 	$(GO) run ./internal/sqltest/schemadump
 
+.PHONY: generate/config
+generate/config: ## config.example.toml from the tags of internal/config
+	$(GO) run ./internal/config/exampledump
+
 .PHONY: generate/swagger-ui
 generate/swagger-ui: ## the files of Swagger UI, from the npm registry; internal/api/swaggerui/fetch names the release
 	$(GO) run ./internal/api/swaggerui/fetch
 
 .PHONY: verify
-verify: verify/format verify/vet verify/sqlc verify/schema ## all that must hold before a commit, tests aside
+verify: verify/format verify/vet verify/sqlc verify/schema verify/config ## all that must hold before a commit, tests aside
 
 .PHONY: verify/format
 verify/format: ## gofmt has nothing to change
@@ -69,6 +73,10 @@ verify/sqlc: ## internal/db is what queries/ and sql/ make
 .PHONY: verify/schema
 verify/schema: ## sql/schema.sql is what sql/ makes
 	$(GO) test ./internal/sqltest -run '^TestSchemaSnapshotIsUpToDate$$' -count=1
+
+.PHONY: verify/config
+verify/config: ## config.example.toml is what the tags make
+	$(GO) test ./internal/config -run '^TestExampleIsUpToDate$$' -count=1
 
 .PHONY: lint
 lint: ## golangci-lint, which has to be installed

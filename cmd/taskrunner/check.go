@@ -17,6 +17,7 @@ import (
 // checkCmd runs check_invariants. The user needs taskrunner_admin, or to own the schema. It reads every row: minutes on a
 // large database, but it locks nothing.
 type checkCmd struct {
+	config.File
 	config.Database
 	config.Log
 }
@@ -26,7 +27,7 @@ const acquireTimeout = 30 * time.Second
 
 // Run prints what is broken, a line each, and fails if anything is.
 func (c *checkCmd) Run(ctx context.Context) error {
-	s, err := openOnce(ctx, c.Database, c.Log)
+	s, err := openOnce(ctx, c.File, c.Database, c.Log)
 	if err != nil {
 		return err
 	}
@@ -46,10 +47,9 @@ func (c *checkCmd) Run(ctx context.Context) error {
 }
 
 // openOnce opens the database of a command that asks it something and ends.
-func openOnce(ctx context.Context, d config.Database, l config.Log) (*store.Store, error) {
+func openOnce(ctx context.Context, f config.File, d config.Database, l config.Log) (*store.Store, error) {
 	log := newLogger(os.Stderr, l)
-	warnUnread(log)
-	if err := errors.Join(d.Check(), l.Check()); err != nil {
+	if err := f.Locate(errors.Join(d.Check(), l.Check())); err != nil {
 		return nil, err
 	}
 	if err := reach(ctx, "DATABASE_URL", d.DatabaseURL, d, log); err != nil {

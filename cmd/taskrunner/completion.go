@@ -212,7 +212,7 @@ func values(v *kong.Value, prefix, part string) (list []string) {
 				list = append(list, prefix+value+"\t"+v.Name)
 			}
 		}
-	case strings.HasSuffix(v.Name, "file"), v.Tag.Type == "path":
+	case strings.HasSuffix(v.Name, "file"), v.Name == "config", v.Tag.Type == "path":
 		return []string{wantFiles}
 	}
 	return list

@@ -44,7 +44,7 @@ type devCmd struct {
 
 // Help implements [kong.HelpProvider].
 func (*devCmd) Help() string {
-	return "HOST_URL, WORKER_ENABLED and LOG_FORMAT are ignored: the service calls itself by the address it listens on, works, and logs text. Webhooks may go to this machine (localhost, 127.0.0.0/8, ::1), beside what SSRF_ALLOW permits."
+	return "HOST_URL, WORKER_ENABLED and LOG_FORMAT are ignored: the service calls itself by the address it listens on, works, and logs text. DATABASE_URL, LISTEN_DATABASE_URL and PORT are taken from flags and the environment, not from .env and config.toml, which are about the service. Webhooks may go to this machine (localhost, 127.0.0.0/8, ::1), beside what SSRF_ALLOW permits."
 }
 
 // stopTimeout bounds what is done after the service has drained.
@@ -71,6 +71,9 @@ func (c *devCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("folder of the data: %w", err)
 	}
 	c.screen.Println(c.screen.Strong("Task Runner " + version))
+	if files := c.Files(); len(files) > 0 {
+		c.screen.Printf("  %-10s %s", "settings", strings.Join(files, ", "))
+	}
 	if names := c.ignored(); len(names) > 0 {
 		c.screen.Printf("  %-10s %s of the environment: dev decides this itself", "ignored", strings.Join(names, ", "))
 	}

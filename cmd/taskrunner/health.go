@@ -14,7 +14,7 @@ import (
 // healthCmd asks a service on this machine for its health. It is there for the health checks of containers, whose image
 // has nothing else that could ask.
 type healthCmd struct {
-	Port int `name:"port" env:"PORT" default:"8085" help:"Port of the API."`
+	Port int `name:"port" env:"PORT" toml:"port" default:"8085" help:"Port of the API."`
 }
 
 // healthTimeout is above the service's own limit for its question to the database (2 s).

@@ -40,10 +40,3 @@ func readable(_ []string, a slog.Attr) slog.Attr {
 	}
 	return a
 }
-
-// warnUnread names files in the working directory from which somebody may expect settings.
-func warnUnread(log *slog.Logger) {
-	for _, name := range config.UnreadFiles() {
-		log.Warn("this file is not read in this version: settings are flags and environment variables", "file", name)
-	}
-}

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
 	"testing"
 	"time"
 
@@ -40,16 +38,4 @@ func TestLogIsReadable(t *testing.T) {
 	log.Warn("no")
 	log.Error("yes", "wait", 2*time.Second)
 	require.Regexp(t, `^time=\S+ level=ERROR msg=yes wait=2s\n$`, text.String())
-}
-
-func TestUnreadFilesAreNamed(t *testing.T) {
-	t.Chdir(t.TempDir())
-	var text bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	warnUnread(log)
-	require.Empty(t, text.String())
-	require.NoError(t, os.WriteFile(".env", []byte("PORT=1\n"), 0o600))
-	warnUnread(log)
-	require.Contains(t, text.String(), "level=WARN")
-	require.Contains(t, text.String(), "file=.env")
 }

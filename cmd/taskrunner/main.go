@@ -32,7 +32,7 @@ const (
 
 const description = `A DAG engine inside PostgreSQL with webhooks around it.
 
-Every setting is a flag and an environment variable; flags win, an empty variable counts as unset. Exit codes: 0 done; 1 failed, refused by the service, a setting is wrong, or check found something; 2 the command line is wrong; 3 the batch that was watched ended with tasks in Failure or Canceled; 130 interrupted before it was done.`
+Every setting is a flag, an environment variable (in .env too) and a key of config.toml, which win in this order; an empty variable counts as unset. Exit codes: 0 done; 1 failed, refused by the service, a setting is wrong, or check found something; 2 the command line is wrong; 3 the batch that was watched ended with tasks in Failure or Canceled; 130 interrupted before it was done.`
 
 // cli is the command line.
 type cli struct {
@@ -49,6 +49,7 @@ type cli struct {
 
 	Serve   serveCmd   `cmd:"" group:"run" help:"Run a replica: HTTP API, webhooks and chores."`
 	Migrate migrateCmd `cmd:"" group:"run" help:"Bring the database to this version's schema and code."`
+	Config  configCmd  `cmd:"" group:"run" help:"Print the settings that count, and where each comes from."`
 	Dev     devCmd     `cmd:"" group:"run" help:"See it at work: a private PostgreSQL, the service and a demo."`
 	Bench   benchCmd   `cmd:"" group:"run" help:"Measure the engine on this machine."`
 	Check   checkCmd   `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
@@ -109,7 +110,7 @@ func newParser(c *cli) (*kong.Kong, error) {
 		kong.Description(description),
 		kong.Vars{"bench_shapes": strings.Join(bench.Shapes(), ","), "server": defaultServer},
 		config.Groups(),
-		config.Environment(),
+		config.Resolver(),
 		kong.TypeMapper(reflect.TypeFor[uuid.UUID](), idMapper{}),
 		kong.TypeMapper(reflect.TypeFor[*uuid.UUID](), idMapper{}),
 	}, config.Mappers()...)...)
@@ -137,11 +138,12 @@ func (idMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
 }
 
 // parseExit tells a setting that cannot be read from a command line that cannot be understood. Kong has an exit code of
-// its own for the latter; what is left are values from the environment.
+// its own for the latter; what is left are values from the environment and from files.
 func parseExit(err error) int {
 	var valueErr *config.ValueError
+	var invalidErr *config.InvalidError
 	var parseErr *kong.ParseError
-	if errors.As(err, &valueErr) || errors.As(err, &parseErr) && parseErr.ExitCode() == 1 {
+	if errors.As(err, &valueErr) || errors.As(err, &invalidErr) || errors.As(err, &parseErr) && parseErr.ExitCode() == 1 {
 		return exitFailed
 	}
 	return exitUsage

@@ -15,6 +15,7 @@ import (
 
 // migrateCmd brings the database to this version.
 type migrateCmd struct {
+	config.File
 	config.Database
 	config.Log
 }
@@ -22,8 +23,7 @@ type migrateCmd struct {
 // Run waits for the database and says what was done.
 func (c *migrateCmd) Run(ctx context.Context) error {
 	log := newLogger(os.Stderr, c.Log)
-	warnUnread(log)
-	if err := errors.Join(c.Database.Check(), c.Log.Check()); err != nil {
+	if err := c.Locate(errors.Join(c.Database.Check(), c.Log.Check())); err != nil {
 		return err
 	}
 	if err := reach(ctx, c.DirectSetting(), c.Direct(), c.Database, log); err != nil {

@@ -15,10 +15,11 @@ import (
 // pruneCmd removes what ended long ago, once and now, as replicas with RETENTION_ENABLED do by themselves. The user needs
 // taskrunner_service, or to own the schema.
 type pruneCmd struct {
+	config.File
 	config.Database
 	config.Log
-	Days      int  `name:"days" env:"RETENTION_DAYS" default:"30" help:"Days after which it is removed; 0: whatever has ended."`
-	BatchSize int  `name:"batch-size" env:"RETENTION_BATCH_SIZE" default:"1000" help:"Most tasks removed in one transaction."`
+	Days      int  `name:"days" env:"RETENTION_DAYS" toml:"retention.days" default:"30" help:"Days after which it is removed; 0: whatever has ended."`
+	BatchSize int  `name:"batch-size" env:"RETENTION_BATCH_SIZE" toml:"retention.batch_size" default:"1000" help:"Most tasks removed in one transaction."`
 	DryRun    bool `name:"dry-run" help:"Only say what would be removed. Nothing is locked or written."`
 }
 
@@ -27,10 +28,10 @@ const prunePause = 20 * time.Millisecond
 
 // Run prints what was, or would be, removed; after an interruption what was until then.
 func (c *pruneCmd) Run(ctx context.Context, std streams) error {
-	if err := errors.Join(c.check()...); err != nil {
+	if err := c.Locate(errors.Join(c.check()...)); err != nil {
 		return err
 	}
-	s, err := openOnce(ctx, c.Database, c.Log)
+	s, err := openOnce(ctx, c.File, c.Database, c.Log)
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log := newLogger(os.Stderr, c.Log)
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraryLog{log})
-	warnUnread(log)
 	if err := c.Check(); err != nil {
 		return err
+	}
+	if files := c.Files(); len(files) > 0 {
+		log.Info("settings are read from files too", "files", files)
 	}
 	return app.Run(ctx, c.Config, app.Options{Version: version, Log: log})
 }

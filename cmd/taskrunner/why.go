@@ -13,6 +13,7 @@ import (
 
 // whyCmd asks the database, because no endpoint of the service tells it: whoever may read tasks by SQL may know.
 type whyCmd struct {
+	config.File
 	config.Database
 	config.Log
 	IDs  []uuid.UUID `arg:"" name:"id" help:"Ids of tasks."`
@@ -21,7 +22,7 @@ type whyCmd struct {
 
 // Run prints what keeps the tasks from running, a sentence each.
 func (c *whyCmd) Run(ctx context.Context, std streams) error {
-	s, err := openOnce(ctx, c.Database, c.Log)
+	s, err := openOnce(ctx, c.File, c.Database, c.Log)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	}
 	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(), unstarted: unstarted{log: o.Log}}
 	defer r.unstarted.flush()
-	if names := config.Ignored(); len(names) > 0 {
+	if names := c.Ignored(); len(names) > 0 {
 		r.log.Warn("these settings have no effect in this version", "settings", names)
 	}
 	if err := r.open(ctx); err != nil {

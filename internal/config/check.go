@@ -28,17 +28,17 @@ const (
 	MaxRetentionBatch = 10_000
 )
 
-// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Settings in
-// the environment that this version would have to ignore, though somebody relies on them, are wrong too. Values are not
-// repeated when they may be secret.
+// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Settings that
+// this version would have to ignore, though somebody relies on them, are wrong too. Values are not repeated when they may
+// be secret.
 func (c *Config) Check() error {
 	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Breaker.Check(),
-		c.Worker.Check(), c.Webhook.Check(), c.Security.Check(), c.Retention.Check()}, refused()...)
+		c.Worker.Check(), c.Webhook.Check(), c.Security.Check(), c.Retention.Check()}, c.from().refused()...)
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
 	}
-	return errors.Join(errs...)
+	return c.Locate(errors.Join(errs...))
 }
 
 // Check returns what is wrong with the settings of the database.

@@ -16,17 +16,31 @@ type Switch uint8
 // On reports whether it is on.
 func (s Switch) On() bool { return s != 0 }
 
-// List is a setting of several texts: comma-separated, entries trimmed, empty ones dropped.
+// List is a setting of several texts. As a flag or a variable it is comma-separated, entries trimmed, empty ones dropped;
+// in a file it is an array, whose entries are taken as they are.
 type List []string
 
-// UnmarshalText splits the text.
-func (l *List) UnmarshalText(text []byte) error {
-	*l = nil
-	for entry := range strings.SplitSeq(string(text), ",") {
+// listMapper reads lists.
+type listMapper struct{}
+
+// Decode implements [kong.Mapper].
+func (listMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error {
+	if list, ok := ctx.Scan.Peek().Value.(List); ok {
+		ctx.Scan.Pop()
+		target.Set(reflect.ValueOf(list))
+		return nil
+	}
+	var text string
+	if err := ctx.Scan.PopValueInto("list", &text); err != nil {
+		return err
+	}
+	var list List
+	for entry := range strings.SplitSeq(text, ",") {
 		if entry = strings.TrimSpace(entry); entry != "" {
-			*l = append(*l, entry)
+			list = append(list, entry)
 		}
 	}
+	target.Set(reflect.ValueOf(list))
 	return nil
 }
 
@@ -48,6 +62,7 @@ func Groups() kong.Option {
 		{Key: "webhook", Title: "Webhooks"},
 		{Key: "retention", Title: "Retention"},
 		{Key: "log", Title: "Log"},
+		{Key: "file", Title: "Settings"},
 		{Key: "dev", Title: "Demo"},
 		{Key: "filter", Title: "Filters"},
 		{Key: "client", Title: "Service"},
@@ -64,6 +79,7 @@ func Mappers() []kong.Option {
 		return err == nil
 	}}
 	return []kong.Option{
+		kong.TypeMapper(reflect.TypeFor[List](), listMapper{}),
 		kong.KindMapper(reflect.Int, integer),
 		kong.KindMapper(reflect.Int64, integer),
 		kong.KindMapper(reflect.Float64, mapper{"a number", func(text string, target reflect.Value) bool {

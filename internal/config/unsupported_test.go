@@ -57,42 +57,73 @@ func clean(t *testing.T) {
 	t.Chdir(t.TempDir())
 }
 
-func check(t *testing.T) error {
+// parse returns the settings, and what is wrong with them.
+func parse(t *testing.T, flags ...string) (Config, error) {
 	t.Helper()
-	c, err := Parse()
+	c, err := Parse(flags...)
 	require.NoError(t, err)
-	return c.Check()
+	return c, c.Check()
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 }
 
 func TestUnsupportedSettings(t *testing.T) {
 	clean(t)
-	require.NoError(t, check(t), "an empty variable counts as unset")
-	require.Empty(t, Ignored())
-	for _, s := range unsupported {
-		t.Run(s.name, func(t *testing.T) {
-			t.Setenv(s.name, "hush hush")
-			err := check(t)
-			if s.breaks == "" {
-				require.NoError(t, err)
-				require.Equal(t, []string{s.name}, Ignored())
-				return
-			}
-			require.ErrorContains(t, err, s.name+" is not supported yet ("+s.breaks+")")
-			require.NotContains(t, err.Error(), "hush")
-			require.Empty(t, Ignored())
-			for _, off := range []string{"0", " false "} {
-				t.Setenv(s.name, off)
-				require.Equal(t, s.isSwitch, check(t) == nil, off)
-			}
-		})
+	c, err := parse(t)
+	require.NoError(t, err, "an empty variable counts as unset")
+	require.Empty(t, c.Ignored())
+	for _, u := range unsupported {
+		_, name, _ := cutLast(u.key, ".")
+		section, _, _ := strings.Cut(u.key, ".")
+		for where, set := range map[string]func(t *testing.T, value string){
+			u.name:                    func(t *testing.T, value string) { t.Setenv(u.name, value) },
+			u.name + " in .env":       func(t *testing.T, value string) { write(t, ".env", u.name+"='"+value+"'\n") },
+			u.key + " in config.toml": func(t *testing.T, value string) { write(t, "config.toml", "["+section+"]\n"+name+" = '"+value+"'\n") },
+		} {
+			t.Run(where, func(t *testing.T) {
+				clean(t)
+				set(t, "hush hush")
+				c, err := parse(t)
+				if u.breaks == "" {
+					require.NoError(t, err)
+					require.Equal(t, []string{where}, c.Ignored())
+					return
+				}
+				require.EqualError(t, err, where+" is not supported yet ("+u.breaks+"): unset it")
+				require.Empty(t, c.Ignored())
+				for _, off := range []string{"0", " false "} {
+					set(t, off)
+					_, err := parse(t)
+					require.Equal(t, u.isSwitch, err == nil, off)
+				}
+			})
+		}
 	}
 	t.Setenv("TRACING_ENABLED", "1")
-	t.Setenv("CONFIG_FILE", "/etc/taskrunner.toml")
 	t.Setenv("HOST_URL", "")
-	err := check(t)
-	for _, want := range []string{"TRACING_ENABLED", "CONFIG_FILE", "HOST_URL is required"} {
+	_, err = parse(t)
+	for _, want := range []string{"TRACING_ENABLED", "HOST_URL is required"} {
 		require.ErrorContains(t, err, want)
 	}
+}
+
+// In a file a switch is off in the ways of a file, and a variable wins over it.
+func TestUnsupportedSwitchesOfAFile(t *testing.T) {
+	clean(t)
+	for _, off := range []string{"false", "0", "'0'"} {
+		write(t, "config.toml", "tracing.enabled = "+off)
+		_, err := parse(t)
+		require.NoError(t, err)
+	}
+	write(t, "config.toml", "tracing.enabled = true")
+	_, err := parse(t)
+	require.EqualError(t, err, "tracing.enabled in config.toml is not supported yet (nothing would be traced): unset it")
+	t.Setenv("TRACING_ENABLED", "0")
+	_, err = parse(t)
+	require.NoError(t, err)
 }
 
 // A part that has built some of these turns them into settings: that they must be refused is decided here.
@@ -107,18 +138,6 @@ func TestWhatMustNotBeIgnored(t *testing.T) {
 		}
 		require.True(t, refused || slices.Contains(settings, name), name)
 	}
-}
-
-func TestUnreadFiles(t *testing.T) {
-	clean(t)
-	require.Empty(t, UnreadFiles())
-	require.NoError(t, os.Mkdir(".env", 0o700))
-	require.Empty(t, UnreadFiles(), "a folder is something else")
-	require.NoError(t, os.Remove(".env"))
-	for _, name := range []string{".env", "config.toml"} {
-		require.NoError(t, os.WriteFile(name, nil, 0o600))
-	}
-	require.Equal(t, []string{"config.toml", ".env"}, UnreadFiles())
 }
 
 func TestRustLog(t *testing.T) {
@@ -139,7 +158,7 @@ func TestRustLog(t *testing.T) {
 		parsed, err := Parse()
 		require.NoError(t, err)
 		require.Equal(t, c.want, parsed.LogLevel, c)
-		require.Equal(t, c.ignored, slices.Equal(Ignored(), []string{"RUST_LOG"}), c)
+		require.Equal(t, c.ignored, slices.Equal(parsed.Ignored(), []string{"RUST_LOG"}), c)
 	}
 	c, err := Parse("--log-level=warn")
 	require.NoError(t, err)
@@ -182,6 +201,6 @@ func TestAllMalformedVariablesAreNamed(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), "POOL_MAX_SIZE", "the flag wins")
-	var valueErr *ValueError
-	require.ErrorAs(t, err, &valueErr)
+	var invalidErr *InvalidError
+	require.ErrorAs(t, err, &invalidErr)
 }
