@@ -208,7 +208,7 @@ unknown = "hunter2"
 func TestFilesOfOtherCommands(t *testing.T) {
 	emptyDir(t)
 	writeFile(t, "config.toml", "database_url = 'postgres://127.0.0.1:9/d'\ndatabase_startup_timeout_secs = 0\nport = 9\npool.max_size = 20\n")
-	for _, command := range [][]string{{"migrate"}, {"check"}, {"why", "00000000-0000-0000-0000-000000000000"}} {
+	for _, command := range [][]string{{"migrate"}, {"check"}, {"prune"}, {"why", "00000000-0000-0000-0000-000000000000"}} {
 		code, _, stderr := call(command...)
 		require.Equal(t, exitFailed, code)
 		require.Contains(t, stderr, "taskrunner: DATABASE_URL: cannot connect to 127.0.0.1:9")
@@ -233,6 +233,10 @@ func TestFilesOfOtherCommands(t *testing.T) {
 	writeFile(t, "config.toml", "database_url = 'u:hunter2@h/d'\n")
 	_, _, stderr = call("migrate")
 	require.Equal(t, "taskrunner: DATABASE_URL is not a connection URL (postgres://…) or string (keyword=value …) of PostgreSQL (database_url in config.toml)\n", stderr)
+
+	writeFile(t, "config.toml", "retention.days = -1\n")
+	_, _, stderr = call("prune")
+	require.Equal(t, "taskrunner: --days (RETENTION_DAYS) must be from 0 to 36500, not -1 (retention.days in config.toml)\n", stderr)
 
 	// Commands without settings read no file, whatever is in it.
 	writeFile(t, "config.toml", "]")
