@@ -14,6 +14,7 @@ from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)
   sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,
   sqlc.arg(host_after)::text) d;
 
--- name: SettleDeliveries :exec
-select from taskrunner_private.settle_deliveries(sqlc.arg(tries)::jsonb, sqlc.arg(backoff_secs)::double precision,
-  sqlc.arg(backoff_factor)::double precision, sqlc.arg(backoff_max_secs)::double precision);
+-- name: SettleDeliveries :one
+select count(*) as given_up from taskrunner_private.settle_deliveries(sqlc.arg(tries)::jsonb, sqlc.arg(backoff_secs)::double precision,
+  sqlc.arg(backoff_factor)::double precision, sqlc.arg(backoff_max_secs)::double precision) s
+where s.status = 'Failed';

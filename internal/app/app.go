@@ -43,7 +43,8 @@ type replica struct {
 	metrics *metrics.Metrics
 	claims  bool // the schema is this program's, so it may claim
 
-	unstarted unstarted
+	unstarted *tally // tasks that failed while they were being started, nearly always because on_start was refused
+	givenUp   *tally // webhooks that failed for good
 
 	work     atomic.Pointer[work] // nil until it is made, and in a process that claims nothing
 	draining atomic.Bool
@@ -63,8 +64,16 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(), unstarted: unstarted{log: o.Log}}
+	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(),
+		unstarted: newTally(func(n int64) {
+			o.Log.Warn("tasks failed before they ran; failure_reason of each says why, GET /task?status=Failure lists them", "tasks", n)
+		}),
+		givenUp: newTally(func(n int64) {
+			o.Log.Warn("webhooks failed for good; GET /deliveries?status=Failed lists them, POST /deliveries/replay sends them again", "deliveries", n)
+		}),
+	}
 	defer r.unstarted.flush()
+	defer r.givenUp.flush()
 	if names := c.Ignored(); len(names) > 0 {
 		r.log.Warn("these settings have no effect in this version", "settings", names)
 	}
@@ -106,7 +115,7 @@ func (r *replica) open(ctx context.Context) (err error) {
 	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
 		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: c.PoolPreparedStatements.On(),
 		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
-		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, Log: r.log,
+		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, OnGivenUp: r.givenUp.add, Log: r.log,
 	})
 	if err != nil {
 		return err

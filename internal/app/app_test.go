@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -44,12 +45,12 @@ func (r *record) with(text string) (found []string) {
 	return found
 }
 
-// The log tells what is missing, says of the database once that it fits, and of failed starts how many there were.
+// The log tells what is missing, says of the database once that it fits, and of failed starts and webhooks how many there were.
 func TestLog(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "tasks")
 	t.Setenv("SLOW_QUERY_THRESHOLD_MS", "5")
 	db := testdb.NewEmpty(t)
-	refusing := httptest.NewServer(http.NotFoundHandler())
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
 	defer refusing.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -82,19 +83,28 @@ func TestLog(t *testing.T) {
 
 	const tasks = 60
 	_, err = db.Pool.Exec(t.Context(), `select taskrunner.submit_batch((
-		select jsonb_agg(jsonb_build_object('id', n::text, 'name', 'refused', 'kind', 'k', 'on_start',
-			jsonb_build_object('kind', 'Webhook', 'params', jsonb_build_object('url', $1::text, 'verb', 'Get'))))
-		from generate_series(1, $2::integer) n))`, refusing.URL, tasks)
+		select jsonb_agg(jsonb_build_object('id', n::text, 'name', 'turned away', 'kind', 'k', 'on_start', w.hook, 'on_failure', jsonb_build_array(w.hook)))
+		from generate_series(1, $2::integer) n,
+			jsonb_build_object('kind', 'Webhook', 'params', jsonb_build_object('url', $1::text, 'verb', 'Get')) w (hook)))`, refusing.URL, tasks)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		var failed int
-		err := db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.task where status = 'Failure'").Scan(&failed)
+		err := db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.delivery where trigger = 'End' and status = 'Failed'").Scan(&failed)
 		return err == nil && failed == tasks
 	}, time.Minute, 20*time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
-	lines := log.with("tasks failed before they ran")
-	require.NotEmpty(t, lines)
-	require.Less(t, len(lines), tasks/2)
-	require.Len(t, log.with("refused"), 0, "no line for each task")
+	for _, want := range []string{"tasks failed before they ran", "webhooks failed for good"} {
+		lines := log.with(want)
+		require.NotEmpty(t, lines)
+		require.Less(t, len(lines), tasks/2)
+		told := 0
+		for _, line := range lines {
+			count, err := strconv.Atoi(strings.TrimSpace(line[strings.LastIndex(line, "=")+1:]))
+			require.NoError(t, err)
+			told += count
+		}
+		require.Equal(t, tasks, told)
+	}
+	require.Len(t, log.with("turned away"), 0, "no line for each task")
 }

@@ -105,9 +105,10 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 	return items, nil
 }
 
-const SettleDeliveries = `-- name: SettleDeliveries :exec
-select from taskrunner_private.settle_deliveries($1::jsonb, $2::double precision,
-  $3::double precision, $4::double precision)
+const SettleDeliveries = `-- name: SettleDeliveries :one
+select count(*) as given_up from taskrunner_private.settle_deliveries($1::jsonb, $2::double precision,
+  $3::double precision, $4::double precision) s
+where s.status = 'Failed'
 `
 
 type SettleDeliveriesParams struct {
@@ -117,12 +118,14 @@ type SettleDeliveriesParams struct {
 	BackoffMaxSecs float64
 }
 
-func (q *Queries) SettleDeliveries(ctx context.Context, db DBTX, arg SettleDeliveriesParams) error {
-	_, err := db.Exec(ctx, SettleDeliveries,
+func (q *Queries) SettleDeliveries(ctx context.Context, db DBTX, arg SettleDeliveriesParams) (int64, error) {
+	row := db.QueryRow(ctx, SettleDeliveries,
 		arg.Tries,
 		arg.BackoffSecs,
 		arg.BackoffFactor,
 		arg.BackoffMaxSecs,
 	)
-	return err
+	var given_up int64
+	err := row.Scan(&given_up)
+	return given_up, err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -89,9 +90,15 @@ func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, 
 	if err != nil {
 		return mapError(op, err)
 	}
-	return s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	var givenUp int64
+	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := bounded()
-		batch.Queue(db.SettleDeliveries, raw, backoff.Base.Seconds(), backoff.Factor, backoff.Max.Seconds())
+		batch.Queue(db.SettleDeliveries, raw, backoff.Base.Seconds(), backoff.Factor, backoff.Max.Seconds()).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&givenUp) })
 		return send(ctx, conn, batch)
 	})
+	if err == nil && givenUp > 0 && s.options.OnGivenUp != nil {
+		s.options.OnGivenUp(givenUp)
+	}
+	return err
 }

@@ -53,7 +53,9 @@ type Options struct {
 	// OnTransitions is called with the status changes of a transaction after its commit, on the goroutine of the call.
 	// May be nil.
 	OnTransitions func([]task.Transition)
-	Log           *slog.Logger // nil: slog.Default()
+	// OnGivenUp is called with how many deliveries failed for good, likewise. May be nil.
+	OnGivenUp func(n int64)
+	Log       *slog.Logger // nil: slog.Default()
 }
 
 // Store calls the engine. It is safe for concurrent use.
