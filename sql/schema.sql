@@ -6683,8 +6683,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.task_queue_delete()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
- SET enable_hashjoin TO 'on'
- SET enable_mergejoin TO 'on'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
  SET jit TO 'off'
 AS $function$
 declare

@@ -255,6 +255,16 @@ func (r *round) lists() []statement {
 	}
 }
 
+// retention comes last, because it removes. A whole batch is gone through once before its first task goes; what would be removed is
+// counted from the living.
+func retention() []statement {
+	return []statement{
+		{"preview of retention", "select 1 + tasks from taskrunner_private.prune_preview(30)", 6 * idle},
+		{"retention of whole batches", "select 1 + tasks from taskrunner_private.prune(0, 20)", 5 * most},
+		{"retention of single tasks", `select 1 + tasks from taskrunner_private.prune(0, 20, '{"ended_at": "-infinity", "ended_seq": 0}')`, most},
+	}
+}
+
 // sqlcQuery gives the text of a query of one parameter in the folder queries.
 func sqlcQuery(t *testing.T, file, name string) string {
 	t.Helper()
@@ -278,7 +288,7 @@ func (s *session) measure(r *round) []string {
 		all = append(all, statement{one.name, one.sql, most})
 	}
 	var tooMuch []string
-	for _, statement := range all {
+	for _, statement := range append(all, retention()...) {
 		s.script("begin")
 		rows, read := s.reading(statement.most, statement.sql)
 		s.script("commit")
@@ -336,4 +346,5 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s: reads too much:\n  %s", s.name, strings.Join(tooMuch, "\n  "))
 		}
 	}
+	require.Equal(t, "t", e.line("select count(*) < $1 from taskrunner.task where name = 'n'", history-20), "retention had something to do")
 }

@@ -3,7 +3,7 @@
 -- delivery, due_delivery, troubled_delivery.
 create or replace function taskrunner_private.task_queue_delete() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
   v_deleted uuid[];
 begin
