@@ -1942,7 +1942,9 @@ declare
   c_longest_secs constant integer := 5;                      -- to be put off
   c_host_secs constant integer := 30;                        -- because of the host
   v_hosts text[];
-  v_fit uuid[];
+  v_sure boolean[];                                          -- by place: a probe, or without rules
+  v_fit integer[];                                           -- places of those for which their hosts have room
+  v_near integer[];
   v_away uuid[];
   v_busy text[];
   v_decision record;
@@ -1964,30 +1966,39 @@ begin
     -- Under the locks, in a later statement: what is still ready, and what each is. The state is compared as text so that the
     -- rows are found by their ids.
     select coalesce(array_agg(c.task_id), '{}'), coalesce(array_agg(c.task_id) filter (where c.has_rules), '{}'), array_agg(c.kind),
-      array_agg(c.host)
-    into task_ids, ruled, kinds, v_hosts
+      array_agg(c.host), array_agg(c.limit_id is not null or not c.has_rules)
+    into task_ids, ruled, kinds, v_hosts, v_sure
     from (
-      select q.task_id, q.has_rules, q.kind, q.host
+      select q.task_id, q.has_rules, q.kind, q.host, q.limit_id
       from taskrunner_private.queued_task q
       where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled))
       order by q.priority desc, q.seq) c;
   end if;
 
-  if ruled <> '{}' and p_other_room is not null then
-    v_fit := array(
-      select task_ids[f.n] from unnest(taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room)) f (n));
-    held := cardinality(v_fit) < cardinality(task_ids);
-  end if;
-  if held then
-    -- Those of a host that is in trouble must not stand before others, nor keep a limit's turn.
-    v_busy := array(select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room < 0);
-    v_away := array(
-      select u.id from unnest(task_ids, v_hosts) u (id, host)
-      where u.id = any(ruled) and u.host = any(v_busy) and u.id <> all(v_fit));
-    perform taskrunner_private.put_off(v_away, c_host_secs);
-    again := again or v_away <> '{}';
-    task_ids := v_fit;
-    ruled := array(select unnest(ruled) intersect select unnest(v_fit));
+  if ruled <> '{}' then
+    v_fit := array(select generate_subscripts(task_ids, 1));
+    if p_other_room is not null then
+      v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
+      held := cardinality(v_fit) < cardinality(task_ids);
+    end if;
+    if held then
+      -- Those of a host that is in trouble must not stand before others, nor keep a limit's turn.
+      v_busy := array(select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room < 0);
+      v_away := array(
+        select u.id from unnest(task_ids, v_hosts) with ordinality u (id, host, n)
+        where u.id = any(ruled) and u.host = any(v_busy) and u.n <> all(v_fit));
+      perform taskrunner_private.put_off(v_away, c_host_secs);
+      again := again or v_away <> '{}';
+    end if;
+    -- Behind as many probes and tasks without rules as may start there will hardly be a place: what stands there is not decided.
+    v_near := array(
+      select f.n from (
+        select x.n, count(*) filter (where v_sure[x.n]) over (order by x.n rows between unbounded preceding and 1 preceding) as before
+        from unnest(v_fit) x (n)) f
+      where f.before < p_limit order by f.n);
+    select coalesce(array_agg(task_ids[f.n] order by f.n), '{}'), array_agg(kinds[f.n] order by f.n) into task_ids, kinds
+    from unnest(v_near) f (n);
+    ruled := array(select unnest(ruled) intersect select unnest(task_ids));
   end if;
 
   v_busy := taskrunner_private.try_lock_kinds(kinds);
@@ -2001,7 +2012,8 @@ begin
   if ruled <> '{}' then
     v_decision := taskrunner_private.admit(task_ids, ruled, p_limit, 100);
     task_ids := v_decision.admitted;
-    again := again or v_decision.refused <> '{}' or v_decision.undecided <> '{}';
+    again := again or v_decision.refused <> '{}' or v_decision.undecided <> '{}'
+      or cardinality(task_ids) < p_limit and cardinality(v_near) < cardinality(v_fit);
     probed := array(
       select distinct q.limit_id from taskrunner_private.queued_task q
       where q.task_id = any(v_decision.admitted || v_decision.refused) and q.limit_id is not null);

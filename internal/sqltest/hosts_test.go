@@ -210,6 +210,25 @@ func TestRuledTasksOfAHostInTrouble(t *testing.T) {
 	e.forgetsNobody()
 }
 
+// A kind whose shape begins to be counted keeps its own tasks from starting and no others, also where some were left out for their host.
+func TestAKindThatBeginsBesideAHostWithoutRoom(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.replica("r")
+	e.counted("k", []string{})
+	e.counted("l", []string{})
+	e.exec(insertRuled("l", []string{concurency(5, "l")}, "a"))
+	e.exec(insertRuled("k", []string{concurency(5, "k")}, "b"))
+	e.exec(insertRuled("l", []string{concurency(5, "l")}, "c"))
+	e.exec(strings.ReplaceAll(insertAction("a", "Start", "a"), "hooks.example.com", "slow"))
+	first := e.session("first")
+	first.script("begin; select pg_advisory_xact_lock(1414681419, hashtext('k') & 255)")
+	require.Equal(t, []string{"c", "held"}, e.claimWithin(5, "slow:0 *:5", true, ""))
+	e.queues("a: ready", "b: scheduled")
+	first.run(commit)
+	e.forgetsNobody()
+}
+
 func TestRoomsOfDeliveries(t *testing.T) {
 	t.Parallel()
 	e := setup(t)

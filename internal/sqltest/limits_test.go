@@ -269,6 +269,31 @@ func (e *engine) forgetsNobody() {
 	require.Equal(e.t, "0|0", e.line("select repaired, progressed from taskrunner_private.recheck_limits(true)"))
 }
 
+// A claim decides about what stands in front of the tasks that it may start, and not about what stands behind them: with few slots and
+// many probes that would be done again and again.
+func TestNothingBehindTheLastPlaceIsDecided(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.counted("k", []string{"p"})
+	rules := []string{concurency(1, "k", "p")}
+	e.ruled(rules, `a {"p": 1}`, `b {"p": 2}`, `c {"p": 3}`, `d {"p": 4}`, `full {"p": 5}`)
+	require.Len(t, e.all(), 5)
+	e.ruled(rules, `front {"p": 5}`, `a2 {"p": 1}`, `b2 {"p": 2}`, `c2 {"p": 3}`, `d2 {"p": 4}`)
+	require.Empty(t, e.all())
+	e.exec("update taskrunner.task set priority = 200 where name = 'front'")
+	for _, name := range []string{"a", "b", "c", "d"} {
+		e.move(name, "Success")
+	}
+	e.wakes()
+	e.ruled(rules, `behind {"p": 5}`)
+	e.queues("front: ready", "a2: ready", "d2: ready", "behind: ready")
+	require.Equal(t, []string{"a2", "b2"}, e.claim("r", 2))
+	e.queues("front: parked", "c2: ready", "d2: ready", "behind: ready")
+	require.Equal(t, []string{"c2", "d2"}, e.all())
+	e.queues("behind: parked")
+	e.forgetsNobody()
+}
+
 // Everything by which a task stops being counted frees its slot for the next one; what does not, does not.
 func TestFreedSlots(t *testing.T) {
 	t.Parallel()
