@@ -1613,18 +1613,18 @@ begin
       v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
     v_ids := v_ids || v_by_host;
   end if;
+  if p_rescan and not v_held and cardinality(v_ids) < p_limit then
+    v_held := exists (
+      select from taskrunner_private.due_delivery d
+      where d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now) and d.delivery_id <> all(v_ids));
+  end if;
   if v_ids = '{}' then
     if v_held then
       return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
         v_held, v_passed, v_now;
     end if;
-    if p_rescan then
-      update taskrunner_private.replica r set idle_deliver_at = clock_timestamp() where r.id = p_replica;
-    end if;
     return;
   end if;
-  update taskrunner_private.replica r set idle_deliver_at = null
-  where r.id = p_replica and r.idle_deliver_at is not null;
 
   return query
   with leased as (
@@ -1703,13 +1703,15 @@ begin
     perform taskrunner_private.unpark(v_probed);
   end if;
 
+  if p_rescan and not v_held and not v_again and coalesce(cardinality(v_claimed), 0) < p_limit then
+    v_held := exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
+      or exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules);
+  end if;
+
   if v_claimed is null then
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
         v_again, null, false, v_held, v_passed;
-    end if;
-    if p_rescan and not v_again then
-      update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
   end if;
@@ -1737,8 +1739,6 @@ begin
     where t.id = any(v_uncalled);
   end if;
   perform taskrunner_private.set_cause('');
-  update taskrunner_private.replica r set idle_start_at = null
-  where r.id = p_replica and r.idle_start_at is not null;
 
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
@@ -2681,6 +2681,39 @@ begin
     cross join lateral (
       select p.seq from taskrunner.task p where p.id = parent.id offset 0) p
     order by l.child_id, p.seq) r;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.fall_asleep(p_replica uuid, p_loop text, p_horizon xid8)
+ RETURNS TABLE(stood boolean, horizon xid8, quiet boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_running pg_snapshot;
+begin
+  stood := exists (
+    select from taskrunner_private.replica r
+    where r.id = p_replica and case p_loop when 'start' then r.idle_start_at else r.idle_deliver_at end is not null);
+  quiet := false;
+  if not stood then
+    update taskrunner_private.replica r
+    set idle_start_at = case when p_loop = 'start' then clock_timestamp() else r.idle_start_at end,
+      idle_deliver_at = case when p_loop = 'deliver' then clock_timestamp() else r.idle_deliver_at end
+    where r.id = p_replica;
+    return next;
+    return;
+  end if;
+  horizon := coalesce(p_horizon, pg_current_xact_id());
+  v_running := pg_current_snapshot();
+  quiet := not exists (select from pg_snapshot_xip(v_running) x (id) where x.id < horizon)
+    and not exists (
+      select from generate_series(pg_snapshot_xmax(v_running)::text::bigint, horizon::text::bigint - 1) x (id)
+      where pg_xact_status(x.id::text::xid8) = 'in progress');
+  return next;
 end $function$
 ;
 
@@ -4356,10 +4389,11 @@ AS $function$
 begin
   if exists (
     select from taskrunner_private.replica r
-    where case p_loop when 'start' then r.idle_start_at
+    where r.heartbeat_at > clock_timestamp() - interval '3 seconds'
+      and case p_loop when 'start' then r.idle_start_at
                       when 'deliver' then r.idle_deliver_at
                       when 'wake' then r.idle_wake_at
-                      else r.idle_chores_at end > clock_timestamp() - interval '3 seconds'
+                      else r.idle_chores_at end is not null
   ) then
     perform pg_notify('taskrunner', p_loop);
   end if;
@@ -5984,6 +6018,22 @@ CREATE OR REPLACE FUNCTION taskrunner_private.status_fits(p_asked taskrunner.sta
 RETURN ((p_status = p_asked) OR ((p_asked = 'Running'::taskrunner.status_kind) AND taskrunner_private.is_active(p_status, p_paused_from)))
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.stay_awake(p_replica uuid, p_loop text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  update taskrunner_private.replica r
+  set idle_start_at = case when p_loop <> 'start' then r.idle_start_at end,
+    idle_deliver_at = case when p_loop <> 'deliver' then r.idle_deliver_at end
+  where r.id = p_replica;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.submit(p_batch_id uuid, p_body jsonb)
  RETURNS TABLE(local_ids text[], task_ids uuid[], counts text)
  LANGUAGE plpgsql
@@ -7044,7 +7094,7 @@ AS $function$
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.tick(p_replica uuid, p_name text, p_version text, p_free_slots integer, p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean, p_held_hosts jsonb DEFAULT '[]'::jsonb)
+CREATE OR REPLACE FUNCTION taskrunner_private.tick(p_replica uuid, p_name text, p_version text, p_free_slots integer, p_idle_chores boolean, p_held_hosts jsonb DEFAULT '[]'::jsonb)
  RETURNS TABLE(due_chores text[], next_due_at timestamp with time zone, ready boolean, deliveries boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -7100,14 +7150,12 @@ begin
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_wake_at, idle_chores_at, held_hosts)
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_wake_at, idle_chores_at, held_hosts)
   values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
-    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, v_now, case when p_idle_chores then v_now end, p_held_hosts)
+    v_now, case when p_idle_chores then v_now end, p_held_hosts)
   on conflict (id) do update
   set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
-    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_wake_at = case when r.idle_wake_at is not null then v_now end, idle_chores_at = excluded.idle_chores_at,
-    held_hosts = excluded.held_hosts;
+    idle_chores_at = excluded.idle_chores_at, held_hosts = excluded.held_hosts;
 
   return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
@@ -7859,6 +7907,7 @@ grant execute on function taskrunner_private.drop_shape() to taskrunner_service;
 grant select on table taskrunner_private.due_delivery to taskrunner_service;
 grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;
+grant execute on function taskrunner_private.fall_asleep(uuid,text,xid8) to taskrunner_service;
 grant select on table taskrunner_private.gate to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
@@ -7890,12 +7939,13 @@ grant execute on function taskrunner_private.settle_deliveries(jsonb,double prec
 grant select on table taskrunner_private.shape_request to taskrunner_service;
 grant select on table taskrunner_private.slot to taskrunner_service;
 grant execute on function taskrunner_private.start_tasks(jsonb) to taskrunner_service;
+grant execute on function taskrunner_private.stay_awake(uuid,text) to taskrunner_service;
 grant execute on function taskrunner_private.submit(uuid,jsonb) to taskrunner_service;
 grant execute on function taskrunner_private.sweep_active(integer,integer) to taskrunner_service;
 grant execute on function taskrunner_private.sweep_replicas(integer,integer) to taskrunner_service;
 grant execute on function taskrunner_private.take_counts() to taskrunner_service;
 grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
-grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,boolean,boolean,jsonb) to taskrunner_service;
+grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.wake to taskrunner_service;

@@ -51,7 +51,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),
 		Backoff: c.StartBackoff(), Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL, Policy: r.egress,
-		Notified: w.listener.Subscribe(notify.Start), Observer: r.metrics, Log: r.log,
+		Notified: w.listener.Subscribe(notify.Start), Hears: w.listener.Connected, Observer: r.metrics, Log: r.log,
 	}, r.store, w.client)
 	w.deliver = worker.NewDeliverLoop(worker.DeliverConfig{
 		Replica: w.id, Slots: c.WebhookDeliveryConcurrency, CallTimeout: c.Webhook.Timeout(),
@@ -60,12 +60,12 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 			Max: time.Duration(c.WebhookBackoffMaxSecs) * time.Second,
 		},
 		Interval: c.LoopInterval(), Drain: c.DrainTimeout(), Handle: r.handles.URL,
-		Notified: w.listener.Subscribe(notify.Deliver), Observer: r.metrics, Log: r.log,
+		Notified: w.listener.Subscribe(notify.Deliver), Hears: w.listener.Connected, Observer: r.metrics, Log: r.log,
 	}, r.store, w.client)
 	w.chores = chores.New(chores.Config{
 		Replica: w.id, Name: replicaName(), Version: r.options.Version, ClaimTimeout: c.ClaimTimeout(),
 		IdempotencyLife: c.IdempotencyLife(), Retention: r.retention(), Notified: w.listener.Subscribe(notify.Chores), Freed: w.listener.Subscribe(notify.Wake),
-		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, IdleStart: w.start.Idle, IdleDeliver: w.deliver.Idle, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
+		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
 	return w, nil
 }

@@ -65,8 +65,6 @@ type Config struct {
 	Freed       <-chan struct{}        // hints of the listener: a limit may have room; may be nil
 	FreeSlots   func() int             // of the start loop
 	HeldHosts   func() []task.HeldHost // of the start loop
-	IdleStart   func() bool            // the loop sleeps
-	IdleDeliver func() bool
 	WakeStart   func()
 	WakeDeliver func()
 	Log         *slog.Logger // may be nil

@@ -76,7 +76,7 @@ func setupWith(t *testing.T, change func(*testStore), changeChores func(*chores.
 	}
 	b.chores = chores.New(chores.Config{
 		Replica: b.replica, Name: "test", Version: "1", ClaimTimeout: 30 * time.Second, IdempotencyLife: time.Hour,
-		Notified: b.notified, Freed: b.freed, HeldHosts: func() []task.HeldHost { return nil }, FreeSlots: func() int { return 7 }, IdleStart: func() bool { return true }, IdleDeliver: func() bool { return false },
+		Notified: b.notified, Freed: b.freed, HeldHosts: func() []task.HeldHost { return nil }, FreeSlots: func() int { return 7 },
 		WakeStart: func() { b.started <- struct{}{} }, WakeDeliver: func() {},
 	}, b.store)
 	changeChores(b.chores)
@@ -143,11 +143,11 @@ func TestPulseRegistersTheReplica(t *testing.T) {
 	receive(t, b.chores.Registered(), "registration")
 	var name, version string
 	var slots int
-	var idleStart, idleDeliver bool
-	err := b.db.Pool.QueryRow(t.Context(), `select name, version, free_slots, idle_start_at is not null, idle_deliver_at is not null
-		from taskrunner_private.replica where id = $1`, b.replica).Scan(&name, &version, &slots, &idleStart, &idleDeliver)
+	var idleChores bool
+	err := b.db.Pool.QueryRow(t.Context(), `select name, version, free_slots, idle_chores_at is not null
+		from taskrunner_private.replica where id = $1`, b.replica).Scan(&name, &version, &slots, &idleChores)
 	require.NoError(t, err)
-	require.Equal(t, []any{"test", "1", 7, true, false}, []any{name, version, slots, idleStart, idleDeliver})
+	require.Equal(t, []any{"test", "1", 7, true}, []any{name, version, slots, idleChores})
 
 	b.submit(t)
 	receive(t, b.started, "wake-up for the ready task")

@@ -92,14 +92,12 @@ func (r *Chores) pulse(ctx context.Context, idle bool) (task.Agenda, error) {
 	ctx, cancel := context.WithTimeout(ctx, pulseTimeout)
 	defer cancel()
 	agenda, err := r.store.Pulse(ctx, task.Pulse{
-		Replica:     r.config.Replica,
-		Name:        r.config.Name,
-		Version:     r.config.Version,
-		FreeSlots:   r.config.FreeSlots(),
-		IdleStart:   r.config.IdleStart(),
-		IdleDeliver: r.config.IdleDeliver(),
-		IdleChores:  idle,
-		HeldHosts:   r.config.HeldHosts(),
+		Replica:    r.config.Replica,
+		Name:       r.config.Name,
+		Version:    r.config.Version,
+		FreeSlots:  r.config.FreeSlots(),
+		IdleChores: idle,
+		HeldHosts:  r.config.HeldHosts(),
 	})
 	if err != nil {
 		return task.Agenda{}, fmt.Errorf("pulse: %w", err)

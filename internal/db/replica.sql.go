@@ -30,6 +30,31 @@ func (q *Queries) CountParked(ctx context.Context, db DBTX) (CountParkedRow, err
 	return i, err
 }
 
+const FallAsleep = `-- name: FallAsleep :one
+select s.stood::boolean as stood, coalesce(s.horizon::text, '')::text as horizon, s.quiet::boolean as quiet
+from taskrunner_private.fall_asleep($1::uuid, $2::text, nullif($3::text, '')::xid8) s
+`
+
+type FallAsleepParams struct {
+	Replica uuid.UUID
+	Loop    string
+	Horizon string
+}
+
+type FallAsleepRow struct {
+	Stood   bool
+	Horizon string
+	Quiet   bool
+}
+
+// horizon is empty when the stamp did not stand.
+func (q *Queries) FallAsleep(ctx context.Context, db DBTX, arg FallAsleepParams) (FallAsleepRow, error) {
+	row := db.QueryRow(ctx, FallAsleep, arg.Replica, arg.Loop, arg.Horizon)
+	var i FallAsleepRow
+	err := row.Scan(&i.Stood, &i.Horizon, &i.Quiet)
+	return i, err
+}
+
 const Leave = `-- name: Leave :exec
 select taskrunner_private.leave($1::uuid)
 `
@@ -39,25 +64,36 @@ func (q *Queries) Leave(ctx context.Context, db DBTX, replica uuid.UUID) error {
 	return err
 }
 
+const StayAwake = `-- name: StayAwake :exec
+select taskrunner_private.stay_awake($1::uuid, $2::text)
+`
+
+type StayAwakeParams struct {
+	Replica uuid.UUID
+	Loop    string
+}
+
+func (q *Queries) StayAwake(ctx context.Context, db DBTX, arg StayAwakeParams) error {
+	_, err := db.Exec(ctx, StayAwake, arg.Replica, arg.Loop)
+	return err
+}
+
 const Tick = `-- name: Tick :one
 
 select a.due_chores::text[] as due_chores,
   array_remove(array[case when isfinite(a.next_due_at) then a.next_due_at end], null)::timestamptz[] as next_due_at,
   a.ready::boolean as ready, a.deliveries::boolean as deliveries
 from taskrunner_private.tick($1::uuid, $2::text, $3::text,
-  $4::integer, $5::boolean, $6::boolean,
-  $7::boolean, $8::jsonb) a
+  $4::integer, $5::boolean, $6::jsonb) a
 `
 
 type TickParams struct {
-	Replica     uuid.UUID
-	Name        string
-	Version     string
-	FreeSlots   int32
-	IdleStart   bool
-	IdleDeliver bool
-	IdleChores  bool
-	HeldHosts   []byte
+	Replica    uuid.UUID
+	Name       string
+	Version    string
+	FreeSlots  int32
+	IdleChores bool
+	HeldHosts  []byte
 }
 
 type TickRow struct {
@@ -67,7 +103,7 @@ type TickRow struct {
 	Deliveries bool
 }
 
-// The life of a replica: sql/functions/tick.sql and leave.sql.
+// The life of a replica: sql/functions/tick.sql, fall_asleep.sql, stay_awake.sql and leave.sql.
 // next_due_at holds the moment, or nothing when nothing is scheduled.
 func (q *Queries) Tick(ctx context.Context, db DBTX, arg TickParams) (TickRow, error) {
 	row := db.QueryRow(ctx, Tick,
@@ -75,8 +111,6 @@ func (q *Queries) Tick(ctx context.Context, db DBTX, arg TickParams) (TickRow, e
 		arg.Name,
 		arg.Version,
 		arg.FreeSlots,
-		arg.IdleStart,
-		arg.IdleDeliver,
 		arg.IdleChores,
 		arg.HeldHosts,
 	)

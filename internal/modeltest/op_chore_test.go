@@ -209,7 +209,7 @@ type leasedKey struct {
 func (o *live) run(ctx context.Context, tx pgx.Tx) error {
 	switch o.what {
 	case ticks:
-		_, err := tx.Exec(ctx, "select * from taskrunner_private.tick($1, 'model', 'test', 10, false, false, false)", o.replica)
+		_, err := tx.Exec(ctx, "select * from taskrunner_private.tick($1, 'model', 'test', 10, false)", o.replica)
 		return err
 	case dies:
 		tag, err := tx.Exec(ctx, "update taskrunner_private.replica set heartbeat_at = now() - interval '1 day' where id = $1", o.replica)

@@ -389,11 +389,11 @@ func TestDeadEndsWakeTheChores(t *testing.T) {
 	e.links("p>c")
 	listener := e.session("listener")
 	listener.run("listen taskrunner")
-	e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, false, false, true)", id("r"))
+	e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, true)", id("r"))
 	e.exec(call("cancel_task", "c"))
 	n, err := listener.WaitForNotification(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "chores", n.Payload)
-	require.Equal(t, "{drain_dead_ends}", e.line("select due_chores from taskrunner_private.tick($1, 'r', 'test', 10, false, false, true)", id("r")))
+	require.Equal(t, "{drain_dead_ends}", e.line("select due_chores from taskrunner_private.tick($1, 'r', 'test', 10, true)", id("r")))
 	e.requireDrained(1)
 }

@@ -255,7 +255,7 @@ const claimTasks = `
 // replica registers a running process with a fresh heartbeat.
 func (e *engine) replica(name string) {
 	e.t.Helper()
-	e.exec("select * from taskrunner_private.tick($1, $2, 'test', 10, false, false, false)", id(name), name)
+	e.exec("select * from taskrunner_private.tick($1, $2, 'test', 10, false)", id(name), name)
 }
 
 // session is a connection of its own, to be stopped in the middle of a transaction.

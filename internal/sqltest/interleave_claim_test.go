@@ -218,7 +218,7 @@ func TestSweepAndSweep(t *testing.T) {
 	require.Equal(t, []string{"1|2"}, first.run(sweep))
 	require.Equal(t, []string{"0|0"}, second.run(sweep))
 	// The dead one comes back to life meanwhile, and registers anew.
-	tick := "select due_chores from taskrunner_private.tick('" + id("dead") + "', 'dead', 'test', 10, false, false, false)"
+	tick := "select due_chores from taskrunner_private.tick('" + id("dead") + "', 'dead', 'test', 10, false)"
 	waits := second.begins(tick)
 	first.run(commit)
 	e.requireEnds(waits)

@@ -178,7 +178,7 @@ func TestRoomIsNotifiedToWhoWaitsForIt(t *testing.T) {
 	e.wakes()
 	notified := e.notifications()
 	pulse := func() {
-		e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, false, false, false)", id("r"))
+		e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, false)", id("r"))
 	}
 	wake := func() string { return e.line("select * from taskrunner_private.wake_limits(500, $1)", id("r")) }
 

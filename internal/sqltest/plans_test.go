@@ -165,7 +165,7 @@ func (r *round) statements() []struct{ name, sql string } {
 			from taskrunner.task where id = any(` + many(group) + `)))`
 	}
 	return []struct{ name, sql string }{
-		{"tick", "select cardinality(due_chores) from taskrunner_private.tick('" + replica + "', 'r', 'x', 10, true, true, true)"},
+		{"tick", "select cardinality(due_chores) from taskrunner_private.tick('" + replica + "', 'r', 'x', 10, true)"},
 		{"claim of few", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 2, 30, '{}', '{}', true)"},
 		{"claim behind marks", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 3, 30, '{0}', '{0}', true)"},
 		{"starts", starts("claimed")},

@@ -111,7 +111,7 @@ func TestDeleteIdempotencyKeys(t *testing.T) {
 	require.Equal(t, "0", e.line(remove, 100))
 
 	// The pulse hands it out when there are keys at all, once a minute.
-	tick := "select due_chores from taskrunner_private.tick($1, 'r', 'test', 10, false, false, false)"
+	tick := "select due_chores from taskrunner_private.tick($1, 'r', 'test', 10, false)"
 	require.Equal(t, "{delete_idempotency_keys}", e.line(tick, id("r")))
 	require.Equal(t, "{}", e.line(tick, id("r")))
 	require.Equal(t, "t", e.line("select next_at > now() + interval '50 seconds' from taskrunner_private.chore where name = 'delete_idempotency_keys'"))

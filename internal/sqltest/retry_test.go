@@ -341,9 +341,9 @@ func TestScheduledTasksWakeChores(t *testing.T) {
 	require.Empty(t, notified(), "the pulse is overdue")
 
 	// The next pulse is what tick says, or in a second.
-	require.Equal(t, "t", e.line("select next_due_at = (select min(run_at) from taskrunner.task) from taskrunner_private.tick($1, 'r', 'test', 1, false, false, false)", id("r")))
+	require.Equal(t, "t", e.line("select next_due_at = (select min(run_at) from taskrunner.task) from taskrunner_private.tick($1, 'r', 'test', 1, false)", id("r")))
 	require.Equal(t, "00:00:01", e.line("select next_pulse_at - heartbeat_at from taskrunner_private.replica"))
 	e.exec("update taskrunner.task set run_at = now() + interval '0.5 seconds' where name = 'soon'")
-	require.Equal(t, "t", e.line("select next_due_at <= clock_timestamp() + interval '0.5 seconds' from taskrunner_private.tick($1, 'r', 'test', 1, false, false, false)", id("r")))
+	require.Equal(t, "t", e.line("select next_due_at <= clock_timestamp() + interval '0.5 seconds' from taskrunner_private.tick($1, 'r', 'test', 1, false)", id("r")))
 	require.Equal(t, "t", e.line("select next_pulse_at = (select min(run_at) from taskrunner.task) from taskrunner_private.replica"))
 }

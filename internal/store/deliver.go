@@ -14,8 +14,7 @@ import (
 
 // ClaimDeliveries leases up to limit due End and Cancel deliveries to a replica, oldest first, each for the time lease.
 // after is the due time up to which the replica has consumed the queue, zero for its start; with rescan the queue is
-// also read from its start if that finds too few, and a replica that gets nothing then is stamped as idle.
-// rooms bound what it gets for each webhook host.
+// also read from its start if that finds too few. rooms bound what it gets for each webhook host.
 func (s *Store) ClaimDeliveries(
 	ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool, rooms task.Rooms,
 ) (deliveries []task.Delivery, left task.Left, err error) {

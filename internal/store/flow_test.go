@@ -330,7 +330,7 @@ func TestSweeps(t *testing.T) {
 func TestPulse(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	agenda, err := b.Pulse(t.Context(), task.Pulse{Replica: b.replica, Name: "host\x00", Version: "v1", FreeSlots: 3, IdleStart: true})
+	agenda, err := b.Pulse(t.Context(), task.Pulse{Replica: b.replica, Name: "host\x00", Version: "v1", FreeSlots: 3, IdleChores: true})
 	require.NoError(t, err)
 	require.Equal(t, task.Agenda{DueChores: []string{}}, agenda)
 

@@ -21,14 +21,12 @@ func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
 	err = s.do(ctx, call{op: "pulse", idempotent: true, pool: s.pulse},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			row, err = s.queries.Tick(ctx, conn, db.TickParams{
-				Replica:     p.Replica,
-				Name:        storable(p.Name),
-				Version:     storable(p.Version),
-				FreeSlots:   clampInt32(int64(p.FreeSlots)),
-				IdleStart:   p.IdleStart,
-				IdleDeliver: p.IdleDeliver,
-				IdleChores:  p.IdleChores,
-				HeldHosts:   held,
+				Replica:    p.Replica,
+				Name:       storable(p.Name),
+				Version:    storable(p.Version),
+				FreeSlots:  clampInt32(int64(p.FreeSlots)),
+				IdleChores: p.IdleChores,
+				HeldHosts:  held,
 			})
 			return err
 		})
@@ -41,6 +39,24 @@ func (s *Store) Pulse(ctx context.Context, p task.Pulse) (task.Agenda, error) {
 		Ready:      row.Ready,
 		Deliveries: row.Deliveries,
 	}, nil
+}
+
+// FallAsleep stamps a loop of a replica (notify.Start, notify.Deliver) as asleep, unless it is, and says whether everybody knows. horizon is
+// what it said last, "" at first.
+func (s *Store) FallAsleep(ctx context.Context, replica uuid.UUID, loop string, horizon string) (told task.Sleep, err error) {
+	err = s.do(ctx, call{op: "fall asleep", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		row, err := s.queries.FallAsleep(ctx, conn, db.FallAsleepParams{Replica: replica, Loop: loop, Horizon: horizon})
+		told = task.Sleep{Stood: row.Stood, Horizon: row.Horizon, Quiet: row.Quiet}
+		return err
+	})
+	return told, err
+}
+
+// StayAwake takes the stamp back.
+func (s *Store) StayAwake(ctx context.Context, replica uuid.UUID, loop string) error {
+	return s.do(ctx, call{op: "stay awake", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return s.queries.StayAwake(ctx, conn, db.StayAwakeParams{Replica: replica, Loop: loop})
+	})
 }
 
 // CountParked counts Pending tasks that cannot start.

@@ -46,7 +46,7 @@ type Rooms struct {
 // Left is what a claim says about what it left.
 type Left struct {
 	Again  bool   // others were parked or put off, so that there may be more to claim
-	Held   bool   // some were left out for want of room at their host
+	Held   bool   // some were left out: their host has no room, or somebody has locked them
 	Passed string // the host behind which the next look goes on; "": it begins anew
 }
 
@@ -183,13 +183,20 @@ type Stopped struct {
 	AlreadyTerminal int64     `json:"already_terminal"`
 }
 
-// Pulse is what a replica writes once a second: that it lives, and which of its loops sleep.
+// Sleep is what the database knows of a loop that has nothing to do.
+type Sleep struct {
+	Stood   bool   // who comes is told that it sleeps; else from now on
+	Horizon string // to be said at the next call; "" unless the stamp stood
+	Quiet   bool   // all who were not told have ended
+}
+
+// Pulse is what a replica writes once a second: that it lives, and whether its chores sleep.
 type Pulse struct {
-	Replica                            uuid.UUID
-	Name, Version                      string
-	FreeSlots                          int
-	IdleStart, IdleDeliver, IdleChores bool
-	HeldHosts                          []HeldHost // of the start loop
+	Replica       uuid.UUID
+	Name, Version string
+	FreeSlots     int
+	IdleChores    bool
+	HeldHosts     []HeldHost // of the start loop
 }
 
 // Woken is what a look at limits that may have room came to.

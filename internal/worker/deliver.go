@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/notify"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 )
@@ -21,6 +22,7 @@ const (
 
 // DeliverStore is what the deliver loop needs of the database.
 type DeliverStore interface {
+	SleepStore
 	ClaimDeliveries(ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool, rooms task.Rooms) ([]task.Delivery, task.Left, error)
 	SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error
 }
@@ -36,6 +38,7 @@ type DeliverConfig struct {
 	// Handle makes the URL by which the target reports about this attempt of the task.
 	Handle   func(task uuid.UUID, attempt int32) string
 	Notified <-chan struct{} // hints of the listener; may be nil
+	Hears    func() bool     // they come through; nil: always
 	Observer Observer        // may be nil; Claimed is not called
 	Log      *slog.Logger    // may be nil
 }
@@ -68,6 +71,8 @@ func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *Deliver
 		slots:    c.Slots,
 		batch:    c.Slots,
 		claim:    d.claim,
+		sleep:    &sleep{store: store, replica: c.Replica, loop: notify.Deliver},
+		hears:    c.Hears,
 		call:     d.call,
 		settle:   d.settle,
 		lane:     func(task.DeliveryTry) int { return 0 },
@@ -91,9 +96,6 @@ func (d *DeliverLoop) Run(ctx context.Context) error {
 
 // Wake makes the loop look for due deliveries now.
 func (d *DeliverLoop) Wake() { d.loop.wake() }
-
-// Idle reports whether it sleeps, having found no due delivery.
-func (d *DeliverLoop) Idle() bool { return d.loop.idle.Load() }
 
 func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[deliveryCall], error) {
 	if woken {
@@ -121,14 +123,15 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	ended := time.Now()
 	filled := len(deliveries) == plan.limit
 	d.consumed(deliveries, full, filled)
-	if full || rescan && !filled {
+	all := (full || rescan) && !filled
+	if full || all {
 		d.lookback.looked(began, ended)
 	}
 	if left.Held {
 		d.lookback.hint() // those that were left out may stand behind the mark now
 	}
 	again := d.hosts.claimed(began, ended, plan, left)
-	f := found[deliveryCall]{got: len(deliveries), held: left.Held || plan.limit < limit, again: again}
+	f := found[deliveryCall]{all: all, got: len(deliveries), held: left.Held || filled && plan.limit < limit, again: again}
 	for _, delivery := range deliveries {
 		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})
 	}

@@ -6,6 +6,9 @@
 //	  ▲                                         │
 //	  └── a notification, the pulse, a timer    └── in groups, tried again until the claim is stale
 //
+// A loop with nothing to do falls asleep (sleep.go): from there on whoever makes work notifies it, and it claims once for each
+// notification. One that finds much stays awake and comes by every few milliseconds, which spares everybody the notifications.
+//
 // A loop stops in two steps. When its context ends it claims no more; calls that are open then have the drain timeout,
 // after which they are given up. Results are written back in any case, with a time limit of their own.
 package worker

@@ -22,9 +22,16 @@ const (
 	longestErrorPause = 5 * time.Second
 )
 
-// idlePolls are the pauses after which a loop that found nothing looks again, before it falls back to its interval. Only a look from
-// the start stamps it as idle, so that it is notified; it may be made 20 ms after the one before if that took 2 ms (lookback).
-var idlePolls = [...]time.Duration{5 * time.Millisecond, 15 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond}
+// A loop that is not notified of all that comes looks again after firstPoll, and then after twice as long each time, up to its interval:
+// so what nobody told it of waits no longer than it has taken to come. One that sleeps soundly (sleep) looks at its interval only.
+const firstPoll = 4 * time.Millisecond
+
+// A loop that finds at least busyFinds within busyWindow, or fills its slots twice in a row, stays awake: it comes by soon anyway, and
+// thousands of notifications a second would slow everybody down who makes work.
+const (
+	busyFinds  = 16
+	busyWindow = 20 * time.Millisecond
+)
 
 // work is what one loop does. claim is called by one goroutine at a time, call and lane by many.
 type work[C, R any] struct {
@@ -34,6 +41,8 @@ type work[C, R any] struct {
 
 	// claim gets at most limit. woken: something new may be there.
 	claim func(ctx context.Context, limit int, woken bool) (found[C], error)
+	sleep *sleep      // used by the one claim that is open
+	hears func() bool // notifications come through; nil: always
 	call  func(ctx context.Context, item C) R
 	// settle writes results back, all of one lane and with different keys.
 	settle func(ctx context.Context, lane int, results []R) error
@@ -74,31 +83,66 @@ type loop[C, R any] struct {
 	want     bool // claim as soon as a slot is free
 	woken    bool // something new may be there since the last claim began
 	held     bool // the last claim left out what waits for a call to end
-	misses   int  // claims in a row that found nothing
-	failures int  // claims in a row that failed
+	misses   int  // looks in a row that found nothing, or less than all
+	lie      bool // fall asleep before the next claim, or find out whether everybody knows
+	sound    bool // it sleeps, and is notified of all that comes
+	busy     busy
+	failures int // claims in a row that failed
 	stopping bool
 
 	free atomic.Int64 // slots; read by the pulse
-	idle atomic.Bool  // the last claim found nothing; read by the pulse
+}
+
+// busy counts what a loop finds.
+type busy struct {
+	began time.Time // of the window
+	found int       // in it
+	fills int       // claims in a row that filled the slots
+}
+
+func (b *busy) add(now time.Time, got int, filled bool) {
+	if got == 0 {
+		*b = busy{}
+		return
+	}
+	if now.Sub(b.began) > busyWindow {
+		b.began, b.found = now, 0
+	}
+	b.found += got
+	b.fills++
+	if !filled {
+		b.fills = 0
+	}
+}
+
+func (b *busy) is(now time.Time) bool {
+	return b.fills >= 2 || b.found >= busyFinds && now.Sub(b.began) <= 2*busyWindow
 }
 
 // found is what a claim got.
 type found[C any] struct {
 	items []C       // to be called
 	got   int       // in all; as many as were asked for means that there may be more
-	held  bool      // others wait until calls to their host have ended
+	all   bool      // the whole queue was looked at
+	held  bool      // others wait, until calls to their host have ended or somebody lets them go
 	again time.Time // others wait until then; zero: nobody does
 }
 
 // claimed is how a claim ended.
 type claimed[C any] struct {
 	found[C]
-	limit int
-	began time.Time
-	err   error
+	limit  int
+	began  time.Time
+	stands bool // the stamp stood before it looked
+	quiet  bool // and all who might not have seen it had ended
+	lay    bool // it asked
+	err    error
 }
 
 func newLoop[C, R any](w work[C, R]) *loop[C, R] {
+	if w.hears == nil {
+		w.hears = func() bool { return true }
+	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -143,6 +187,7 @@ func (l *loop[C, R]) run(ctx context.Context) {
 			l.wakeUp(ByPoll)
 		case <-l.poll.C:
 			l.want = true
+			l.lie = l.lie || l.sound // the database may have lost the stamp in a crash
 			if l.observer != nil {
 				l.observer.Woken(ByPoll)
 			}
@@ -175,7 +220,6 @@ func (l *loop[C, R]) wakeUp(source string) {
 // stop ends claiming and gives the open calls their time.
 func (l *loop[C, R]) stop() {
 	l.stopping = true
-	l.idle.Store(false) // nobody need notify it
 	l.limit = time.After(l.drain)
 	l.log.Debug("loop stopping", "running", l.running, "unsettled", l.backlog.size())
 }
@@ -207,13 +251,25 @@ func (l *loop[C, R]) startClaim() {
 	if !l.want || l.claiming || limit <= 0 {
 		return
 	}
-	woken := l.woken
-	l.want, l.woken, l.claiming = false, false, true
+	woken, busy, lie := l.woken, l.busy.is(time.Now()), l.lie
+	l.want, l.woken, l.lie, l.claiming = false, false, false, true
 	go func() {
 		ctx, cancel := context.WithTimeout(l.queries, queryTimeout)
 		defer cancel()
 		c := claimed[C]{limit: limit, began: time.Now()}
-		c.found, c.err = l.claim(ctx, limit, woken)
+		switch {
+		case busy && l.sleep.stands():
+			c.err = l.sleep.end(ctx)
+		case lie && !busy:
+			c.lay, c.err = true, l.sleep.fall(ctx)
+		}
+		c.stands, c.quiet = l.sleep.stands(), l.sleep.quiet
+		if c.err == nil {
+			c.found, c.err = l.claim(ctx, limit, woken || c.lay)
+		}
+		if c.err != nil {
+			l.sleep.forget()
+		}
 		l.claimed <- c
 	}()
 }
@@ -221,6 +277,7 @@ func (l *loop[C, R]) startClaim() {
 // noteClaim starts the calls of a claim and decides when to claim again.
 func (l *loop[C, R]) noteClaim(c claimed[C]) {
 	l.claiming = false
+	l.sound = false
 	if c.err != nil {
 		l.trouble["claim"].Failed(c.err)
 		l.failures++
@@ -234,7 +291,7 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 		l.running++
 		go l.callOne(item, c.began.Add(l.keep))
 	}
-	l.idle.Store(c.got == 0 && !l.stopping)
+	l.busy.add(c.began, c.got, c.got == c.limit)
 	if c.got > 0 {
 		l.misses = 0
 	}
@@ -242,20 +299,21 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 		l.want = true
 		return
 	}
-	pause := l.pollAfter()
-	if !c.again.IsZero() {
-		pause = min(pause, max(time.Until(c.again), 0))
+	if c.got == 0 && !c.stands && !c.lay {
+		l.want, l.lie = true, true
+		return
+	}
+	pause := l.interval*9/10 + rand.N(l.interval/5+1)
+	l.sound = c.stands && c.quiet && c.all && !c.held && l.hears()
+	if !l.sound {
+		l.lie = c.got == 0 && !c.stands || c.stands && !c.quiet
+		pause = min(pause, firstPoll<<min(l.misses, 20))
+		l.misses++
+		if !c.again.IsZero() {
+			pause = min(pause, max(time.Until(c.again), 0))
+		}
 	}
 	l.poll.Reset(pause)
-	l.misses++
-}
-
-// pollAfter is the pause before the next look after a claim that did not find enough.
-func (l *loop[C, R]) pollAfter() time.Duration {
-	if l.misses < len(idlePolls) && idlePolls[l.misses] < l.interval {
-		return idlePolls[l.misses]
-	}
-	return l.interval*9/10 + rand.N(l.interval/5+1)
 }
 
 func (l *loop[C, R]) callOne(item C, expires time.Time) {

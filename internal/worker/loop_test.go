@@ -22,6 +22,7 @@ type shop struct {
 	queue   []int
 	claims  []int // limits asked for
 	failing error // of claims
+	bed     bed
 
 	called  chan int   // calls that began
 	release chan bool  // lets one call end
@@ -43,7 +44,7 @@ func (s *shop) claim(_ context.Context, limit int, _ bool) (found[int], error) {
 	n := min(limit, len(s.queue))
 	items := s.queue[:n]
 	s.queue = s.queue[n:]
-	return found[int]{items: items, got: n}, nil
+	return found[int]{items: items, got: n, all: n < limit}, nil
 }
 
 func (s *shop) add(numbers ...int) {
@@ -79,6 +80,7 @@ func (s *shop) start(t *testing.T, change func(*work[int, int])) (l *loop[int, i
 		name: "test", slots: 3, batch: 100, claim: s.claim, call: s.call, settle: s.settle,
 		lane:     func(int) int { return 0 },
 		key:      func(n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte{byte(n)}) },
+		sleep:    &sleep{store: &s.bed},
 		keep:     time.Hour,
 		interval: time.Hour, drain: patience,
 	}
@@ -142,27 +144,6 @@ func TestBatchSizeBoundsAClaim(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	require.Equal(t, []int{2, 1}, s.claims[:2])
-}
-
-func TestWakeResetsTheIdlePolls(t *testing.T) {
-	t.Parallel()
-	s := newShop()
-	notified := make(chan struct{}, 1)
-	l, _ := s.start(t, func(w *work[int, int]) { w.notified = notified })
-	claims := func() int {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.claims)
-	}
-	// At once, and after 10, 50 and 200 ms; then not for an hour.
-	require.Eventually(t, func() bool { return claims() == 4 && l.idle.Load() }, patience, time.Millisecond)
-	s.add(1)
-	notified <- struct{}{}
-	require.Equal(t, 1, receive(t, s.called, "call"))
-	require.Eventually(t, func() bool { return claims() >= 8 && l.idle.Load() }, patience, time.Millisecond)
-	s.add(2)
-	l.wake()
-	require.Equal(t, 2, receive(t, s.called, "call"))
 }
 
 // Results go in groups of what came while the one before was being written, and one that the database refuses does not

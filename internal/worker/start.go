@@ -7,12 +7,14 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/notify"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 )
 
 // StartStore is what the start loop needs of the database.
 type StartStore interface {
+	SleepStore
 	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool, rooms task.Rooms) (claims []task.Claim, left task.Left, err error)
 	StartTasks(ctx context.Context, tries []task.StartTry) ([]task.RefusedAction, error)
 	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
@@ -35,6 +37,7 @@ type StartConfig struct {
 	// Handle makes the URL by which the target of on_start reports about this attempt of the task.
 	Handle   func(task uuid.UUID, attempt int32) string
 	Notified <-chan struct{} // hints of the listener; may be nil
+	Hears    func() bool     // they come through; nil: always
 	Policy   URLPolicy       // of cancel actions in answers; nil permits every URL
 	Observer Observer        // may be nil
 	Log      *slog.Logger    // may be nil
@@ -79,6 +82,8 @@ func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
 		slots:    c.Slots,
 		batch:    c.Batch,
 		claim:    s.claim,
+		sleep:    &sleep{store: store, replica: c.Replica, loop: notify.Start},
+		hears:    c.Hears,
 		call:     s.call,
 		settle:   s.settle,
 		lane:     startLane,
@@ -109,9 +114,6 @@ func (s *StartLoop) FreeSlots() int { return int(s.loop.free.Load()) }
 // HeldHosts are the hosts whose on_starts are not called now, though slots may be free.
 func (s *StartLoop) HeldHosts() []task.HeldHost { return s.hosts.held(time.Now()) }
 
-// Idle reports whether it sleeps, having found no ready task.
-func (s *StartLoop) Idle() bool { return s.loop.idle.Load() }
-
 func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[startCall], error) {
 	if woken {
 		s.lookback.hint()
@@ -139,14 +141,15 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 	}
 	filled := len(claims) == plan.limit
 	s.consumed(claims, full, filled)
-	if full || rescan && !filled {
+	all := (full || rescan) && !filled
+	if full || all {
 		s.lookback.looked(began, ended)
 	}
 	if left.Held {
 		s.lookback.hint() // those that were left out may stand behind the marks now
 	}
 	again := s.hosts.claimed(began, ended, plan, left)
-	f := found[startCall]{got: len(claims), held: left.Held || plan.limit < limit, again: again}
+	f := found[startCall]{all: all, got: len(claims), held: left.Held || filled && plan.limit < limit, again: again}
 	for _, c := range claims {
 		if c.Webhook != nil { // else it is Running already, without a call
 			f.items = append(f.items, startCall{c, s.hosts.begin(c.Host, ended), ended})

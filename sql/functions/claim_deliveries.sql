@@ -1,9 +1,9 @@
 -- (6) Leases up to p_limit due End and Cancel deliveries to a replica, oldest first. A lease that ran out counts as
 -- none. p_after, p_rescan: as the marks of claim_tasks, here the due time up to which this replica has consumed the
 -- queue. p_hosts, p_rooms, p_other_room, p_look, p_host_after: as for claim_tasks, with its by_host, held and passed; a row without a
--- delivery says only these. leased_until names the lease for settle_deliveries. A replica that gets nothing after a full look goes to
--- sleep and is stamped as idle.
--- Locks: rows of due_delivery, skip locked. Writes due_delivery (leased_by, leased_until), replica.idle_deliver_at.
+-- delivery says only these. leased_until names the lease for settle_deliveries. What is left due after a full look, since somebody
+-- has locked it, counts as held.
+-- Locks: rows of due_delivery, skip locked. Writes due_delivery (leased_by, leased_until).
 create or replace function taskrunner_private.claim_deliveries(
   p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamptz, p_rescan boolean, p_hosts text[] default '{}',
   p_rooms integer[] default '{}', p_other_room integer default null, p_look boolean default false, p_host_after text default ''
@@ -58,18 +58,18 @@ begin
       v_now, p_limit - cardinality(v_ids), p_hosts, p_rooms, p_other_room, v_ids, v_hosts, p_host_after) h;
     v_ids := v_ids || v_by_host;
   end if;
+  if p_rescan and not v_held and cardinality(v_ids) < p_limit then
+    v_held := exists (
+      select from taskrunner_private.due_delivery d
+      where d.next_try_at <= v_now and (d.leased_until is null or d.leased_until < v_now) and d.delivery_id <> all(v_ids));
+  end if;
   if v_ids = '{}' then
     if v_held then
       return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
         v_held, v_passed, v_now;
     end if;
-    if p_rescan then
-      update taskrunner_private.replica r set idle_deliver_at = clock_timestamp() where r.id = p_replica;
-    end if;
     return;
   end if;
-  update taskrunner_private.replica r set idle_deliver_at = null
-  where r.id = p_replica and r.idle_deliver_at is not null;
 
   return query
   with leased as (

@@ -4,14 +4,13 @@
 -- What a limit holds is parked, and what cannot be decided now is put off (decide_candidates). again: some were, so there may be
 -- more to claim; if nothing was claimed, a row with nothing else says it.
 -- p_mark_*: per priority, the seq up to which this replica has consumed the queue (claim_candidates.sql). p_rescan: if
--- that gives too few, read from the start as well. A replica that then gets nothing goes to sleep: it is stamped as
--- idle, so that the next ready task notifies it.
+-- that gives too few, read from the start as well. What is left ready then, since somebody has locked it, counts as held.
 -- p_hosts, p_rooms, p_other_room: how many tasks each of these webhook hosts may get, and each other one (null: all). The rest is
 -- left out; room -1 says that this may last, so tasks with rules are put off. p_look: others are looked up by host instead,
 -- behind p_after; passed is where the next look goes on. by_host: found so, which says nothing about marks. held: some were left out.
 -- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
 -- Locks: rows of task, skip locked; those of decide_candidates; rows of queued_task. Writes task (status, contacted,
--- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request, replica.idle_start_at.
+-- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request.
 create or replace function taskrunner_private.claim_tasks(
   p_replica uuid, p_limit integer, p_claim_timeout_secs integer,
   p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[] default '{}', p_rooms integer[] default '{}',
@@ -74,13 +73,15 @@ begin
     perform taskrunner_private.unpark(v_probed);
   end if;
 
+  if p_rescan and not v_held and not v_again and coalesce(cardinality(v_claimed), 0) < p_limit then
+    v_held := exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
+      or exists (select from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules);
+  end if;
+
   if v_claimed is null then
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
         v_again, null, false, v_held, v_passed;
-    end if;
-    if p_rescan and not v_again then
-      update taskrunner_private.replica r set idle_start_at = clock_timestamp() where r.id = p_replica;
     end if;
     return;
   end if;
@@ -108,8 +109,6 @@ begin
     where t.id = any(v_uncalled);
   end if;
   perform taskrunner_private.set_cause('');
-  update taskrunner_private.replica r set idle_start_at = null
-  where r.id = p_replica and r.idle_start_at is not null;
 
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,

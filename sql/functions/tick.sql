@@ -1,13 +1,13 @@
--- The pulse of a replica, once a second: writes its heartbeat and the stamps of its sleeping loops, and says what there
+-- The pulse of a replica, once a second: writes its heartbeat and whether its chores sleep, and says what there
 -- is to do: which chores are due, when the next one will be, whether tasks are ready and deliveries due. So one
 -- statement a second is all that an idle replica costs. A chore that is handed out is not handed out again for 200 ms; tasks
 -- that are to start, for 20 ms; what nobody waits for, for a minute. next_due_at knows that.
--- When it last found no limit with room a replica knows by wake_limits; that stamp is only renewed here.
+-- The stamps of other loops are not its business: fall_asleep, wake_limits.
 -- p_held_hosts: [{"host", "opens_at", "error"}], the webhook hosts that get no further on_start now (held_hosts).
 -- Locks: rows of chore by name, skip locked; the replica's row. Writes replica, chore.
 create or replace function taskrunner_private.tick(
   p_replica uuid, p_name text, p_version text, p_free_slots integer,
-  p_idle_start boolean, p_idle_deliver boolean, p_idle_chores boolean, p_held_hosts jsonb default '[]'
+  p_idle_chores boolean, p_held_hosts jsonb default '[]'
 ) returns table (due_chores text[], next_due_at timestamptz, ready boolean, deliveries boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
@@ -58,14 +58,12 @@ begin
   join taskrunner_private.chore c on c.name = due.name
   where due.at is not null;
   insert into taskrunner_private.replica as r
-    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_start_at, idle_deliver_at, idle_wake_at, idle_chores_at, held_hosts)
+    (id, name, version, heartbeat_at, next_pulse_at, free_slots, idle_wake_at, idle_chores_at, held_hosts)
   values (p_replica, p_name, p_version, v_now, least(v_next, v_now + interval '1 second'), p_free_slots,
-    case when p_idle_start then v_now end, case when p_idle_deliver then v_now end, v_now, case when p_idle_chores then v_now end, p_held_hosts)
+    v_now, case when p_idle_chores then v_now end, p_held_hosts)
   on conflict (id) do update
   set heartbeat_at = excluded.heartbeat_at, next_pulse_at = excluded.next_pulse_at, free_slots = excluded.free_slots,
-    idle_start_at = excluded.idle_start_at, idle_deliver_at = excluded.idle_deliver_at,
-    idle_wake_at = case when r.idle_wake_at is not null then v_now end, idle_chores_at = excluded.idle_chores_at,
-    held_hosts = excluded.held_hosts;
+    idle_chores_at = excluded.idle_chores_at, held_hosts = excluded.held_hosts;
 
   return query select v_due, v_next,
     exists (select from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules)
