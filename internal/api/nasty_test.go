@@ -138,12 +138,17 @@ func TestNoBytesGiveAnInternalError(t *testing.T) {
 func TestLargeValues(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	large := entry("a")
-	large["on_start"] = object{"kind": "Webhook", "params": object{"url": "https://a", "verb": "Put", "body": strings.Repeat("x", maxBody/2)}}
-	tasks := b.submit(t, large)
+	large := func(size int) object {
+		e := entry("a")
+		e["on_start"] = object{"kind": "Webhook", "params": object{"url": "https://a", "verb": "Put", "body": strings.Repeat("x", size)}}
+		return e
+	}
+	tasks := b.submit(t, large(1<<20-100))
 	b.ok(t, http.StatusOK, "GET", "/task/"+tasks[0].ID.String(), nil, nil)
+	f := b.fails(t, http.StatusBadRequest, "POST", "/task", []object{large(maxBody / 2)})
+	require.Equal(t, []string{"tasks[0].on_start.params: must be at most 1048576 bytes"}, f.Details)
 
-	f := b.fails(t, http.StatusBadRequest, "POST", "/task", `[{"id": "a", "name": "n", "kind": "k", "metadata": [`+strings.Repeat("1e900,", maxBody/1000)+`1]}]`)
+	f = b.fails(t, http.StatusBadRequest, "POST", "/task", `[{"id": "a", "name": "n", "kind": "k", "metadata": [`+strings.Repeat("1e900,", maxBody/1000)+`1]}]`)
 	require.Contains(t, f.Details, "tasks[0].metadata: must be at most 65536 bytes")
 
 	many := "[" + strings.Repeat(`{"id":"a"},`, 5000) + `{"id":"a"}]`

@@ -96,6 +96,34 @@ func TestLongHosts(t *testing.T) {
 	require.Len(t, e.deliveries("t"), 2)
 }
 
+// A webhook is held in memory while it is called, and its headers are more than receivers take: both have a limit, wherever it comes
+// from.
+func TestLargeWebhooks(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	params := func(rest string) string { return `{"url": "https://a/x", "verb": "Post", ` + rest + "}" }
+	body := func(n int) string { return params(`"body": "` + strings.Repeat("x", n) + `"`) }
+	headers := func(n int) string {
+		var all []string
+		for i := range 10 {
+			all = append(all, fmt.Sprintf(`"h%d": "%s"`, i, strings.Repeat("x", n/10-len(`"h1": "", `))))
+		}
+		return params(`"headers": {` + strings.Join(all, ", ") + "}")
+	}
+	const insert = "insert into taskrunner.action (task_id, trigger, params) values ($1, 'End', $2::jsonb)"
+	const post = `select status from taskrunner.submit_batch(jsonb_build_object('tasks', jsonb_build_array(jsonb_build_object('id', 'a', 'name', 'a', 'kind', 'k',
+		'on_start', jsonb_build_object('kind', 'Webhook', 'params', $1::jsonb)))))`
+	e.tasks("t")
+	for fault, p := range map[string]string{"params: must be at most 1048576 bytes": body(1 << 20), "params: headers must be at most 65536 bytes": headers(66_000)} {
+		require.Contains(t, e.fails("TR006", insert, id("t"), p).Detail, fault)
+		require.Contains(t, e.fails("TR006", post, p).Detail, fault)
+	}
+	for _, p := range []string{body(1<<20 - 100), headers(65_000)} {
+		e.exec(insert, id("t"), p)
+		require.Equal(t, "Pending", e.line(post, p))
+	}
+}
+
 func TestRoomsOfHosts(t *testing.T) {
 	t.Parallel()
 	e := setup(t)

@@ -121,7 +121,7 @@ func (c *Client) cause(ctx context.Context, err error) string {
 	// What net/http quotes is what the peer sent, and that may be the URL which it was called by.
 	what, _, quoted := strings.Cut(strings.TrimPrefix(err.Error(), "net/http: "), `"`)
 	if quoted {
-		what = strings.TrimRight(strings.TrimSuffix(what, "debug="), " ,:")
+		what = strings.TrimRight(strings.TrimSuffix(what, "debug="), " ,:[")
 	}
 	if strings.HasPrefix(what, "tls: ") {
 		return "TLS error: " + short(strings.TrimPrefix(what, "tls: "))

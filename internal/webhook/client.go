@@ -11,9 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,6 +74,9 @@ type Result struct {
 	Class Class
 	Body  []byte // of the answer, at most MaxResponseBytes
 	Whole bool   // Body is all of the answer
+	// Unsent says that there was a connection, and the call itself could not be put on it: a header that HTTP/2 does not permit. This
+	// says nothing about the receiver.
+	Unsent bool
 }
 
 // Client makes calls. Its methods may be called by many goroutines.
@@ -146,9 +151,15 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 		}
 		return secretsOf(call, req.URL).hide(said)
 	}
-	resp, err := c.http.Do(req)
+	var connected, sent atomic.Bool
+	resp, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(timed, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { connected.Store(true) },
+		WroteHeaders: func() { sent.Store(true) },
+	})))
 	if err != nil {
-		return c.failed(timed, err)
+		r := c.failed(timed, err)
+		r.Unsent = connected.Load() && !sent.Load()
+		return r
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 { // 101: the body is the connection itself, which no context ends

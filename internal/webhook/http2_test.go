@@ -70,6 +70,32 @@ func TestHTTP2(t *testing.T) {
 	require.EqualValues(t, 1, opened.Load())
 }
 
+// A call that cannot be put on a connection is told from a receiver that does not answer, so that whoever makes such calls closes
+// nobody's circuit. What is wrong with it is not repeated.
+func TestHTTP2Unsent(t *testing.T) {
+	t.Parallel()
+	var opened atomic.Int32
+	s := http2(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			panic(http.ErrAbortHandler)
+		}
+	}, &opened)
+	c := client(t)
+	c.Trust(s)
+	w := task.Webhook{URL: s.URL, Verb: "Post", Headers: map[string]string{"Upgrade": "hush"}}
+	r := c.Do(t.Context(), call(w))
+	require.Equal(t, webhook.Transient, r.Class)
+	require.True(t, r.Unsent)
+	require.Equal(t, "connection failed: http2: invalid Upgrade request header", r.Error)
+	r = c.Do(t.Context(), call(task.Webhook{URL: s.URL + "/away", Verb: "Post"}))
+	require.Equal(t, webhook.Transient, r.Class)
+	require.False(t, r.Unsent)
+	s.Close()
+	r = c.Do(t.Context(), call(task.Webhook{URL: s.URL, Verb: "Post"}))
+	require.Equal(t, webhook.Transient, r.Class)
+	require.False(t, r.Unsent)
+}
+
 // What a receiver sends without end is neither read nor kept, and costs its own call only.
 func TestHTTP2EndlessAnswer(t *testing.T) {
 	t.Parallel()

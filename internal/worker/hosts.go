@@ -273,7 +273,7 @@ func (h *hosts) end(x *host, began time.Time, r webhook.Result) {
 // many receivers may share a host.
 func isAway(r webhook.Result) bool {
 	if r.StatusCode == nil {
-		return r.Class == webhook.Transient
+		return r.Class == webhook.Transient && !r.Unsent
 	}
 	switch *r.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -335,6 +335,7 @@ func TestWhoIsAway(t *testing.T) {
 	}
 	require.True(t, isAway(result(webhook.Transient, 0)), "no answer")
 	require.False(t, isAway(result(webhook.Permanent, 0)), "there was no call")
+	require.False(t, isAway(webhook.Result{Class: webhook.Transient, Unsent: true}), "neither")
 	for _, code := range []int32{502, 503, 504} {
 		require.True(t, isAway(result(webhook.Transient, code)), code)
 	}

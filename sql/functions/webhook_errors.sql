@@ -19,9 +19,12 @@ language sql immutable parallel safe as $$
       when coalesce(p_params -> 'verb', 'null') = 'null' then 'verb is required'
       when p_params -> 'verb' not in ('"Get"', '"Post"', '"Delete"', '"Put"', '"Patch"')
         then 'verb must be one of Get, Post, Delete, Put, Patch' end,
-    case when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
-      then 'headers must be an object of strings' end,
-    taskrunner_private.json_unfit(p_params, p_params::text)
+    case
+      when coalesce(jsonb_typeof(p_params -> 'headers'), 'null') not in ('object', 'null')
+        then 'headers must be an object of strings'
+      when octet_length((p_params -> 'headers')::text) > 65536 then 'headers must be at most 65536 bytes' end,
+    case when octet_length(p_params::text) > 1048576 then 'must be at most 1048576 bytes' -- many are called at the same time
+      else taskrunner_private.json_unfit(p_params, p_params::text) end
   ]) with ordinality f (message, place)
   where jsonb_typeof(p_params) = 'object' and f.message is not null
   union all
