@@ -76,7 +76,7 @@ func run(args []string, s streams) int {
 		complain(s.err, err)
 		code := parseExit(err)
 		if code == exitUsage {
-			fmt.Fprintln(s.err, "see taskrunner --help")
+			fmt.Fprintf(s.err, "see %s --help\n", understood(err))
 		}
 		return code
 	}
@@ -95,6 +95,17 @@ func run(args []string, s streams) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// understood returns the part of a command line that was: the program, and its command if there is one.
+func understood(err error) string {
+	var parseErr *kong.ParseError
+	if errors.As(err, &parseErr) {
+		if node := parseErr.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return "taskrunner"
 }
 
 // complain writes what is wrong, a line each.

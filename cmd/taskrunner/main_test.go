@@ -26,6 +26,8 @@ func TestExitCodes(t *testing.T) {
 		"unknown command":     {[]string{"fly"}, nil, exitUsage, "fly"},
 		"unknown flag":        {[]string{"serve", "--fast"}, nil, exitUsage, "--fast"},
 		"unknown flag, help":  {[]string{"--version"}, nil, exitUsage, "--version\nsee taskrunner --help\n"},
+		"missing flag, help":  {[]string{"fail", "00000000-0000-4000-8000-000000000001"}, nil, exitUsage, "--reason=TEXT\nsee taskrunner fail --help\n"},
+		"wrong value, help":   {[]string{"list", "--status=Foo"}, nil, exitUsage, "\nsee taskrunner list --help\n"},
 		"empty variable":      {append([]string{"serve", "--drain-timeout-secs=-1"}, good...), map[string]string{"PORT": ""}, exitFailed, "taskrunner: DRAIN_TIMEOUT_SECS"},
 		"unsupported setting": {append([]string{"serve"}, good...), map[string]string{"TRACING_ENABLED": "1"}, exitFailed, "taskrunner: TRACING_ENABLED is not supported yet"},
 		"missing file":        {append([]string{"serve"}, good...), map[string]string{"CONFIG_FILE": "x.toml"}, exitFailed, "taskrunner: CONFIG_FILE: cannot read x.toml: no such file or directory\n"},

@@ -38,7 +38,7 @@ func (c *statusCmd) Run(ctx context.Context, s streams) error {
 func (c *statusCmd) show(ctx context.Context, api *client.Client, id uuid.UUID, st screen.Style) (raw []byte, lines []string, err error) {
 	t, err := api.Task(ctx, id)
 	if err == nil {
-		return t.Raw, taskview.Task(t.Value, time.Now(), st), nil
+		return t.Raw, taskview.Task(t.Value, taskview.Holds(t.Raw), time.Now(), st), nil
 	}
 	if !client.NotFound(err) {
 		return nil, nil, err

@@ -56,8 +56,8 @@ func (f *fields) head(kind string, id uuid.UUID, name string) {
 		screen.Cell{Text: kind, Colour: screen.Bold}, screen.Cell{Text: id.String()}, screen.Cell{Text: screen.Clean(name), Colour: screen.Bold}))
 }
 
-// Task describes a task.
-func Task(t task.Task, now time.Time, s screen.Style) []string {
+// Task describes a task, and what holds it.
+func Task(t task.Task, holds []Hold, now time.Time, s screen.Style) []string {
 	f := fields{style: s}
 	f.head("task", t.ID, t.Name)
 	f.addIn(colours[t.Status], "status", mark(t.Status, s)+" "+screen.Clean(string(t.Status)))
@@ -69,13 +69,16 @@ func Task(t task.Task, now time.Time, s screen.Style) []string {
 	if t.WaitFinished > 0 {
 		f.add("waits for", fmt.Sprintf("%s to end, %d of them in Success", plural(int64(t.WaitFinished), "task"), t.WaitSuccess))
 	}
+	for _, h := range holds {
+		f.add("held by", h.String())
+	}
 	f.add("progress", progress(t.Success, t.Failures, t.ExpectedCount))
 	f.add("created", moment(&t.CreatedAt))
 	f.add("not before", moment(t.RunAt))
 	f.add("started", moment(t.StartedAt))
 	f.add("ended", moment(t.EndedAt))
 	f.add("took", Seconds(took(t.StartedAt, t.EndedAt, now)))
-	if !t.Status.Terminal() {
+	if t.StartedAt != nil && !t.Status.Terminal() {
 		f.add("last sign", moment(&t.LastUpdated))
 	}
 	f.add("timeout", fmt.Sprintf("%d s without a sign of life", t.Timeout))

@@ -62,7 +62,7 @@ func TestDescribeTask(t *testing.T) {
   rules             [{"type":"Concurency"}]
   metadata          {"a":"\u202e"}
   on start          POST http://x/load
-  on end            []`, text(Task(full, noon.Add(5*time.Second), screen.Style{Width: 200})))
+  on end            []`, text(Task(full, nil, noon.Add(5*time.Second), screen.Style{Width: 200})))
 
 	require.Equal(t, `task  00000000-0000-4000-8000-0000000000a1  extract
   status            + Success
@@ -74,7 +74,27 @@ func TestDescribeTask(t *testing.T) {
   timeout           60 s without a sign of life`, text(Task(task.Task{
 		ID: parent, Name: "extract", Kind: "etl", Status: task.Success, Timeout: 60, Rules: json.RawMessage("[]"), Metadata: json.RawMessage("null"),
 		CreatedAt: noon, LastUpdated: noon, StartedAt: &noon, EndedAt: ptr(noon.Add(2 * time.Second)), Attempt: 1, MaxAttempts: 1,
-	}, noon.Add(time.Hour), screen.Style{Width: 200, ASCII: true})))
+	}, nil, noon.Add(time.Hour), screen.Style{Width: 200, ASCII: true})))
+
+	held := Holds(json.RawMessage(`{"blocked_by": [
+		{"rule": {"type": "Concurency", "max_concurency": 2, "matcher": {"status": "Running", "kind": "etl\u001b", "fields": []}},
+			"current": 3, "reason": "limit reached"},
+		{"rule": {"type": "Capacity", "max_capacity": 500, "matcher": {"status": "Running", "kind": "etl", "fields": []}},
+			"current": 800, "reason": "limit reached"},
+		{"rule": {"type": "Capacity", "max_capacity": 500, "matcher": {"status": "Running", "kind": "etl", "fields": []}},
+			"current": 0, "reason": "expected_count missing"}]}`))
+	require.Equal(t, `task  00000000-0000-4000-8000-0000000000a1  extract
+  status            ○ Pending
+  kind              etl
+  held by           a rule about kind "etl\x1b": 3 of 2 at work
+  held by           a rule about kind "etl": 800 left to do, less than 500 must be
+  held by           a rule about kind "etl": expected_count missing
+  created           2026-01-02 12:00:00 +00:00
+  timeout           60 s without a sign of life`, text(Task(task.Task{
+		ID: parent, Name: "extract", Kind: "etl", Status: task.Pending, Timeout: 60, Rules: json.RawMessage("[]"), Metadata: json.RawMessage("null"),
+		CreatedAt: noon, LastUpdated: noon, Attempt: 1, MaxAttempts: 1,
+	}, held, noon, screen.Style{Width: 200})))
+	require.Empty(t, Holds(json.RawMessage(`{"blocked_by": null}`)))
 }
 
 func TestDescribeBatch(t *testing.T) {
@@ -148,7 +168,7 @@ func TestNothingDrivesTheTerminal(t *testing.T) {
 	details := map[uuid.UUID]task.Task{batch: {Status: task.Failure, FailureReason: ptr(evil)}}
 	for _, width := range []int{1, 20, 60, 100, 1000} {
 		s := screen.Style{Width: width}
-		lines := Task(bad, noon, s)
+		lines := Task(bad, nil, noon, s)
 		lines = append(lines, Batch(task.Batch{BatchName: ptr(evil), BatchMetadata: json.RawMessage(evil)}, s)...)
 		lines = append(lines, Line(bad, map[uuid.UUID]string{}, s))
 		lines = append(lines, Table(Rows(g, details, noon), s)...)
