@@ -27,28 +27,13 @@ func (e *engine) asleep(loop string) {
 	require.Eventually(e.t, func() bool { _, _, quiet := e.falls(loop, horizon); return quiet }, patience, time.Millisecond)
 }
 
-// notified returns what a listener heard until now.
-func (s *session) notified() (payloads []string) {
-	s.e.t.Helper()
-	s.e.exec("notify taskrunner, 'end'")
-	for {
-		n, err := s.WaitForNotification(s.e.t.Context())
-		require.NoError(s.e.t, err)
-		if n.Payload == "end" {
-			return payloads
-		}
-		payloads = append(payloads, n.Payload)
-	}
-}
-
 // A writer whose statement ran before the stamp notifies nobody, whenever he commits. Until he has ended the loop is not quiet, and then it finds
 // his row. His transaction is the newest: no snapshot says that it runs.
 func TestWriterBeforeTheStamp(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
 	e.replica("r")
-	listener, writer := e.session("listener"), e.session("writer")
-	listener.run("listen taskrunner")
+	notified, writer := e.notifications(), e.session("writer")
 
 	writer.script("begin; " + readySQL)
 	require.Empty(t, e.claim("r", 10))
@@ -60,7 +45,7 @@ func TestWriterBeforeTheStamp(t *testing.T) {
 	_, again, quiet := e.falls("start", horizon)
 	require.Equal(t, []any{horizon, false}, []any{again, quiet})
 	writer.script("commit")
-	require.Empty(t, listener.notified())
+	require.Empty(t, notified())
 	require.Eventually(t, func() bool { _, _, quiet = e.falls("start", horizon); return quiet }, patience, time.Millisecond)
 	require.Equal(t, []string{"t"}, e.claim("r", 10), "the look after it was quiet")
 }
@@ -70,8 +55,7 @@ func TestWriterAfterTheStamp(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
 	e.replica("r")
-	listener, writer := e.session("listener"), e.session("writer")
-	listener.run("listen taskrunner")
+	notified, writer := e.notifications(), e.session("writer")
 
 	writer.script("begin; select 1")
 	e.asleep("start")
@@ -80,18 +64,18 @@ func TestWriterAfterTheStamp(t *testing.T) {
 	require.Eventually(t, func() bool { _, _, quiet := e.falls("start", horizon); return quiet }, patience, time.Millisecond,
 		"who has written since is no reason to look again")
 	require.Empty(t, e.claim("r", 10))
-	require.Empty(t, listener.notified())
+	require.Empty(t, notified())
 	writer.script("commit")
-	require.Equal(t, []string{"start"}, listener.notified())
+	require.Equal(t, []string{"start"}, notified())
 	require.Equal(t, []string{"t"}, e.claim("r", 10))
 
 	// Claims and pulses leave the stamp alone: the next one notifies as well.
 	e.replica("r")
 	e.exec(readySQL)
-	require.Equal(t, []string{"start"}, listener.notified())
+	require.Equal(t, []string{"start"}, notified())
 	e.exec("select taskrunner_private.stay_awake($1, 'start')", id("r"))
 	e.exec(readySQL)
-	require.Empty(t, listener.notified(), "it comes by anyway")
+	require.Empty(t, notified(), "it comes by anyway")
 	require.Equal(t, []string{"t", "t"}, e.claim("r", 10))
 }
 
@@ -99,8 +83,7 @@ func TestWriterAfterTheStamp(t *testing.T) {
 func TestStampsOfLoops(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	listener := e.session("listener")
-	listener.run("listen taskrunner")
+	notified := e.notifications()
 	stood, _, _ := e.falls("start", "")
 	require.False(t, stood)
 	stood, _, _ = e.falls("start", "")
@@ -108,24 +91,24 @@ func TestStampsOfLoops(t *testing.T) {
 	e.replica("r")
 	e.asleep("deliver")
 	e.ended("u", "x")
-	require.Equal(t, []string{"deliver"}, listener.notified())
+	require.Equal(t, []string{"deliver"}, notified())
 	e.exec(readySQL)
-	require.Empty(t, listener.notified())
+	require.Empty(t, notified())
 	e.asleep("start")
 	e.exec("select taskrunner_private.stay_awake($1, 'deliver')", id("r"))
 	e.exec(readySQL)
-	require.Equal(t, []string{"start"}, listener.notified())
+	require.Equal(t, []string{"start"}, notified())
 	e.ended("v", "y")
-	require.NotContains(t, listener.notified(), "deliver")
+	require.NotContains(t, notified(), "deliver")
 	e.exec("update taskrunner_private.replica set heartbeat_at = heartbeat_at - interval '4 seconds'")
 	e.exec(readySQL)
-	require.Empty(t, listener.notified())
+	require.Empty(t, notified())
 	e.replica("r")
 	e.exec(readySQL)
-	require.Equal(t, []string{"start"}, listener.notified(), "it is back")
+	require.Equal(t, []string{"start"}, notified(), "it is back")
 	e.exec("select taskrunner_private.leave($1)", id("r"))
 	e.exec(readySQL)
-	require.Empty(t, listener.notified())
+	require.Empty(t, notified())
 }
 
 // What somebody has locked is left out by a claim. It is told that it has not got all: nobody notifies it when the lock ends.
