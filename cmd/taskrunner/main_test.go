@@ -86,6 +86,19 @@ func TestCheckNeedsItsRole(t *testing.T) {
 	}
 }
 
+func TestMigrateNeedsTheOwner(t *testing.T) {
+	for _, db := range []*testdb.DB{testdb.New(t), testdb.NewEmpty(t)} {
+		for _, command := range []string{"migrate", "serve"} {
+			t.Setenv("DATABASE_URL", db.Login(t, ""))
+			t.Setenv("HOST_URL", "http://127.0.0.1:9")
+			var stderr bytes.Buffer
+			require.Equal(t, exitFailed, run([]string{command}, streams{err: &stderr}))
+			require.Contains(t, stderr.String(), "taskrunner: ")
+			require.Contains(t, stderr.String(), "this user may not ")
+		}
+	}
+}
+
 // Whoever is not let in hears at once why, and which setting is to blame, from every command.
 func TestRefusedByTheDatabase(t *testing.T) {
 	db := testdb.New(t)

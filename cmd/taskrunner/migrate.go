@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/taskrunner/taskrunner/internal/config"
 	"github.com/taskrunner/taskrunner/internal/connect"
 	"github.com/taskrunner/taskrunner/internal/migrate"
@@ -30,7 +32,12 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 		return err
 	}
 	result, err := migrate.Up(ctx, c.Direct(), log)
-	if err != nil {
+	var pgErr *pgconn.PgError
+	switch {
+	case errors.As(err, &pgErr) && pgErr.Code == "42501":
+		return fmt.Errorf("this user may not migrate the database: run it as the owner of its schema taskrunner or, "+
+			"where there is none yet, as who may create schemas (%w)", err)
+	case err != nil:
 		return err
 	}
 	fmt.Print(report(result))
