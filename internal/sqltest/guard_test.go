@@ -426,3 +426,23 @@ func TestURLsAreMasked(t *testing.T) {
 			join taskrunner.task t on t.id = a.task_id where t.name = $1`, url))
 	}
 }
+
+// What is wrong with progress is told as PUT tells it, every fault.
+func TestWrongProgress(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("a")
+	const nothing = `["new_success: at least one of new_success and new_failures must be positive"]`
+	for counters, detail := range map[string]string{
+		"0, 0":       nothing,
+		"null, 0":    nothing,
+		"null, null": nothing,
+		"-1, 0":      `["new_success: must be at least 0"]`,
+		"-1, null":   `["new_success: must be at least 0"]`,
+		"5, -1":      `["new_failures: must be at least 0"]`,
+		"-1, -1":     `["new_success: must be at least 0", "new_failures: must be at least 0"]`,
+	} {
+		require.Equal(t, detail, e.fails("TR007", "select taskrunner.add_progress('"+id("a")+"', "+counters+")").Detail, counters)
+	}
+	e.exec("select taskrunner.add_progress($1, null, 1)", id("a"))
+}

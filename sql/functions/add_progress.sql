@@ -6,11 +6,17 @@ create or replace function taskrunner.add_progress(
 ) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  v_faults text[];
   v_answer record;
 begin
-  if p_new_success < 0 or p_new_failures < 0 or (coalesce(p_new_success, 0) = 0 and coalesce(p_new_failures, 0) = 0) then
-    raise exception 'task %: new_success and new_failures must not be negative, and one of them must be positive', p_task_id
-      using errcode = 'TR007', detail = jsonb_build_array('new_success: at least one counter must be positive')::text;
+  if coalesce(p_new_success, 0) <= 0 and coalesce(p_new_failures, 0) <= 0 or least(p_new_success, p_new_failures) < 0 then
+    v_faults := array_remove(array[
+      case when p_new_success < 0 then 'new_success: must be at least 0' end,
+      case when p_new_failures < 0 then 'new_failures: must be at least 0' end], null);
+    if v_faults = '{}' then
+      v_faults := array['new_success: at least one of new_success and new_failures must be positive'];
+    end if;
+    raise exception 'task %: %', p_task_id, v_faults[1] using errcode = 'TR007', detail = to_jsonb(v_faults)::text;
   end if;
   loop
     if taskrunner_private.progress_task(p_task_id, p_attempt, coalesce(p_new_success, 0), coalesce(p_new_failures, 0)) is not null then
