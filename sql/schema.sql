@@ -1000,15 +1000,13 @@ CREATE OR REPLACE FUNCTION taskrunner_private.admit(p_ids uuid[], p_ruled uuid[]
 AS $function$
 declare
   v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
-  v_unknown uuid[];
-  v_shapes integer[];
+  v_unknown uuid[]; v_shapes integer[];
   v_slot_ids uuid[]; v_slot_limits bigint[];
-  v_limits bigint[];
-  v_missing integer[];
-  v_counts bigint[];
-  v_sums numeric[];
+  v_limits bigint[]; v_missing integer[];
+  v_counts bigint[]; v_sums numeric[];                       -- by place in v_limits
   v_capacity bigint[];
-  v_hold integer;
+  v_holds integer[];                                         -- of each refused task the need that is not met, as a place in v_need_…
+  v_hold integer; v_need integer; v_place integer;
   v_candidate record;
 begin
   admitted := '{}'; refused := '{}'; gates := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
@@ -1020,14 +1018,7 @@ begin
     array_agg(distinct n.shape_id)
   into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown, v_shapes
   from taskrunner_private.rule_needs(p_ruled) n;
-  if exists (
-    select from taskrunner_private.limit_shape s where s.id = any(v_shapes) and s.used_at < now() - interval '10 minutes')
-  then
-    update taskrunner_private.limit_shape s set used_at = now()
-    where s.id = any(array(
-      select x.id from taskrunner_private.limit_shape x
-      where x.id = any(v_shapes) and x.used_at < now() - interval '10 minutes' for no key update skip locked));
-  end if;
+  perform taskrunner_private.use_shapes(v_shapes);
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then
@@ -1040,7 +1031,7 @@ begin
     where u.limit_id is not null and u.id <> all(v_unknown)
     union
     select u.limit_id from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
-    where u.id = any(p_ruled) and u.id <> all(v_unknown));
+    where exists (select from unnest(p_ruled) r (id) where r.id = u.id) and u.id <> all(v_unknown));
   v_missing := taskrunner_private.lock_stripes(v_limits, p_wait_ms);
   if v_missing <> '{}' then
     undecided := undecided || array(
@@ -1064,61 +1055,80 @@ begin
     from unnest(v_limits) with ordinality l (id, o)
   ) c;
 
-  for v_candidate in
-    with lim as materialized (
-      select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
-    ), need as materialized (
-      select u.id, array_agg(u.o) as places, array_agg(u.is_capacity) as capacity, array_agg(u.maximum) as maxima,
-        bool_or(u.unsized or u.limit_id is null) as impossible,
-        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as gate
-      from (
-        select n.*, l.o
-        from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
-          n (id, limit_id, is_capacity, maximum, unsized)
-        left join lim l on l.id = n.limit_id
-        order by n.id, n.limit_id, n.is_capacity, n.maximum) u
-      group by u.id
-    ), held as materialized (
-      select u.id, array_agg(l.o) as places
-      from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
-      join lim l on l.id = u.limit_id
-      group by u.id
-    )
-    select g.id, n.gate, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
-      case when v_capacity <> '{}' then (
-        select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
-        else 0 end as work
-    from unnest(p_ids) with ordinality g (id, o)
-    left join need n on n.id = g.id
-    left join held h on h.id = g.id
-    where g.id <> all(undecided)
-    order by g.o
-  loop
-    v_hold := case when v_candidate.impossible then 0 end;
-    if v_hold is null and v_candidate.needs is not null then
-      for i in 1 .. cardinality(v_candidate.needs) loop
-        if not v_candidate.capacity[i] and v_counts[v_candidate.needs[i]] >= v_candidate.maxima[i]
-          or v_candidate.capacity[i] and v_sums[v_candidate.needs[i]] >= v_candidate.maxima[i]
+  -- What is full already refuses whatever becomes of others.
+  select coalesce(array_agg(r.id order by r.first), '{}'), array_agg(case when not r.impossible then r.hold end order by r.first)
+  into refused, v_holds
+  from (
+    select n.id, min(n.o) as first, bool_or(n.unsized or n.limit_id is null) as impossible,
+      min(n.o) filter (where case when n.is_capacity then l.work >= n.maximum else l.slots >= n.maximum end) as hold
+    from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
+      with ordinality n (id, limit_id, is_capacity, maximum, unsized, o)
+    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id
+    group by n.id) r
+  where (r.impossible or r.hold is not null) and r.id <> all(undecided);
+
+  if cardinality(p_ids) > cardinality(undecided) + cardinality(refused) then
+    for v_candidate in
+      with lim as materialized (
+        select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
+      ), need as materialized (
+        select u.id, array_agg(u.o) as needs, array_agg(l.o) as places
+        from unnest(v_need_ids, v_need_limits) with ordinality u (id, limit_id, o)
+        join lim l on l.id = u.limit_id
+        group by u.id
+      ), held as materialized (
+        select u.id, array_agg(l.o) as places
+        from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
+        join lim l on l.id = u.limit_id
+        group by u.id
+      )
+      select g.id, n.needs, n.places, h.places as slots,
+        case when v_capacity <> '{}' then (
+          select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
+          else 0 end as work
+      from unnest(p_ids) with ordinality g (id, o)
+      left join need n on n.id = g.id
+      left join held h on h.id = g.id
+      where not exists (select from unnest(undecided || refused) d (id) where d.id = g.id)
+      order by g.o
+    loop
+      v_hold := null;
+      for i in 1 .. coalesce(cardinality(v_candidate.needs), 0) loop
+        v_need := v_candidate.needs[i];
+        v_place := v_candidate.places[i];
+        if not v_need_capacity[v_need] and v_counts[v_place] >= v_need_maxima[v_need]
+          or v_need_capacity[v_need] and v_sums[v_place] >= v_need_maxima[v_need]
         then
-          v_hold := i;
+          v_hold := v_need;
           exit;
         end if;
       end loop;
-    end if;
-    if v_hold is not null then
-      refused := refused || v_candidate.id;
-      gates := gates || case when v_hold > 0 then v_candidate.gate end;
-      held_by := held_by || v_limits[v_candidate.needs[nullif(v_hold, 0)]];
-      held_maximum := held_maximum || v_candidate.maxima[nullif(v_hold, 0)];
-      held_capacity := held_capacity || v_candidate.capacity[nullif(v_hold, 0)];
-    elsif cardinality(admitted) < p_most then
-      admitted := admitted || v_candidate.id;
-      for i in 1 .. coalesce(cardinality(v_candidate.slots), 0) loop
-        v_counts[v_candidate.slots[i]] := v_counts[v_candidate.slots[i]] + 1;
-        v_sums[v_candidate.slots[i]] := v_sums[v_candidate.slots[i]] + v_candidate.work;
-      end loop;
-    end if;
-  end loop;
+      if v_hold is not null then
+        refused := refused || v_candidate.id;
+        v_holds := v_holds || v_hold;
+      elsif cardinality(admitted) < p_most then
+        admitted := admitted || v_candidate.id;
+        for i in 1 .. coalesce(cardinality(v_candidate.slots), 0) loop
+          v_counts[v_candidate.slots[i]] := v_counts[v_candidate.slots[i]] + 1;
+          v_sums[v_candidate.slots[i]] := v_sums[v_candidate.slots[i]] + v_candidate.work;
+        end loop;
+      end if;
+    end loop;
+  end if;
+
+  if refused <> '{}' then
+    select array_agg(g.id order by r.n), array_agg(v_need_limits[r.hold] order by r.n), array_agg(v_need_maxima[r.hold] order by r.n),
+      array_agg(v_need_capacity[r.hold] order by r.n)
+    into gates, held_by, held_maximum, held_capacity
+    from unnest(refused, v_holds) with ordinality r (task_id, hold, n)
+    left join (
+      select u.task_id,
+        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as id
+      from (
+        select n.* from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima) n (task_id, limit_id, is_capacity, maximum)
+        order by n.task_id, n.limit_id, n.is_capacity, n.maximum) u
+      group by u.task_id) g on g.task_id = r.task_id and r.hold is not null;
+  end if;
 end $function$
 ;
 
@@ -1715,6 +1725,8 @@ begin
   end if;
 
   if v_claimed is null then
+    -- Should it be lost, then so is all that came after it, and somebody decides again. Many such claims may come in a row.
+    perform set_config('synchronous_commit', 'off', true);
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
         v_again, null, false, v_held, v_passed;
@@ -1976,8 +1988,10 @@ begin
     into task_ids, ruled, kinds, v_hosts, v_sure
     from (
       select q.task_id, q.has_rules, q.kind, q.host, q.limit_id
-      from taskrunner_private.queued_task q
-      where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled))
+      from unnest(p_task_ids || ruled) with ordinality u (id, n)
+      cross join lateral (
+        select x.* from taskrunner_private.queued_task x where x.task_id = u.id and x.state::text = 'ready' offset 0) q
+      where not q.has_rules or u.n > cardinality(p_task_ids)
       order by q.priority desc, q.seq) c;
   end if;
 
@@ -1997,14 +2011,19 @@ begin
       again := again or v_away <> '{}';
     end if;
     -- Behind as many probes and tasks without rules as may start there will hardly be a place: what stands there is not decided.
-    v_near := array(
-      select f.n from (
-        select x.n, count(*) filter (where v_sure[x.n]) over (order by x.n rows between unbounded preceding and 1 preceding) as before
-        from unnest(v_fit) x (n)) f
-      where f.before < p_limit order by f.n);
-    select coalesce(array_agg(task_ids[f.n] order by f.n), '{}'), array_agg(kinds[f.n] order by f.n) into task_ids, kinds
-    from unnest(v_near) f (n);
-    ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    v_near := v_fit;
+    if cardinality(array_positions(v_sure, true)) > p_limit then
+      v_near := array(
+        select f.n from (
+          select x.n, count(*) filter (where v_sure[x.n]) over (order by x.n rows between unbounded preceding and 1 preceding) as before
+          from unnest(v_fit) x (n)) f
+        where f.before < p_limit order by f.n);
+    end if;
+    if cardinality(v_near) < cardinality(task_ids) then
+      select coalesce(array_agg(task_ids[f.n] order by f.n), '{}'), array_agg(kinds[f.n] order by f.n) into task_ids, kinds
+      from unnest(v_near) f (n);
+      ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    end if;
   end if;
 
   v_busy := taskrunner_private.try_lock_kinds(kinds);
@@ -7401,6 +7420,25 @@ CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN "left"(CASE WHEN ((split_part(p_url, '/'::text, 1) = ANY (ARRAY['http:'::text, 'https:'::text])) AND (split_part(p_url, '/'::text, 2) = ''::text) AND (translate(split_part(p_url, '/'::text, 3), '?#@'::text, ''::text) = split_part(p_url, '/'::text, 3)) AND ("right"(split_part(split_part(p_url, '/'::text, 3), ':'::text, 1), 1) <> ALL ('{"",.}'::text[])) AND ((strpos(split_part(p_url, '/'::text, 3), ':'::text) = 0) OR ((split_part(split_part(p_url, '/'::text, 3), ':'::text, 2) >= '1'::text) AND (length(split_part(split_part(p_url, '/'::text, 3), ':'::text, 2)) >= 4)))) THEN lower((split_part(p_url, '/'::text, 3) COLLATE "C")) ELSE taskrunner_private.odd_host(p_url) END, 255)
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.use_shapes(p_ids integer[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  if exists (
+    select from taskrunner_private.limit_shape s where s.id = any(p_ids) and s.used_at < now() - interval '10 minutes')
+  then
+    update taskrunner_private.limit_shape s set used_at = now()
+    where s.id = any(array(
+      select x.id from taskrunner_private.limit_shape x
+      where x.id = any(p_ids) and x.used_at < now() - interval '10 minutes' for no key update skip locked));
+  end if;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.valid_graph(p_body jsonb, p_known jsonb, OUT tasks jsonb, OUT parents integer[], OUT children integer[], OUT required boolean[], OUT linked boolean, OUT ordered integer[])

@@ -3,7 +3,9 @@ package sqltest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -255,6 +257,9 @@ func TestParkPlans(t *testing.T) {
 	for left := held * wideKeys; left > 0; left -= decide {
 		rows, tooMuch := s.reading(5*decide, fmt.Sprintf(claim, id("r")))
 		require.Equal(t, []string{"t"}, rows)
+		tooMuch = slices.DeleteFunc(tooMuch, func(s string) bool { // what has left it is read again while somebody might see it still
+			return strings.HasPrefix(s, "index taskrunner_private.queued_task_ruled_idx:")
+		})
 		require.Empty(t, tooMuch, "left: %d", left)
 	}
 	require.Equal(t, fmt.Sprint(held*wideKeys), e.line("select count(*) from taskrunner_private.queued_task where state = 'parked'"))

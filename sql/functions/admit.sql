@@ -8,7 +8,7 @@
 -- place are in none of the lists.
 -- Stripes stand for all that candidates with rules read or write. Both, because of two tasks that exclude each other: each has to
 -- see the other. They are held until the end of the transaction, so what is decided here is true when it commits.
--- Locks: advisory (1414681418, 4) shared; rows of limit_lock. Writes shape_request, limit_shape.used_at. Called by: claim_tasks, admit_by_sql.
+-- Locks: advisory (1414681418, 4) shared; rows of limit_lock. Writes shape_request, limit_shape. Called by: claim_tasks, admit_by_sql.
 create or replace function taskrunner_private.admit(
   p_ids uuid[], p_ruled uuid[], p_most integer, p_wait_ms integer,
   out admitted uuid[], out refused uuid[], out gates bigint[], out held_by bigint[], out held_maximum bigint[], out held_capacity boolean[],
@@ -18,15 +18,13 @@ language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = on set enable_mergejoin = off set jit = off as $$
 declare
   v_need_ids uuid[]; v_need_limits bigint[]; v_need_capacity boolean[]; v_need_maxima bigint[]; v_need_unsized boolean[];
-  v_unknown uuid[];
-  v_shapes integer[];
+  v_unknown uuid[]; v_shapes integer[];
   v_slot_ids uuid[]; v_slot_limits bigint[];
-  v_limits bigint[];
-  v_missing integer[];
-  v_counts bigint[];
-  v_sums numeric[];
+  v_limits bigint[]; v_missing integer[];
+  v_counts bigint[]; v_sums numeric[];                       -- by place in v_limits
   v_capacity bigint[];
-  v_hold integer;
+  v_holds integer[];                                         -- of each refused task the need that is not met, as a place in v_need_…
+  v_hold integer; v_need integer; v_place integer;
   v_candidate record;
 begin
   admitted := '{}'; refused := '{}'; gates := '{}'; held_by := '{}'; held_maximum := '{}'; held_capacity := '{}'; undecided := '{}';
@@ -38,14 +36,7 @@ begin
     array_agg(distinct n.shape_id)
   into v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized, v_unknown, v_shapes
   from taskrunner_private.rule_needs(p_ruled) n;
-  if exists (
-    select from taskrunner_private.limit_shape s where s.id = any(v_shapes) and s.used_at < now() - interval '10 minutes')
-  then
-    update taskrunner_private.limit_shape s set used_at = now()
-    where s.id = any(array(
-      select x.id from taskrunner_private.limit_shape x
-      where x.id = any(v_shapes) and x.used_at < now() - interval '10 minutes' for no key update skip locked));
-  end if;
+  perform taskrunner_private.use_shapes(v_shapes);
   select coalesce(array_agg(s.task_id), '{}'), array_agg(s.limit_id) into v_slot_ids, v_slot_limits
   from taskrunner_private.task_slots(p_ids) s;
   if v_unknown <> '{}' then
@@ -58,7 +49,7 @@ begin
     where u.limit_id is not null and u.id <> all(v_unknown)
     union
     select u.limit_id from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
-    where u.id = any(p_ruled) and u.id <> all(v_unknown));
+    where exists (select from unnest(p_ruled) r (id) where r.id = u.id) and u.id <> all(v_unknown));
   v_missing := taskrunner_private.lock_stripes(v_limits, p_wait_ms);
   if v_missing <> '{}' then
     undecided := undecided || array(
@@ -82,59 +73,78 @@ begin
     from unnest(v_limits) with ordinality l (id, o)
   ) c;
 
-  for v_candidate in
-    with lim as materialized (
-      select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
-    ), need as materialized (
-      select u.id, array_agg(u.o) as places, array_agg(u.is_capacity) as capacity, array_agg(u.maximum) as maxima,
-        bool_or(u.unsized or u.limit_id is null) as impossible,
-        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as gate
-      from (
-        select n.*, l.o
-        from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
-          n (id, limit_id, is_capacity, maximum, unsized)
-        left join lim l on l.id = n.limit_id
-        order by n.id, n.limit_id, n.is_capacity, n.maximum) u
-      group by u.id
-    ), held as materialized (
-      select u.id, array_agg(l.o) as places
-      from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
-      join lim l on l.id = u.limit_id
-      group by u.id
-    )
-    select g.id, n.gate, n.places as needs, n.capacity, n.maxima, coalesce(n.impossible, false) as impossible, h.places as slots,
-      case when v_capacity <> '{}' then (
-        select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
-        else 0 end as work
-    from unnest(p_ids) with ordinality g (id, o)
-    left join need n on n.id = g.id
-    left join held h on h.id = g.id
-    where g.id <> all(undecided)
-    order by g.o
-  loop
-    v_hold := case when v_candidate.impossible then 0 end;
-    if v_hold is null and v_candidate.needs is not null then
-      for i in 1 .. cardinality(v_candidate.needs) loop
-        if not v_candidate.capacity[i] and v_counts[v_candidate.needs[i]] >= v_candidate.maxima[i]
-          or v_candidate.capacity[i] and v_sums[v_candidate.needs[i]] >= v_candidate.maxima[i]
+  -- What is full already refuses whatever becomes of others.
+  select coalesce(array_agg(r.id order by r.first), '{}'), array_agg(case when not r.impossible then r.hold end order by r.first)
+  into refused, v_holds
+  from (
+    select n.id, min(n.o) as first, bool_or(n.unsized or n.limit_id is null) as impossible,
+      min(n.o) filter (where case when n.is_capacity then l.work >= n.maximum else l.slots >= n.maximum end) as hold
+    from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
+      with ordinality n (id, limit_id, is_capacity, maximum, unsized, o)
+    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id
+    group by n.id) r
+  where (r.impossible or r.hold is not null) and r.id <> all(undecided);
+
+  if cardinality(p_ids) > cardinality(undecided) + cardinality(refused) then
+    for v_candidate in
+      with lim as materialized (
+        select l.id, l.o from unnest(v_limits) with ordinality l (id, o)
+      ), need as materialized (
+        select u.id, array_agg(u.o) as needs, array_agg(l.o) as places
+        from unnest(v_need_ids, v_need_limits) with ordinality u (id, limit_id, o)
+        join lim l on l.id = u.limit_id
+        group by u.id
+      ), held as materialized (
+        select u.id, array_agg(l.o) as places
+        from unnest(v_slot_ids, v_slot_limits) u (id, limit_id)
+        join lim l on l.id = u.limit_id
+        group by u.id
+      )
+      select g.id, n.needs, n.places, h.places as slots,
+        case when v_capacity <> '{}' then (
+          select taskrunner_private.work_left(t.expected_count, t.success, t.failures) from taskrunner.task t where t.id = g.id)
+          else 0 end as work
+      from unnest(p_ids) with ordinality g (id, o)
+      left join need n on n.id = g.id
+      left join held h on h.id = g.id
+      where not exists (select from unnest(undecided || refused) d (id) where d.id = g.id)
+      order by g.o
+    loop
+      v_hold := null;
+      for i in 1 .. coalesce(cardinality(v_candidate.needs), 0) loop
+        v_need := v_candidate.needs[i];
+        v_place := v_candidate.places[i];
+        if not v_need_capacity[v_need] and v_counts[v_place] >= v_need_maxima[v_need]
+          or v_need_capacity[v_need] and v_sums[v_place] >= v_need_maxima[v_need]
         then
-          v_hold := i;
+          v_hold := v_need;
           exit;
         end if;
       end loop;
-    end if;
-    if v_hold is not null then
-      refused := refused || v_candidate.id;
-      gates := gates || case when v_hold > 0 then v_candidate.gate end;
-      held_by := held_by || v_limits[v_candidate.needs[nullif(v_hold, 0)]];
-      held_maximum := held_maximum || v_candidate.maxima[nullif(v_hold, 0)];
-      held_capacity := held_capacity || v_candidate.capacity[nullif(v_hold, 0)];
-    elsif cardinality(admitted) < p_most then
-      admitted := admitted || v_candidate.id;
-      for i in 1 .. coalesce(cardinality(v_candidate.slots), 0) loop
-        v_counts[v_candidate.slots[i]] := v_counts[v_candidate.slots[i]] + 1;
-        v_sums[v_candidate.slots[i]] := v_sums[v_candidate.slots[i]] + v_candidate.work;
-      end loop;
-    end if;
-  end loop;
+      if v_hold is not null then
+        refused := refused || v_candidate.id;
+        v_holds := v_holds || v_hold;
+      elsif cardinality(admitted) < p_most then
+        admitted := admitted || v_candidate.id;
+        for i in 1 .. coalesce(cardinality(v_candidate.slots), 0) loop
+          v_counts[v_candidate.slots[i]] := v_counts[v_candidate.slots[i]] + 1;
+          v_sums[v_candidate.slots[i]] := v_sums[v_candidate.slots[i]] + v_candidate.work;
+        end loop;
+      end if;
+    end loop;
+  end if;
+
+  if refused <> '{}' then
+    select array_agg(g.id order by r.n), array_agg(v_need_limits[r.hold] order by r.n), array_agg(v_need_maxima[r.hold] order by r.n),
+      array_agg(v_need_capacity[r.hold] order by r.n)
+    into gates, held_by, held_maximum, held_capacity
+    from unnest(refused, v_holds) with ordinality r (task_id, hold, n)
+    left join (
+      select u.task_id,
+        hash_array_extended(array_agg(array[u.limit_id, u.is_capacity::integer, u.maximum]), 8312345678901234567) as id
+      from (
+        select n.* from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima) n (task_id, limit_id, is_capacity, maximum)
+        order by n.task_id, n.limit_id, n.is_capacity, n.maximum) u
+      group by u.task_id) g on g.task_id = r.task_id and r.hold is not null;
+  end if;
 end $$;

@@ -79,6 +79,8 @@ begin
   end if;
 
   if v_claimed is null then
+    -- Should it be lost, then so is all that came after it, and somebody decides again. Many such claims may come in a row.
+    perform set_config('synchronous_commit', 'off', true);
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
         v_again, null, false, v_held, v_passed;

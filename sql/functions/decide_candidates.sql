@@ -48,8 +48,10 @@ begin
     into task_ids, ruled, kinds, v_hosts, v_sure
     from (
       select q.task_id, q.has_rules, q.kind, q.host, q.limit_id
-      from taskrunner_private.queued_task q
-      where q.task_id = any(p_task_ids || ruled) and q.state::text = 'ready' and (not q.has_rules or q.task_id = any(ruled))
+      from unnest(p_task_ids || ruled) with ordinality u (id, n)
+      cross join lateral (
+        select x.* from taskrunner_private.queued_task x where x.task_id = u.id and x.state::text = 'ready' offset 0) q
+      where not q.has_rules or u.n > cardinality(p_task_ids)
       order by q.priority desc, q.seq) c;
   end if;
 
@@ -69,14 +71,19 @@ begin
       again := again or v_away <> '{}';
     end if;
     -- Behind as many probes and tasks without rules as may start there will hardly be a place: what stands there is not decided.
-    v_near := array(
-      select f.n from (
-        select x.n, count(*) filter (where v_sure[x.n]) over (order by x.n rows between unbounded preceding and 1 preceding) as before
-        from unnest(v_fit) x (n)) f
-      where f.before < p_limit order by f.n);
-    select coalesce(array_agg(task_ids[f.n] order by f.n), '{}'), array_agg(kinds[f.n] order by f.n) into task_ids, kinds
-    from unnest(v_near) f (n);
-    ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    v_near := v_fit;
+    if cardinality(array_positions(v_sure, true)) > p_limit then
+      v_near := array(
+        select f.n from (
+          select x.n, count(*) filter (where v_sure[x.n]) over (order by x.n rows between unbounded preceding and 1 preceding) as before
+          from unnest(v_fit) x (n)) f
+        where f.before < p_limit order by f.n);
+    end if;
+    if cardinality(v_near) < cardinality(task_ids) then
+      select coalesce(array_agg(task_ids[f.n] order by f.n), '{}'), array_agg(kinds[f.n] order by f.n) into task_ids, kinds
+      from unnest(v_near) f (n);
+      ruled := array(select unnest(ruled) intersect select unnest(task_ids));
+    end if;
   end if;
 
   v_busy := taskrunner_private.try_lock_kinds(kinds);
