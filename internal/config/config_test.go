@@ -96,6 +96,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"several at once": {[]string{"--log-level=loud", "--webhook-max-attempts=0"}, []string{"LOG_LEVEL must be", "WEBHOOK_MAX_ATTEMPTS must be"}},
 		"page":            {[]string{"--pagination-default=101"}, []string{"PAGINATION_DEFAULT (101) must not exceed PAGINATION_MAX (100)"}},
 		"no page":         {[]string{"--pagination-default=0", "--pagination-max=0"}, []string{"PAGINATION_DEFAULT must be from 1", "PAGINATION_MAX must be from 1"}},
+		"retention":       {[]string{"--retention-days=-1", "--retention-cleanup-interval-secs=0", "--retention-batch-size=10001"}, []string{"RETENTION_DAYS must be", "RETENTION_CLEANUP_INTERVAL_SECS must be", "RETENTION_BATCH_SIZE must be"}},
 		"key life":        {[]string{"--retention-idempotency-secs=0"}, []string{"RETENTION_IDEMPOTENCY_SECS must be"}},
 		"in flight":       {[]string{"--pool-max-in-flight=-1"}, []string{"POOL_MAX_IN_FLIGHT must be"}},
 		"breaker": {[]string{"--circuit-breaker-failure-threshold=0", "--circuit-breaker-failure-window-secs=0", "--circuit-breaker-recovery-timeout-secs=0"},
