@@ -4552,6 +4552,23 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.place_in_batch(p_task_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select jsonb_build_object('batch_at', b.created_at, 'batch_seq', b.seq, 'task_at', t.created_at, 'task_seq', t.seq)
+    from taskrunner.task t
+    cross join lateral (select x.created_at, x.seq from taskrunner.batch x where x.id = t.batch_id offset 0) b
+    where t.id = p_task_id);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.progress_task(p_task_id uuid, p_attempt integer, p_new_success bigint, p_new_failures bigint)
  RETURNS taskrunner.status_kind
  LANGUAGE plpgsql
@@ -4655,6 +4672,7 @@ declare
   v_at timestamptz[];
   v_seqs bigint[];
   v_next jsonb;
+  v_n integer;
 begin
   perform taskrunner_private.require_read_committed();
   v_before := taskrunner_private.retention_moment(p_days);
@@ -4674,14 +4692,19 @@ begin
       where e.ended_at < v_before and (e.ended_at, e.seq) > ((p_from ->> 'ended_at')::timestamptz, (p_from ->> 'ended_seq')::bigint)
       order by e.ended_at, e.seq
       limit p_limit) c;
-    if cardinality(v_ids) = p_limit then
-      v_next := jsonb_build_object('before', v_before, 'ended_at', v_at[p_limit], 'ended_seq', v_seqs[p_limit]);
+    v_n := taskrunner_private.tasks_within_links(v_ids, 10 * p_limit);
+    if v_n = p_limit or v_n < cardinality(v_ids) then
+      v_next := jsonb_build_object('before', v_before, 'ended_at', v_at[v_n], 'ended_seq', v_seqs[v_n]);
     end if;
   else
     select w.ids, w.next into v_ids, v_next from taskrunner_private.whole_batch_tasks(v_before, p_from, p_limit) w;
+    v_n := taskrunner_private.tasks_within_links(v_ids, 10 * p_limit);
+    if v_n < cardinality(v_ids) then
+      v_next := taskrunner_private.place_in_batch(v_ids[v_n]);
+    end if;
     v_next := jsonb_build_object('before', v_before) || coalesce(v_next, '{"ended_at": "-infinity", "ended_seq": 0}');
   end if;
-  return query select r.*, v_next from taskrunner_private.remove_tasks(v_ids, v_before) r;
+  return query select r.*, v_next from taskrunner_private.remove_tasks(v_ids[:v_n], v_before) r;
   perform set_config('lock_timeout', v_timeout, true);
 end $function$
 ;
@@ -7105,6 +7128,35 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.tasks_within_links(p_ids uuid[], p_most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_links bigint := 0;
+  v_id uuid;
+begin
+  for n in 1 .. cardinality(p_ids) loop
+    v_id := p_ids[n];
+    v_links := v_links + (
+      select count(*) from (
+        select from taskrunner.link l where l.parent_id = v_id
+        union all
+        select from taskrunner.link l where l.child_id = v_id
+        limit p_most + 1) l);
+    if v_links > p_most and n > 1 then
+      return n - 1;
+    end if;
+  end loop;
+  return cardinality(p_ids);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.text_error(p_value jsonb, p_max integer)
  RETURNS text
  LANGUAGE sql
@@ -7690,7 +7742,6 @@ declare
   v_looked_at integer := 0;
   v_batch record;
   v_ids uuid[];
-  v_last record;
 begin
   ids := '{}';
   for v_batch in
@@ -7720,9 +7771,7 @@ begin
       limit p_limit - cardinality(ids));
     ids := ids || v_ids;
     if cardinality(ids) = p_limit then
-      select t.created_at, t.seq into v_last from taskrunner.task t where t.id = ids[p_limit];
-      next := jsonb_build_object(
-        'batch_at', v_batch.created_at, 'batch_seq', v_batch.seq, 'task_at', v_last.created_at, 'task_seq', v_last.seq);
+      next := taskrunner_private.place_in_batch(ids[p_limit]);
       return;
     end if;
   end loop;

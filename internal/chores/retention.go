@@ -12,6 +12,8 @@ import (
 const (
 	// retentionRetry is when the turn is asked for again after an error.
 	retentionRetry = 10 * time.Second
+	// pruneTimeout bounds a chunk of retention. Nobody waits for it, and a single task can have a million links.
+	pruneTimeout = 10 * time.Minute
 	// shortestTurn keeps replicas whose clocks differ from asking again and again.
 	shortestTurn = 50 * time.Millisecond
 )
@@ -80,7 +82,7 @@ func (r *Chores) prune(ctx context.Context, c Retention) error {
 }
 
 func (r *Chores) pruneChunk(ctx context.Context, c Retention, chunk []byte) (task.Pruned, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pruneTimeout)
 	defer cancel()
 	return r.store.Prune(ctx, c.Days, c.Chunk, chunk)
 }

@@ -323,6 +323,26 @@ func TestPruneOfManyWithTheSameEnd(t *testing.T) {
 	}
 }
 
+// Tasks with many links are fewer in a chunk, and one with very many is alone in its.
+func TestPruneOfManyLinks(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.exec(`insert into taskrunner.batch (id, name) values ($1, 'dense');
+		insert into taskrunner.task (batch_id, name, kind) select $1, 'parent', 'k' from generate_series(1, 30);
+		insert into taskrunner.task (batch_id, name, kind) select $1, 'child', 'k' from generate_series(1, 30);
+		insert into taskrunner.task (name, kind) values ('hub', 'k');
+		insert into taskrunner.task (name, kind) select 'spoke', 'k' from generate_series(1, 200);
+		insert into taskrunner.link (parent_id, child_id) select p.id, c.id from taskrunner.task p, taskrunner.task c
+		where (p.name, c.name) in (('parent', 'child'), ('hub', 'spoke'));
+		update taskrunner.task set status = 'Canceled'`, id("dense"))
+	chunks := e.prune(0, 10)
+	require.Equal(t, "261|1|0|0", sum(t, chunks))
+	require.Equal(t, "3|0|0|0", chunks[0])
+	require.Contains(t, chunks, "1|0|0|0") // the hub
+	require.Less(t, len(chunks), 60)
+	require.Equal(t, "0", e.line("select count(*) from taskrunner.link"))
+}
+
 func TestPruneRefusesNonsense(t *testing.T) {
 	t.Parallel()
 	e := setup(t)

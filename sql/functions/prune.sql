@@ -1,7 +1,7 @@
 -- Retention: removes what ended more than p_days ago (0: whatever has ended), with links, actions and deliveries; removable_tasks
 -- says what stays. Batches of which everything ended before that moment go first, one after the other, then single tasks in the order
--- of their end. One bounded chunk: it looks at up to p_limit tasks, and says how many it removed. next is the p_from of the next
--- chunk; null: that was the last one. All chunks of a run have the moment of the first.
+-- of their end. One bounded chunk: it looks at up to p_limit tasks, fewer if these have more than ten links each, and says how many it
+-- removed. next is the p_from of the next chunk; null: that was the last one. All chunks of a run have the moment of the first.
 --   select * from taskrunner_private.prune(30);  select * from taskrunner_private.prune(30, 1000, '<next>'); …
 -- Several runs at once take turns, chunk by chunk. Who has one waits for nobody longer than 100 ms, so it ends no deadlock but its
 -- own: 55P03 then, and nothing is removed.
@@ -17,6 +17,7 @@ declare
   v_at timestamptz[];
   v_seqs bigint[];
   v_next jsonb;
+  v_n integer;
 begin
   perform taskrunner_private.require_read_committed();
   v_before := taskrunner_private.retention_moment(p_days);
@@ -36,13 +37,18 @@ begin
       where e.ended_at < v_before and (e.ended_at, e.seq) > ((p_from ->> 'ended_at')::timestamptz, (p_from ->> 'ended_seq')::bigint)
       order by e.ended_at, e.seq
       limit p_limit) c;
-    if cardinality(v_ids) = p_limit then
-      v_next := jsonb_build_object('before', v_before, 'ended_at', v_at[p_limit], 'ended_seq', v_seqs[p_limit]);
+    v_n := taskrunner_private.tasks_within_links(v_ids, 10 * p_limit);
+    if v_n = p_limit or v_n < cardinality(v_ids) then
+      v_next := jsonb_build_object('before', v_before, 'ended_at', v_at[v_n], 'ended_seq', v_seqs[v_n]);
     end if;
   else
     select w.ids, w.next into v_ids, v_next from taskrunner_private.whole_batch_tasks(v_before, p_from, p_limit) w;
+    v_n := taskrunner_private.tasks_within_links(v_ids, 10 * p_limit);
+    if v_n < cardinality(v_ids) then
+      v_next := taskrunner_private.place_in_batch(v_ids[v_n]);
+    end if;
     v_next := jsonb_build_object('before', v_before) || coalesce(v_next, '{"ended_at": "-infinity", "ended_seq": 0}');
   end if;
-  return query select r.*, v_next from taskrunner_private.remove_tasks(v_ids, v_before) r;
+  return query select r.*, v_next from taskrunner_private.remove_tasks(v_ids[:v_n], v_before) r;
   perform set_config('lock_timeout', v_timeout, true);
 end $$;

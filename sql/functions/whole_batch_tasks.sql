@@ -16,7 +16,6 @@ declare
   v_looked_at integer := 0;
   v_batch record;
   v_ids uuid[];
-  v_last record;
 begin
   ids := '{}';
   for v_batch in
@@ -46,9 +45,7 @@ begin
       limit p_limit - cardinality(ids));
     ids := ids || v_ids;
     if cardinality(ids) = p_limit then
-      select t.created_at, t.seq into v_last from taskrunner.task t where t.id = ids[p_limit];
-      next := jsonb_build_object(
-        'batch_at', v_batch.created_at, 'batch_seq', v_batch.seq, 'task_at', v_last.created_at, 'task_seq', v_last.seq);
+      next := taskrunner_private.place_in_batch(ids[p_limit]);
       return;
     end if;
   end loop;
