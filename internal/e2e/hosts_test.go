@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -184,4 +186,44 @@ func TestReceiverThatIsDown(t *testing.T) {
 	require.EqualValues(t, 200, calls.Load())
 	require.Contains(t, r.metrics(t), `webhook_circuits_open{loop="start"} 0`+"\n")
 	r.stop()
+}
+
+// Ten thousand deliveries that wait for a receiver which hangs stay in the database: the process is no larger for them, and they
+// come when it is back.
+func TestWaitingDeliveriesTakeNoMemory(t *testing.T) {
+	t.Parallel()
+	const n, most = 10_000, 150 << 10 // KiB
+	db := newDB(t)
+	p := startProcess(t, db, "--webhook-timeout-secs=100", "--worker-claim-timeout-secs=200", "--drain-timeout-secs=1")
+	bad := newHolding(t)
+	_, err := db.Pool.Exec(t.Context(), "insert into taskrunner.task (name, kind) select 't' || n, 'k' from generate_series(1, $1) n", n)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), `
+		insert into taskrunner.action (task_id, trigger, params)
+		select id, 'End', jsonb_build_object('url', $1::text, 'verb', 'Post', 'body', repeat('x', 4096)) from taskrunner.task`, bad.url+"/end")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		var ended, delivered int
+		_, err := db.Pool.Exec(t.Context(), "select count(*) from taskrunner.finish_tasks(array(select id from taskrunner.task where status = 'Running'), 'Success')")
+		require.NoError(t, err)
+		require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) filter (where status = 'Success') from taskrunner.task").Scan(&ended))
+		require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.delivery").Scan(&delivered))
+		return ended == n && delivered == n
+	}, patience, 100*time.Millisecond)
+	bad.awaitCalls(t, "/end", 10) // half of the slots
+	for range 20 {                // looks for the calls of others meanwhile
+		time.Sleep(100 * time.Millisecond)
+		size, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(p.cmd.Process.Pid)).Output()
+		require.NoError(t, err)
+		kib, err := strconv.Atoi(strings.TrimSpace(string(size)))
+		require.NoError(t, err)
+		require.Less(t, kib, most)
+	}
+	require.Len(t, bad.got("/end"), 10)
+	bad.release()
+	require.Eventually(t, func() bool {
+		var open int
+		require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.delivery where status <> 'Delivered'").Scan(&open))
+		return open == 0
+	}, 2*patience, 100*time.Millisecond)
 }
