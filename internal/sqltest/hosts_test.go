@@ -237,6 +237,25 @@ func TestRuledTasksOfAHostInTrouble(t *testing.T) {
 	e.forgetsNobody()
 }
 
+// So are those of hosts that are new, while those in trouble leave them no room: any number of them stands before nobody.
+func TestRuledTasksOfNewHostsWithoutRoom(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.replica("r")
+	e.counted("k", []string{})
+	e.ruled([]string{concurency(1, "k")}, "a", "b", "c")
+	for _, name := range []string{"a", "b", "c"} {
+		e.exec(strings.ReplaceAll(insertAction(name, "Start", name), "hooks.example.com", map[string]string{"a": "new1", "b": "new2", "c": "quick"}[name]))
+	}
+	require.Equal(t, []string{"c", "held"}, e.claimWithin(5, "slow:-1 quick:2 *:0", true, ""))
+	e.queues("a: scheduled", "b: scheduled")
+	e.pausesOver()
+	e.exec("select taskrunner_private.release_scheduled(10)")
+	require.Equal(t, []string{}, e.all(), "the limit holds them")
+	e.queues("a: parked", "b: parked")
+	e.forgetsNobody()
+}
+
 // A kind whose shape begins to be counted keeps its own tasks from starting and no others, also where some were left out for their host.
 func TestAKindThatBeginsBesideAHostWithoutRoom(t *testing.T) {
 	t.Parallel()

@@ -62,11 +62,12 @@ begin
       held := cardinality(v_fit) < cardinality(task_ids);
     end if;
     if held then
-      -- Those of a host that is in trouble must not stand before others, nor keep a limit's turn.
+      -- Those of a host that is in trouble, or for which those in trouble leave no room, must not stand before others, nor keep a
+      -- limit's turn.
       v_busy := array(select r.host from unnest(p_hosts, p_rooms) r (host, room) where r.room < 0);
       v_away := array(
         select u.id from unnest(task_ids, v_hosts) with ordinality u (id, host, n)
-        where u.id = any(ruled) and u.host = any(v_busy) and u.n <> all(v_fit));
+        where u.id = any(ruled) and (u.host = any(v_busy) or p_other_room <= 0 and u.host <> all(p_hosts)) and u.n <> all(v_fit));
       perform taskrunner_private.put_off(v_away, c_host_secs);
       again := again or v_away <> '{}';
     end if;
