@@ -16,11 +16,12 @@ cross join lateral (
 where t.id = $1;
 
 -- name: FullTasks :many
--- As FullTask; each a look-up by index, whatever the plan was made for.
+-- As FullTask; each a look-up by index, whatever the plan was made for. From a subquery the planner does not see how many ids there are,
+-- so that it keeps its plan: for one task it takes longer to make than to run.
 select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
   t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
   t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
-from unnest(sqlc.arg(ids)::uuid[]) as wanted (id)
+from unnest((select sqlc.arg(ids)::uuid[])) as wanted (id)
 cross join lateral (select * from taskrunner.task x where x.id = wanted.id offset 0) t
 left join lateral (select x.name from taskrunner.batch x where x.id = t.batch_id offset 0) b on true
 cross join lateral (

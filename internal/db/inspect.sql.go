@@ -329,7 +329,7 @@ const FullTasks = `-- name: FullTasks :many
 select t.id, t.name, t.kind, t.status, t.timeout, t.rules, t.metadata, a.actions, t.created_at, t.last_updated,
   t.started_at, t.ended_at, t.wait_finished, t.wait_success, t.success, t.failures, t.expected_count, t.failure_reason,
   t.batch_id, b.name as batch_name, t.dead_end_barrier, t.priority, t.attempt, t.max_attempts, t.run_at
-from unnest($1::uuid[]) as wanted (id)
+from unnest((select $1::uuid[])) as wanted (id)
 cross join lateral (select id, seq, rank, batch_id, created_at, last_updated, started_at, ended_at, run_at, success, failures, expected_count, retry_initial_delay_secs, retry_multiplier, retry_max_delay_secs, timeout, priority, wait_finished, wait_success, attempt, max_attempts, status, paused_from, contacted, dead_end_barrier, name, kind, failure_reason, metadata, rules, timed_out_attempts from taskrunner.task x where x.id = wanted.id offset 0) t
 left join lateral (select x.name from taskrunner.batch x where x.id = t.batch_id offset 0) b on true
 cross join lateral (
@@ -369,7 +369,8 @@ type FullTasksRow struct {
 	RunAt          pgtype.Timestamptz
 }
 
-// As FullTask; each a look-up by index, whatever the plan was made for.
+// As FullTask; each a look-up by index, whatever the plan was made for. From a subquery the planner does not see how many ids there are,
+// so that it keeps its plan: for one task it takes longer to make than to run.
 func (q *Queries) FullTasks(ctx context.Context, db DBTX, ids []uuid.UUID) ([]FullTasksRow, error) {
 	rows, err := db.Query(ctx, FullTasks, ids)
 	if err != nil {

@@ -112,12 +112,13 @@ begin
   end if;
   perform taskrunner_private.set_cause('');
 
+  -- From subqueries the planner does not see how many there are, so that it keeps its plan, which takes longer to make than to run.
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
     case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
     q.host, t.id = any(v_by_host), v_held, v_passed
-  from unnest(v_claimed, v_claimed_hosts) q (task_id, host)
+  from unnest((select v_claimed), (select v_claimed_hosts)) q (task_id, host)
   join taskrunner.task t on t.id = q.task_id
   left join lateral (
       select x.id, x.params from taskrunner.action x

@@ -1,12 +1,14 @@
 -- Records tries of on_start: the delivery row is made by the first settled try, whose log stands in it; later ones
 -- are rows of delivery_try. A delivery that was delivered stays so. p_status: what the deliveries become.
 -- p_tries as for start_tasks, with "error". Locks: their Start deliveries, covered by the task's lock.
+-- Everything is looked up by its key, so one plan does, which takes longer to make than to run.
 -- Writes delivery, delivery_try, troubled_delivery.
 create or replace function taskrunner_private.record_start_tries(
   p_tries jsonb, p_status taskrunner.delivery_status
 ) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
 begin
   with try as materialized (
     select * from jsonb_to_recordset(p_tries) as try (

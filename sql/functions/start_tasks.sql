@@ -3,6 +3,8 @@
 -- attempt. Not fenced by the claim, because a delivery that a stale claim made is a delivery all the same.
 -- A cancel action in the answer is registered; refused: it is invalid, and why.
 -- p_tries: [{"task_id", "attempt", "at", "latency_ms", "status_code", "response", "cancel_action"}], a task at most once.
+-- The commit is not waited for, since the report of a quick target waits for this lock. A crash that undoes it is one before it: the
+-- claim stands and goes stale, and on_start is called again under the same key.
 -- Locks: graph lock shared, rows of task by rank, their Start deliveries. SQLSTATE: TR009.
 -- Writes task (status, paused_from, started_at, last_updated), delivery, delivery_try, action, due_delivery.
 create or replace function taskrunner_private.start_tasks(p_tries jsonb)
@@ -14,6 +16,7 @@ declare
   v_ids uuid[];
   v_refused jsonb;
 begin
+  perform set_config('synchronous_commit', 'off', true);
   perform taskrunner_private.begin_counts();
   perform taskrunner_private.require_read_committed();
   v_ids := array(select (item ->> 'task_id')::uuid from jsonb_array_elements(p_tries) item);
