@@ -33,7 +33,8 @@ type claimDeliveries struct {
 func (o *claimDeliveries) run(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
 		select delivery_id, task_id, number, idempotency_key, leased_until
-		from taskrunner_private.claim_deliveries($1, $2, 3600, '-infinity', true)`, o.replica, o.limit)
+		from taskrunner_private.claim_deliveries($1, $2, 3600, '-infinity', true)
+		where delivery_id is not null`, o.replica, o.limit)
 	if err != nil {
 		return err
 	}
