@@ -255,7 +255,7 @@ func TestParkPlans(t *testing.T) {
 	e.insertWide("held", held)
 	s := e.session("claim")
 	for left := held * wideKeys; left > 0; left -= decide {
-		rows, tooMuch := s.reading(5*decide, fmt.Sprintf(claim, id("r")))
+		rows, tooMuch := s.reading(8*decide, fmt.Sprintf(claim, id("r")))
 		require.Equal(t, []string{"t"}, rows)
 		tooMuch = slices.DeleteFunc(tooMuch, func(s string) bool { // what has left it is read again while somebody might see it still
 			return strings.HasPrefix(s, "index taskrunner_private.queued_task_ruled_idx:")

@@ -11,6 +11,13 @@ import (
 // readySQL makes a ready task.
 const readySQL = "insert into taskrunner.task (name, kind, timeout) values ('t', 'k', 60)"
 
+// alive makes a replica one that lives, however long the test takes.
+func (e *engine) alive(replica string) {
+	e.t.Helper()
+	e.replica(replica)
+	e.exec("update taskrunner_private.replica set heartbeat_at = heartbeat_at + interval '1 hour' where id = $1", id(replica))
+}
+
 // falls asks to fall asleep and returns whether the stamp stood, the horizon and whether all is quiet.
 func (e *engine) falls(loop, horizon string) (stood bool, next string, quiet bool) {
 	e.t.Helper()
@@ -32,7 +39,7 @@ func (e *engine) asleep(loop string) {
 func TestWriterBeforeTheStamp(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	e.replica("r")
+	e.alive("r")
 	notified, writer := e.notifications(), e.session("writer")
 
 	writer.script("begin; " + readySQL)
@@ -54,7 +61,7 @@ func TestWriterBeforeTheStamp(t *testing.T) {
 func TestWriterAfterTheStamp(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	e.replica("r")
+	e.alive("r")
 	notified, writer := e.notifications(), e.session("writer")
 
 	writer.script("begin; select 1")
@@ -70,7 +77,7 @@ func TestWriterAfterTheStamp(t *testing.T) {
 	require.Equal(t, []string{"t"}, e.claim("r", 10))
 
 	// Claims and pulses leave the stamp alone: the next one notifies as well.
-	e.replica("r")
+	e.alive("r")
 	e.exec(readySQL)
 	require.Equal(t, []string{"start"}, notified())
 	e.exec("select taskrunner_private.stay_awake($1, 'start')", id("r"))
@@ -88,7 +95,7 @@ func TestStampsOfLoops(t *testing.T) {
 	require.False(t, stood)
 	stood, _, _ = e.falls("start", "")
 	require.False(t, stood, "it has no row yet")
-	e.replica("r")
+	e.alive("r")
 	e.asleep("deliver")
 	e.ended("u", "x")
 	require.Equal(t, []string{"deliver"}, notified())
@@ -100,10 +107,10 @@ func TestStampsOfLoops(t *testing.T) {
 	require.Equal(t, []string{"start"}, notified())
 	e.ended("v", "y")
 	require.NotContains(t, notified(), "deliver")
-	e.exec("update taskrunner_private.replica set heartbeat_at = heartbeat_at - interval '4 seconds'")
+	e.exec("update taskrunner_private.replica set heartbeat_at = now() - interval '4 seconds'")
 	e.exec(readySQL)
 	require.Empty(t, notified())
-	e.replica("r")
+	e.alive("r")
 	e.exec(readySQL)
 	require.Equal(t, []string{"start"}, notified(), "it is back")
 	e.exec("select taskrunner_private.leave($1)", id("r"))
@@ -115,7 +122,7 @@ func TestStampsOfLoops(t *testing.T) {
 func TestLockedWorkIsHeld(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
-	e.replica("r")
+	e.alive("r")
 	holder := e.session("holder")
 	e.tasks("t", "u")
 	holder.script("begin; " + "select from taskrunner.task where name = 't' for no key update")
