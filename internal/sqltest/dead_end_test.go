@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -390,8 +391,11 @@ func TestDeadEndsWakeTheChores(t *testing.T) {
 	listener := e.session("listener")
 	listener.run("listen taskrunner")
 	e.exec("select * from taskrunner_private.tick($1, 'r', 'test', 10, true)", id("r"))
+	e.keepAlive("r")
 	e.exec(call("cancel_task", "c"))
-	n, err := listener.WaitForNotification(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	n, err := listener.WaitForNotification(ctx)
 	require.NoError(t, err)
 	require.Equal(t, "chores", n.Payload)
 	require.Equal(t, "{drain_dead_ends}", e.line("select due_chores from taskrunner_private.tick($1, 'r', 'test', 10, true)", id("r")))

@@ -221,7 +221,7 @@ func TestOthersHearOfTasksThatAreTooMany(t *testing.T) {
 		notified := e.notifications()
 		e.move("a", "Success")
 		e.move("b", "Success")
-		e.replica("s")
+		e.alive("s")
 		e.exec("select * from taskrunner_private.fall_asleep($1, 'start', null)", id("s"))
 		require.Equal(t, "2|2|f", e.line("select * from taskrunner_private.wake_limits(500, $1, $2)", id("r"), room))
 		require.Equal(t, heard, notified(), "%d", room)

@@ -1,6 +1,7 @@
 package sqltest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -296,12 +297,14 @@ func TestReplayNotifies(t *testing.T) {
 	e.ended("t", "x", "y")
 	e.settle("y", 1, "given_up", "")
 	for _, path := range []string{"x", "y"} {
-		e.replica("r")
+		e.alive("r")
 		e.asleep("deliver")
 		listener := e.session("listener")
 		listener.script("listen taskrunner")
 		e.exec(e.replay(path))
-		n, err := listener.WaitForNotification(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		n, err := listener.WaitForNotification(ctx)
 		require.NoError(t, err)
 		require.Equal(t, "deliver", n.Payload)
 	}

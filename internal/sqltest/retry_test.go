@@ -328,7 +328,7 @@ func TestScheduledTasksWakeChores(t *testing.T) {
 	insert("nobody", "1 minute")
 	require.Empty(t, notified(), "there is no replica")
 	e.exec("update taskrunner.task set run_at = now() + interval '1 day'")
-	e.replica("r")
+	e.alive("r")
 	e.exec("update taskrunner_private.replica set next_pulse_at = now() + interval '1 hour'")
 	insert("soon", "1 minute")
 	require.Equal(t, []string{"chores"}, notified())

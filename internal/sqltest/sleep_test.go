@@ -15,6 +15,11 @@ const readySQL = "insert into taskrunner.task (name, kind, timeout) values ('t',
 func (e *engine) alive(replica string) {
 	e.t.Helper()
 	e.replica(replica)
+	e.keepAlive(replica)
+}
+
+func (e *engine) keepAlive(replica string) {
+	e.t.Helper()
 	e.exec("update taskrunner_private.replica set heartbeat_at = heartbeat_at + interval '1 hour' where id = $1", id(replica))
 }
 
