@@ -14,10 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-const (
-	tryTimeout = 5 * time.Second
-	pause      = 500 * time.Millisecond // between tries
-)
+// pause is the time between tries.
+const pause = 500 * time.Millisecond
 
 // Error says why there is no connection, and which setting is to blame. It names no password.
 type Error struct {
@@ -40,7 +38,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // answers or the server is not ready. A server that refuses the user, the password or the database ends the wait at
 // once. The error is an [*Error], or that of the context.
 func Wait(ctx context.Context, setting, dsn string, timeout time.Duration, log *slog.Logger) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := Parse(dsn)
 	if err != nil {
 		return nil, &Error{Setting: setting, Err: errors.New("not a connection URL or string of PostgreSQL")} // err may hold the password
 	}
@@ -69,7 +67,7 @@ func Wait(ctx context.Context, setting, dsn string, timeout time.Duration, log *
 }
 
 func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Bound(&config.Config))
 	defer cancel()
 	return pgx.ConnectConfig(ctx, config)
 }

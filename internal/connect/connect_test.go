@@ -129,6 +129,32 @@ func TestWaitsForTheServer(t *testing.T) {
 	require.NoError(t, <-relayed)
 }
 
+// A server that cannot be written to is waited for: a standby may be promoted.
+func TestReadOnlyServerIsNone(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	_, err := db.Pool.Exec(t.Context(), "alter database "+db.Name+" set default_transaction_read_only = on")
+	require.NoError(t, err)
+	u, err := url.Parse(db.DSN)
+	require.NoError(t, err)
+	_, err = connect.Wait(t.Context(), "DATABASE_URL", db.DSN, time.Second, slog.New(slog.DiscardHandler))
+	require.ErrorIs(t, err, connect.ErrReadOnly)
+	require.EqualError(t, err, "DATABASE_URL: no connection within DATABASE_STARTUP_TIMEOUT_SECS = 1: cannot connect to "+u.Host+": "+connect.ErrReadOnly.Error())
+}
+
+// The first of two servers takes connections and says nothing, as one does that hangs: that leaves time for the second.
+func TestSecondServer(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer mute.Close()
+	dsn := change(t, db.DSN, func(u *url.URL) { u.Host = mute.Addr().String() + "," + u.Host })
+	conn, err := connect.Wait(t.Context(), "DATABASE_URL", dsn, 0, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+}
+
 // closing closes a channel at the first write.
 type closing struct{ c chan struct{} }
 

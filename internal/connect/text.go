@@ -23,15 +23,17 @@ func Text(err error) string {
 }
 
 // target lists the servers that were tried.
-func target(c *pgconn.Config) string {
+func target(c *pgconn.Config) string { return strings.Join(addresses(c), ", ") }
+
+func addresses(c *pgconn.Config) []string {
 	_, address := pgconn.NetworkAddress(c.Host, c.Port)
-	addresses := []string{address}
+	list := []string{address}
 	for _, f := range c.Fallbacks {
-		if _, address := pgconn.NetworkAddress(f.Host, f.Port); !slices.Contains(addresses, address) {
-			addresses = append(addresses, address)
+		if _, address := pgconn.NetworkAddress(f.Host, f.Port); !slices.Contains(list, address) {
+			list = append(list, address)
 		}
 	}
-	return strings.Join(addresses, ", ")
+	return list
 }
 
 // causes joins the causes of the tries, each once. If the server has answered, only its answer counts: the first, since
@@ -67,6 +69,8 @@ func cause(try error) string {
 		return dns.Err
 	case errors.Is(try, context.DeadlineExceeded):
 		return "no answer in time"
+	case errors.Is(try, ErrReadOnly):
+		return ErrReadOnly.Error()
 	case errors.As(try, &network):
 		return network.Err.Error()
 	}

@@ -66,6 +66,9 @@ type Config struct {
 	// Settings are server settings (postgresql.conf names), applied at every start. With fsync = off the creation of the
 	// data folder is not flushed to disk either.
 	Settings map[string]string
+
+	// StandbyOf makes a new server a copy of another one that follows it by streaming replication, until Promote.
+	StandbyOf *Server
 }
 
 // Search says where binaries may come from.
@@ -136,12 +139,15 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if major == "" {
 		major = cfg.Major
 	}
+	if cfg.StandbyOf != nil {
+		cfg.BinDir, cfg.Search = cfg.StandbyOf.binDir, SearchAll
+	}
 	bins, err := findBinaries(ctx, cfg, major, acct)
 	if err != nil {
 		return nil, err
 	}
 	s.binDir = bins.dir
-	if s.password, s.reused, err = ensureCluster(ctx, s.layout, bins, acct, cfg.Settings["fsync"] == "off"); err != nil {
+	if s.password, s.reused, err = ensureCluster(ctx, s.layout, bins, acct, cfg); err != nil {
 		return nil, err
 	}
 	if s.reused {

@@ -237,3 +237,15 @@ func ask(t *testing.T, dsn string, value any, sql string) error {
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	return conn.QueryRow(t.Context(), sql).Scan(value)
 }
+
+// execute runs a statement on a connection of its own.
+func execute(t *testing.T, dsn, sql string) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	_, err = conn.Exec(t.Context(), sql)
+	return err
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -56,16 +57,27 @@ func (p *process) log() []string {
 	return slices.Clone(p.logged)
 }
 
-// startProcess runs "taskrunner serve" on a free port. It is killed when the test ends, if it has not ended by then.
+// startProcess runs "taskrunner serve" with the role of the service.
 func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 	t.Helper()
+	return startProcessAs(t, db.Login(t, "taskrunner_service"), flags...)
+}
+
+// startProcessAs runs "taskrunner serve" with a DSN, on a port that was free a moment ago, so that handles lead to it. It is killed
+// when the test ends, if it has not ended by then.
+func startProcessAs(t *testing.T, dsn string, flags ...string) *process {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	port := listener.Addr().(*net.TCPAddr).Port
+	require.NoError(t, listener.Close())
 	content, err := binary()
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "taskrunner")
 	require.NoError(t, os.WriteFile(path, content, 0o700))
 	p := &process{exited: make(chan error, 1)}
-	p.cmd = exec.Command(path, append([]string{"serve", "--port=0", "--ssrf-allow=127.0.0.1"}, flags...)...)
-	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+db.Login(t, "taskrunner_service"), "HOST_URL=http://127.0.0.1:9")
+	p.cmd = exec.Command(path, append([]string{"serve", "--ssrf-allow=127.0.0.1"}, flags...)...)
+	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+dsn, fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HOST_URL=http://127.0.0.1:%d", port))
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/taskrunner/taskrunner/internal/connect"
 )
 
 // lockKey is the advisory lock that whoever migrates a database holds: "taskrunr" in ASCII, in the one-bigint space. It
@@ -29,7 +31,7 @@ type session struct {
 
 // openSession connects.
 func openSession(ctx context.Context, dsn string) (*session, error) {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := connect.Parse(dsn)
 	if err != nil {
 		return nil, err // pgx hides the password
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/taskrunner/taskrunner/internal/connect"
 	"github.com/taskrunner/taskrunner/internal/outage"
 )
 
@@ -27,9 +28,9 @@ const (
 )
 
 const (
-	connectTimeout = 5 * time.Second
-	firstPause     = 100 * time.Millisecond
-	longestPause   = 30 * time.Second
+	sendTimeout  = 5 * time.Second // of one statement
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second // between tries; polling is slower than being notified
 )
 
 // ErrDeaf means that a connection is fine but no notification comes through it, as through a pooler in transaction mode.
@@ -197,12 +198,12 @@ func (l *Listener) setConnected(connected bool) {
 }
 
 func (l *Listener) connect(ctx context.Context, name string) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	config, err := pgx.ParseConfig(l.dsn)
+	config, err := connect.Parse(l.dsn)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, connect.Bound(&config.Config))
+	defer cancel()
 	// The server's own notices are of no use here, and the name shows a DBA what this session is for.
 	config.RuntimeParams["application_name"] = name
 	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
@@ -211,7 +212,7 @@ func (l *Listener) connect(ctx context.Context, name string) (*pgx.Conn, error) 
 
 // exec runs one statement by the simple protocol, which needs no prepared statement of a pooler.
 func exec(ctx context.Context, conn *pgx.Conn, sql string) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
 	return err

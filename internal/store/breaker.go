@@ -19,7 +19,7 @@ const (
 type Breaker struct {
 	Failures int           // so many tries that fail within Window open it; 0: never
 	Window   time.Duration // > 0
-	Recovery time.Duration // > 0; so long after it opened, one try is let through, and its success closes it
+	Recovery time.Duration // > 0; so long after it opened, one try is let through, and its success closes it, as does any new connection
 	// OnChange is told of each change of state, in order. It must not call the Store. May be nil.
 	OnChange func(to BreakerState)
 }
@@ -98,6 +98,16 @@ func (b *breaker) ended(t try) {
 	defer b.mu.Unlock()
 	if t.generation == b.generation {
 		b.probing = false // another one finds out
+	}
+}
+
+// reached closes it: somebody has made a new connection, one of the loops perhaps, who are not subject to it. Waiting for the end
+// of Recovery would keep requests from a database that is back.
+func (b *breaker) reached() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.state != BreakerClosed {
+		b.become(BreakerClosed)
 	}
 }
 

@@ -93,6 +93,30 @@ func TestBreakerWindow(t *testing.T) {
 	})
 }
 
+// A new connection closes it, whoever has made it, and then its probe says nothing any more.
+func TestBreakerReached(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, states := testBreaker()
+		b.reached()
+		for range 3 {
+			b.broke(b.mustBegin(t))
+		}
+		b.mustRefuse(t)
+		b.reached()
+		b.mustBegin(t)
+		for range 3 {
+			b.broke(b.mustBegin(t))
+		}
+		time.Sleep(5 * time.Second)
+		probe := b.mustBegin(t)
+		b.reached()
+		b.broke(probe)
+		b.mustBegin(t)
+		require.Equal(t, []BreakerState{BreakerOpen, BreakerClosed, BreakerOpen, BreakerHalfOpen, BreakerClosed}, *states)
+	})
+}
+
 func TestBreakerOff(t *testing.T) {
 	t.Parallel()
 	b := newBreaker(Breaker{})

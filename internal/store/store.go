@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
+	"github.com/taskrunner/taskrunner/internal/connect"
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/groupcommit"
 	"github.com/taskrunner/taskrunner/internal/requestid"
@@ -23,8 +24,6 @@ import (
 const (
 	connLifetime = 24 * time.Hour
 	connIdle     = 120 * time.Second
-	// connectTimeout bounds one try to connect when the DSN does not say.
-	connectTimeout = 5 * time.Second
 	// workConns is how many connections the loops and chores may use at once: each loop claims and settles at most one
 	// group at a time.
 	workConns = 4
@@ -90,7 +89,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		pool     **pgxpool.Pool
 		max, min int
 	}{{&s.pool, o.MaxConns, o.MinConns}, {&s.work, workConns, 0}, {&s.pulse, 1, 0}, {&s.stuck, stuckConns, 0}} {
-		if *p.pool, err = newPool(ctx, dsn, o, p.max, p.min); err != nil {
+		if *p.pool, err = s.newPool(ctx, dsn, p.max, p.min); err != nil {
 			s.closePools()
 			return nil, fmt.Errorf("store: %w", err)
 		}
@@ -117,7 +116,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int) (*pgxpool.Pool, error) {
+func (s *Store) newPool(ctx context.Context, dsn string, maxConns, minConns int) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, err // names no password
@@ -125,18 +124,17 @@ func newPool(ctx context.Context, dsn string, o Options, maxConns, minConns int)
 	config.MaxConns, config.MinConns = int32(maxConns), int32(minConns)
 	config.MaxConnLifetime, config.MaxConnIdleTime = connLifetime, connIdle
 	config.MaxConnLifetimeJitter = connLifetime / 24
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
+	connect.Prepare(&config.ConnConfig.Config)
+	config.PingTimeout = connect.Timeout // a connection that hangs is one that is lost
 	// Not QueryExecModeExec, which guesses parameter types from Go types and would send jsonb as bytea; and not
 	// QueryExecModeDescribeExec, whose two round trips a pooler may deal to two sessions.
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	if o.PreparedStatements {
+	if s.options.PreparedStatements {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	}
-	// By itself pgx knows uuid.UUID by its text only, and takes detours to that.
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		pgxuuid.Register(conn.TypeMap())
+		s.breaker.reached()
+		pgxuuid.Register(conn.TypeMap()) // by itself pgx knows uuid.UUID by its text only, and takes detours to that
 		return nil
 	}
 	return pgxpool.NewWithConfig(ctx, config)
@@ -159,7 +157,7 @@ func (s *Store) closePools() {
 	}
 }
 
-// Ping asks the database for an answer, by one connection of the pool and without repeating anything; ctx bounds it.
+// Ping asks the database whether it takes writes, by one connection of the pool and without repeating anything; ctx bounds it.
 // The error is a *task.Error that wraps ErrPoolExhausted when all connections are in use.
 func (s *Store) Ping(ctx context.Context) error {
 	conn, err := s.acquireOnce(ctx, s.pool)
@@ -167,7 +165,12 @@ func (s *Store) Ping(ctx context.Context) error {
 		return mapError("ping", err)
 	}
 	defer conn.Release()
-	if err := conn.Ping(ctx); err != nil {
+	var readOnly string
+	err = conn.QueryRow(ctx, "show transaction_read_only").Scan(&readOnly)
+	if err == nil && readOnly == "on" { // through a pooler the server may have become another one
+		err = connect.ErrReadOnly
+	}
+	if err != nil {
 		return mapError("ping", &acquireError{err: err})
 	}
 	return nil

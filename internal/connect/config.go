@@ -1,0 +1,68 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// Timeout bounds a try to connect to one server when the DSN does not say. A DSN may name several: the first may be a machine
+	// that is gone, and must leave time for the second.
+	Timeout = 5 * time.Second
+	// A server whose machine is gone without a word is missed after silence at the latest: neither what was sent is
+	// acknowledged, nor a question whether it is there.
+	silence  = 10 * time.Second
+	askAfter = 5 * time.Second
+	askEvery = time.Second
+	askTimes = 5
+)
+
+// ErrReadOnly means that a server cannot be written to: a standby, most of the time.
+var ErrReadOnly = errors.New("the server is read-only, a standby perhaps")
+
+// Parse reads a DSN, a URL or a keyword string, for connections that are fit for use by Prepare.
+func Parse(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, err
+	}
+	Prepare(&config.Config)
+	return config, nil
+}
+
+// Prepare makes a configuration one whose connections are of use where servers come and go: a try to connect is bounded,
+// a server that is gone is missed, and one that cannot be written to is none, unless the DSN says otherwise.
+func Prepare(c *pgconn.Config) {
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = Timeout
+	}
+	dialer := &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: askAfter, Interval: askEvery, Count: askTimes},
+		Control:         boundSilence,
+	}
+	c.DialFunc = dialer.DialContext
+	if c.ValidateConnect == nil {
+		c.ValidateConnect = writable
+	}
+}
+
+// Bound is how long a try to connect takes at most, with all the servers that the DSN names and the look-up of their names.
+func Bound(c *pgconn.Config) time.Duration {
+	return c.ConnectTimeout * time.Duration(len(addresses(c))+1)
+}
+
+func writable(ctx context.Context, conn *pgconn.PgConn) error {
+	results, err := conn.Exec(ctx, "show transaction_read_only").ReadAll()
+	if err != nil {
+		return err
+	}
+	if len(results) == 1 && len(results[0].Rows) == 1 && string(results[0].Rows[0][0]) == "on" {
+		return ErrReadOnly
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/testdb"
+	"github.com/taskrunner/taskrunner/internal/testpooler"
+)
+
+// Everything works through PgBouncer in transaction mode: with a direct connection for LISTEN, and without, when the listener finds
+// out that it is deaf. PgBouncer dies under load and comes back, then all its sessions are ended.
+func TestPgBouncer(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	direct := db.Login(t, "taskrunner_service")
+	// Fewer sessions than the clients have connections, so that they change hands; and a server that was away is tried every second.
+	pooler := testpooler.Start(t, []string{direct}, "default_pool_size = 8", "server_login_retry = 1", "query_wait_timeout = 10")
+	pooled := pooler.DSN(direct)
+	hearing := startProcessAs(t, pooled, "--pool-prepared-statements=0", "--listen-database-url="+direct)
+	deaf := startProcessAs(t, pooled, "--pool-prepared-statements=0")
+	f := startTraffic(t, &hearing.replica, &deaf.replica)
+	hearing.awaitListener(t, "connected")
+	deaf.awaitListener(t, "polling")
+	f.flows(t)
+	deaf.awaitListener(t, "polling")
+	require.Contains(t, deaf.metrics(t), "listener_connected 0\n")
+
+	pooler.Kill()
+	hearing.awaitHealth(t, false)
+	pooler.Run(t, direct)
+	f.resumes(t, "PgBouncer killed", time.Now())
+	hearing.awaitHealth(t, true)
+	f.flows(t)
+	_, err := db.Pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where usename = $1`, userOf(t, direct))
+	require.NoError(t, err)
+	f.resumes(t, "all sessions ended", time.Now())
+	hearing.awaitListener(t, "connected")
+	f.flows(t)
+	f.finish(t, db.DSN)
+}
+
+// PgBouncer keeps answering when the server behind it is gone, and until it has tried again when that is back.
+func TestPgBouncerOfARestartedServer(t *testing.T) {
+	t.Parallel()
+	dir := serverDir(t)
+	server := ownServer(t, devpgConfig(dir, 0))
+	direct := server.DSN("postgres")
+	pooler := testpooler.Start(t, []string{direct}, "server_login_retry = 1", "query_wait_timeout = 10")
+	r := startProcessAs(t, pooler.DSN(direct), "--pool-prepared-statements=0", "--listen-database-url="+direct)
+	f := startTraffic(t, &r.replica)
+	f.flows(t)
+	server.Kill()
+	r.awaitHealth(t, false)
+	ownServer(t, devpgConfig(dir, server.Port()))
+	back := time.Now()
+	f.resumes(t, "restart behind PgBouncer", back)
+	r.awaitHealth(t, true)
+	r.awaitListener(t, "connected")
+	f.flows(t)
+	f.finish(t, direct)
+}
+
+// Migrations need a session of their own, and say what to set.
+func TestMigrationsRefuseAPooledConnection(t *testing.T) {
+	t.Parallel()
+	db := testdb.NewEmpty(t)
+	pooler := testpooler.Start(t, []string{db.DSN})
+	err := runApp(t, "--database-url="+pooler.DSN(db.DSN), "--pool-prepared-statements=0")
+	require.ErrorContains(t, err, "LISTEN_DATABASE_URL")
+	r := startReplicaAs(t, pooler.DSN(db.DSN), "--pool-prepared-statements=0", "--listen-database-url="+db.DSN)
+	hooks := succeeding(t)
+	created := r.submit(t, entry{"id": "a", "name": "a", "kind": "k", "on_start": hooks.hook("/start")})["a"]
+	r.await(t, created.ID, "Success")
+}
