@@ -54,6 +54,12 @@ func withStandby(t *testing.T) (primary, standby *devpg.Server) {
 	return primary, ownServer(t, c)
 }
 
+// startOutageProcess runs a replica that takes little time to miss what it has claimed: a claim whose answer is lost.
+func startOutageProcess(t *testing.T, dsn string, flags ...string) *process {
+	t.Helper()
+	return startProcessAs(t, dsn, append([]string{"--webhook-timeout-secs=4", "--webhook-connect-timeout-secs=4", "--worker-claim-timeout-secs=5"}, flags...)...)
+}
+
 // The database restarts under load: once as for an upgrade, once after a crash.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
@@ -61,7 +67,7 @@ func TestDatabaseRestart(t *testing.T) {
 	server := ownServer(t, config)
 	config.Port = server.Port()
 	dsn := server.DSN("postgres")
-	a, b := startProcessAs(t, dsn), startProcessAs(t, dsn)
+	a, b := startOutageProcess(t, dsn), startOutageProcess(t, dsn)
 	f := startTraffic(t, &a.replica, &b.replica)
 	f.flows(t)
 
@@ -101,7 +107,7 @@ func TestFailover(t *testing.T) {
 	require.NoError(t, err)
 	both.Host += ",127.0.0.1:" + strconv.Itoa(standby.Port())
 	both.RawQuery += "&target_session_attrs=read-write"
-	a, b := startProcessAs(t, both.String()), startProcessAs(t, both.String())
+	a, b := startOutageProcess(t, both.String()), startOutageProcess(t, both.String())
 	// What is acknowledged is on both: otherwise the last moments before the failover are lost, which no client can help.
 	for _, statement := range []string{"alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"} {
 		require.NoError(t, execute(t, primary.DSN("postgres"), statement))

@@ -57,6 +57,15 @@ func (p *process) log() []string {
 	return slices.Clone(p.logged)
 }
 
+// writeProgram writes a file that is run next. Nobody may fork meanwhile: a child has a copy of every open file until it runs its own
+// program, and one that is open for writing cannot be run.
+func writeProgram(t *testing.T, path string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	require.NoError(t, os.WriteFile(path, content, 0o700))
+}
+
 // startProcess runs "taskrunner serve" with the role of the service.
 func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 	t.Helper()
@@ -74,7 +83,7 @@ func startProcessAs(t *testing.T, dsn string, flags ...string) *process {
 	content, err := binary()
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "taskrunner")
-	require.NoError(t, os.WriteFile(path, content, 0o700))
+	writeProgram(t, path, content)
 	p := &process{exited: make(chan error, 1)}
 	p.cmd = exec.Command(path, append([]string{"serve", "--ssrf-allow=127.0.0.1"}, flags...)...)
 	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+dsn, fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HOST_URL=http://127.0.0.1:%d", port))
