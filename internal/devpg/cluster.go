@@ -36,7 +36,7 @@ func ensureCluster(ctx context.Context, l layout, bins binaries, acct account, c
 		return "", false, fmt.Errorf("devpg: %w", err)
 	}
 	if cfg.StandbyOf != nil {
-		err = copyFrom(ctx, cfg.StandbyOf, fresh, bins, acct)
+		err = copyFrom(ctx, cfg.StandbyOf, fresh, acct)
 	} else {
 		err = initialize(ctx, l, fresh, bins, acct, cfg.Settings["fsync"] == "off")
 	}

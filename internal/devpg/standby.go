@@ -2,21 +2,82 @@ package devpg
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// copyFrom makes dir a data folder of a standby that follows the primary.
-func copyFrom(ctx context.Context, primary *Server, dir string, bins binaries, acct account) error {
-	args := []string{
-		"--dbname=" + primary.DSN("postgres"), "--pgdata=" + dir, "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--no-password",
+// copyFrom makes dir a data folder of a standby that follows the primary. It does what pg_basebackup does, which comes neither with
+// fetched binaries nor with every package.
+func copyFrom(ctx context.Context, primary *Server, dir string, acct account) (err error) {
+	conn, err := pgx.Connect(ctx, primary.DSN("postgres")) // one session for the whole backup
+	if err != nil {
+		return fmt.Errorf("devpg: %w", err)
 	}
-	if out, err := acct.command(ctx, filepath.Join(bins.dir, "pg_basebackup"), args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("devpg: pg_basebackup of PostgreSQL %s, which comes with a server's package but not with fetched binaries: %w\n%s",
-			bins.major, err, out)
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "select pg_backup_start('standby', fast => true)"); err != nil {
+		return fmt.Errorf("devpg: begin the copy of a server: %w", err)
+	}
+	if err := copyData(primary.layout.data, dir, acct); err != nil {
+		return fmt.Errorf("devpg: copy a server: %w", err)
+	}
+	var label string
+	if err := conn.QueryRow(ctx, "select labelfile from pg_backup_stop(wait_for_archive => false)").Scan(&label); err != nil {
+		return fmt.Errorf("devpg: end the copy of a server: %w", err)
+	}
+	follow := "primary_conninfo = '" + primary.DSN("postgres") + "'\n" // the password holds letters and digits only
+	for name, text := range map[string]string{"backup_label": label, "standby.signal": "", "postgresql.auto.conf": follow} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("devpg: %w", err)
+		}
+		if err := acct.own(path); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// copyData copies the data folder of a running server, and of its log, which it streams, and of what belongs to its process, the
+// folders alone. Files may vanish meanwhile: recovery needs none of those.
+func copyData(from, to string, acct account) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		name, relErr := filepath.Rel(from, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || relErr != nil:
+			return errors.Join(err, relErr)
+		}
+		target := filepath.Join(to, name)
+		top, _, below := strings.Cut(name, string(filepath.Separator))
+		switch {
+		case d.IsDir():
+			if err := os.Mkdir(target, 0o700); err != nil {
+				return err
+			}
+		case below && (top == "pg_wal" || top == "pg_replslot"), strings.HasPrefix(name, "postmaster."):
+			return nil
+		default:
+			content, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(target, content, 0o600); err != nil {
+				return err
+			}
+		}
+		return acct.own(target)
+	})
 }
 
 // Promote ends the recovery of a standby: from now on it takes writes.
