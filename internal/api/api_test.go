@@ -95,7 +95,7 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	})
 	b.server = httptest.NewUnstartedServer(h)
 	b.server.Config = api.Server(h, slog.New(slog.DiscardHandler))
-	b.server.Listener = api.Listener(b.server.Listener)
+	b.server.Listener = api.Listener(b.server.Listener, 1000, slog.New(slog.DiscardHandler))
 	b.server.Start()
 	b.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse

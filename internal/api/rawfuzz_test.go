@@ -24,7 +24,7 @@ func FuzzConnection(f *testing.F) {
 	z := newFuzzer(f)
 	server := httptest.NewUnstartedServer(z.handler)
 	server.Config = api.Server(z.handler, slog.New(slog.DiscardHandler))
-	server.Listener = api.Listener(server.Listener)
+	server.Listener = api.Listener(server.Listener, 1000, slog.New(slog.DiscardHandler))
 	server.Start()
 	f.Cleanup(server.Close)
 	id := z.running(f).ID.String()

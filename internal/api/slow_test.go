@@ -74,7 +74,7 @@ func slow(t *testing.T, s api.Store, f func(t *testing.T, p pipes), change ...fu
 		server := api.Server(h, log)
 		p := pipes{make(chan net.Conn), make(chan struct{})}
 		ended := make(chan error)
-		go func() { ended <- server.Serve(api.Listener(p)) }()
+		go func() { ended <- server.Serve(api.Listener(p, 1000, log)) }()
 		defer func() {
 			require.NoError(t, server.Close())
 			require.ErrorIs(t, <-ended, http.ErrServerClosed)

@@ -314,7 +314,7 @@ const httpShare = 4
 func (r *replica) serve(drain context.Context, worked <-chan struct{}, handler http.Handler, socket net.Listener) error {
 	server := api.Server(handler, r.log)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(api.Listener(socket)) }()
+	go func() { failed <- server.Serve(api.Listener(socket, connections(r.config.PoolMaxInFlight), r.log)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,4 +140,21 @@ func TestStandbyAlone(t *testing.T) {
 	_, standby := withStandby(t)
 	err := runApp(t, "--database-startup-timeout-secs=1", "--database-url="+standby.DSN("postgres"))
 	require.ErrorContains(t, err, "read-only")
+}
+
+// One of two replicas dies of kill -9 under load, then the other is told to stop while a new one has started.
+func TestReplicasGoUnderLoad(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	dsn := db.Login(t, "taskrunner_service")
+	victim, second, third := startOutageProcess(t, dsn), startOutageProcess(t, dsn), startOutageProcess(t, dsn)
+	f := startTraffic(t, &victim.replica, &second.replica, &third.replica)
+	f.losesRequests.Store(true)
+	f.flows(t)
+	require.NoError(t, victim.cmd.Process.Kill())
+	f.flows(t)
+	require.NoError(t, second.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, <-second.exited, "exit code 0")
+	f.flows(t)
+	f.finish(t, db.DSN)
 }

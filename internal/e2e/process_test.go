@@ -227,6 +227,59 @@ func TestDrain(t *testing.T) {
 	hooks.awaitCalls(t, "/start", 1)
 }
 
+// A request that is open when the signal comes gets its answer, while nothing new is let in that would hold up the end.
+func TestDrainAnswersOpenRequests(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	p := startProcess(t, db)
+	id := p.running(t, 1)[0]
+	holder := db.Connect(t)
+	_, err := holder.Exec(t.Context(), "begin")
+	require.NoError(t, err)
+	_, err = holder.Exec(t.Context(), "select from taskrunner.task where id = $1 for update", id)
+	require.NoError(t, err)
+	answered := make(chan int, 1)
+	go func() {
+		answered <- send(client, http.MethodPatch, p.url+"/task/"+id.String(), `{"status": "Success"}`)
+	}()
+	require.Eventually(t, func() bool { return strings.Contains(p.metrics(t), "requests_in_flight 1\n") }, patience, 5*time.Millisecond)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { // it takes no new connections
+		connection, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err == nil {
+			_ = connection.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, patience, 10*time.Millisecond)
+	require.Empty(t, answered)
+	_, err = holder.Exec(t.Context(), "commit")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, <-answered)
+	require.NoError(t, <-p.exited, "exit code 0")
+	var status string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select status from taskrunner.task where id = $1", id).Scan(&status))
+	require.Equal(t, "Success", status)
+}
+
+// Who cannot wait for the drain sends a second signal.
+func TestSecondSignalEndsTheDrain(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, newDB(t), "--drain-timeout-secs=600")
+	hooks := newHolding(t)
+	p.submit(t, entry{"id": "a", "name": "a", "kind": "k", "timeout": 3600, "on_start": hooks.hook("/start")})
+	hooks.awaitCalls(t, "/start", 1)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	time.Sleep(1500 * time.Millisecond) // what comes within a second is an echo of the first
+	require.Empty(t, p.exited)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-p.exited:
+		require.ErrorContains(t, err, "signal: terminated")
+	case <-time.After(patience):
+		t.Fatal("the process does not end")
+	}
+}
+
 // At the end of the drain timeout a call that never ends is given up. Its task is not lost: it is tried again.
 func TestDrainTimeout(t *testing.T) {
 	t.Parallel()

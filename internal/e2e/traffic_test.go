@@ -27,8 +27,8 @@ const resumption = 30 * time.Second
 type traffic struct {
 	hooks *receiver
 	urls  []string
-	// losesRequests: a process of the service may die with requests. Else each has an answer.
-	losesRequests bool
+	// losesRequests: processes of the service end. Else each request has an answer.
+	losesRequests atomic.Bool
 
 	graphs  atomic.Int64 // created, each with graphTasks tasks
 	refused atomic.Int64 // answers with 503
@@ -130,7 +130,7 @@ func (f *traffic) send(t *testing.T, method, url, body, key string) int {
 			return resp.StatusCode
 		}
 	}
-	if ctx.Err() != nil || !f.losesRequests {
+	if ctx.Err() != nil || !f.losesRequests.Load() {
 		t.Errorf("%s %s: no answer: %v", method, url, err)
 	}
 	return 0
