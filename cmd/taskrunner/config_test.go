@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -248,40 +246,4 @@ func TestFilesOfOtherCommands(t *testing.T) {
 	_, _, stderr = call("list")
 	require.NotContains(t, stderr, "127.0.0.1:1/")
 	require.NotContains(t, stderr, ".env")
-}
-
-// The commands of the document write what stands there.
-func TestConfigurationDocument(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../docs/configuration.md")
-	require.NoError(t, err)
-	var script, want strings.Builder
-	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		document := false
-		for line := range strings.Lines(block[1]) {
-			command, isCommand := strings.CutPrefix(line, "$ ")
-			switch {
-			case isCommand:
-				script.WriteString(command)
-				document = strings.Contains(command, "<<'END'")
-			case document:
-				script.WriteString(line)
-				document = line != "END\n"
-			default:
-				want.WriteString(line)
-			}
-		}
-	}
-	require.NotEmpty(t, want.String())
-
-	bin := t.TempDir()
-	program, err := os.Executable()
-	require.NoError(t, err)
-	require.NoError(t, os.Symlink(program, filepath.Join(bin, "taskrunner")))
-	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", script.String())
-	cmd.Dir = t.TempDir()
-	cmd.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), childVariable + "=1"}
-	output, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(output))
-	require.Equal(t, want.String(), string(output))
 }
