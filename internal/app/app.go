@@ -106,7 +106,7 @@ func (r *replica) listen(ctx context.Context) (net.Listener, error) {
 // open connects to the database, brings it to this program's schema and reads what the process needs of it.
 func (r *replica) open(ctx context.Context) (err error) {
 	c := r.config
-	if err := reachPool(ctx, c.Database, r.log); err != nil {
+	if err := reachPool(ctx, c, r.log); err != nil {
 		return err
 	}
 	if r.claims, err = prepareDatabase(ctx, c.Database, r.log); err != nil {

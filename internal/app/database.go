@@ -60,18 +60,24 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 	return result.Outcome != migrate.DatabaseNewer, nil
 }
 
-// reachPool waits for the database as the pool will reach it, if that is another way: else a wrong DATABASE_URL would
-// show only in the pool's tries, which go on for long.
-func reachPool(ctx context.Context, c config.Database, log *slog.Logger) error {
-	if c.Direct() == c.DatabaseURL {
-		return nil
-	}
+// reachPool waits for the database as the pool will reach it: a wrong DATABASE_URL would show only in the pool's tries, which go
+// on for long, and prepared statements that get lost on the way only in errors of requests.
+func reachPool(ctx context.Context, c config.Config, log *slog.Logger) error {
 	conn, err := connect.Wait(ctx, "DATABASE_URL", c.DatabaseURL, c.StartupTimeout(), log)
 	if err != nil {
 		return err
 	}
-	if err := conn.Close(ctx); err != nil {
-		log.Debug("close a connection", "error", err)
+	if c.PoolPreparedStatements.On() {
+		err = connect.TestStatements(ctx, conn, c.DatabaseURL)
+	}
+	if closeErr := conn.Close(ctx); closeErr != nil {
+		log.Debug("close a connection", "error", closeErr)
+	}
+	switch {
+	case errors.Is(err, connect.ErrStatements):
+		return fmt.Errorf("POOL_PREPARED_STATEMENTS must be 0: %w", err)
+	case err != nil:
+		return fmt.Errorf("DATABASE_URL: test of prepared statements: %w", err)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -93,12 +92,12 @@ func (s *Server) Promote(ctx context.Context) error {
 	return nil
 }
 
-// Kill ends the server with all its processes at once, as a loss of power does. A temporary folder is removed, any other can be
-// started again. Further calls, and those of Stop, do nothing.
+// Kill ends the server by SIGKILL; its other processes end when they notice. It recovers at its next start: a temporary folder is
+// removed, any other can be started again. Further calls, and those of Stop, do nothing.
 func (s *Server) Kill() {
 	s.stopping.Do(func() {
 		s.guardian.dismiss()
-		_ = syscall.Kill(-s.process.Pid, syscall.SIGKILL) // an error means that it ended already
+		_ = s.process.Kill() // an error means that it ended already
 		<-s.done
 		s.release()
 	})

@@ -75,3 +75,20 @@ func TestMigrationsRefuseAPooledConnection(t *testing.T) {
 	created := r.submit(t, entry{"id": "a", "name": "a", "kind": "k", "on_start": hooks.hook("/start")})["a"]
 	r.await(t, created.ID, "Success")
 }
+
+// A pooler that does not keep prepared statements is found out at the start. One in session mode does.
+func TestPreparedStatementsThroughPgBouncer(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	direct := db.Login(t, "taskrunner_service")
+	for _, settings := range [][]string{nil, {"server_round_robin = 1", "min_pool_size = 3", "default_pool_size = 3"}} {
+		pooler := testpooler.Start(t, []string{direct}, settings...)
+		err := runApp(t, "--database-url="+pooler.DSN(direct), "--listen-database-url="+direct)
+		require.ErrorContains(t, err, "POOL_PREPARED_STATEMENTS must be 0")
+	}
+	pooler := testpooler.Start(t, []string{direct}, "pool_mode = session")
+	r := startReplicaAs(t, pooler.DSN(direct))
+	hooks := succeeding(t)
+	created := r.submit(t, entry{"id": "a", "name": "a", "kind": "k", "on_start": hooks.hook("/start")})["a"]
+	r.await(t, created.ID, "Success")
+}

@@ -34,6 +34,7 @@ type traffic struct {
 	refused atomic.Int64 // answers with 503
 	slowest atomic.Int64 // answer, in nanoseconds
 	stop    chan struct{}
+	end     func() // closes stop
 	work    sync.WaitGroup
 }
 
@@ -52,6 +53,8 @@ func startTraffic(t *testing.T, replicas ...*replica) *traffic {
 	for _, r := range replicas {
 		f.urls = append(f.urls, r.url)
 	}
+	f.end = sync.OnceFunc(func() { close(f.stop) })
+	t.Cleanup(func() { f.end(); f.work.Wait() })
 	for range 4 {
 		f.work.Go(func() { f.create(t) })
 	}
@@ -92,6 +95,8 @@ func (f *traffic) insist(t *testing.T, method, url, body, key string) bool {
 		case status < 300 && status > 0, status == http.StatusConflict && method == http.MethodPatch: // it was done, only the answer was lost
 			return true
 		case status != 0 && status != http.StatusServiceUnavailable:
+			return false
+		case t.Failed():
 			return false
 		case time.Since(began) > 2*patience:
 			t.Errorf("%s %s: not done within %v", method, url, 2*patience)
@@ -185,7 +190,7 @@ func (f *traffic) resumes(t *testing.T, what string, back time.Time) {
 // and all their webhooks came.
 func (f *traffic) finish(t *testing.T, dsn string) {
 	t.Helper()
-	close(f.stop)
+	f.end()
 	f.work.Wait()
 	tasks := int(f.graphs.Load()) * graphTasks
 	require.Positive(t, tasks)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -17,24 +16,34 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/testpooler"
 )
-
-// poolerEnv may hold host and port of a real pooler in transaction mode that lets any user through to any database of
-// the tests' server, to run TestThroughAPooler on it.
-const poolerEnv = "TEST_POOLER"
 
 // Through a pooler in transaction mode each transaction may run in another session, so a store that relies on anything
 // in its session breaks.
 func TestThroughAPooler(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	u, err := url.Parse(b.dsn)
-	require.NoError(t, err)
-	sessions := &sessionPool{}
-	if u.Host = os.Getenv(poolerEnv); u.Host == "" {
+	t.Run("PgBouncer", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		throughAPooler(t, b, testpooler.Start(t, []string{b.dsn}, "server_round_robin = 1", "min_pool_size = 3").DSN(b.dsn))
+	})
+	// Stricter than any pooler: no two transactions in a row run in the same session.
+	t.Run("dealt out in turn", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		u, err := url.Parse(b.dsn)
+		require.NoError(t, err)
+		sessions := &sessionPool{}
 		u.Host = sessions.start(t, b.dsn, 3)
-	}
-	b.dsn = u.String()
+		throughAPooler(t, b, u.String())
+		sessions.requireUsed(t)
+	})
+}
+
+func throughAPooler(t *testing.T, b *testBundle, dsn string) {
+	t.Helper()
+	b.dsn = dsn
 	b.Store = b.open(t, store.Options{MaxConns: 2, PreparedStatements: false, AcquireTimeout: 20 * time.Second})
 
 	for round := range 4 { // each query occurs in each session
@@ -96,7 +105,6 @@ func TestThroughAPooler(t *testing.T) {
 	}
 	require.NoError(t, b.Leave(t.Context(), b.replica))
 	b.Close()
-	sessions.requireUsed(t)
 	b.db.AssertInvariants(t)
 }
 
@@ -140,9 +148,6 @@ func (p *sessionPool) start(t *testing.T, dsn string, size int) string {
 // requireUsed makes sure that the pool has done its work: every session was dealt out.
 func (p *sessionPool) requireUsed(t *testing.T) {
 	t.Helper()
-	if p.idle == nil {
-		return // a real pooler
-	}
 	n := 0
 	p.used.Range(func(any, any) bool { n++; return true })
 	require.Equal(t, cap(p.idle), n)

@@ -21,7 +21,11 @@ const debianDir = "/usr/sbin"
 type program struct {
 	path      string
 	libraries string // a folder with some of its libraries; "" if they are installed
+	keeps     bool   // it knows of prepared statements, as since 1.21
 }
+
+// firstKeeper is the minor version of PgBouncer 1 that is the first to know of prepared statements.
+const firstKeeper = 21
 
 func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.path, args...)
@@ -32,12 +36,18 @@ func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (p program) runs(ctx context.Context) error {
+// inspect runs it and notes its version.
+func (p program) inspect(ctx context.Context) (program, error) {
 	out, err := p.command(ctx, "--version").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s --version: %w: %s", p.path, err, strings.TrimSpace(string(out)))
+	var major, minor int
+	if err == nil {
+		_, err = fmt.Sscanf(string(out), "PgBouncer %d.%d", &major, &minor)
 	}
-	return nil
+	if err != nil {
+		return p, fmt.Errorf("%s --version: %w: %s", p.path, err, strings.TrimSpace(string(out)))
+	}
+	p.keeps = major > 1 || minor >= firstKeeper
+	return p, nil
 }
 
 // find returns an installed PgBouncer, or one of Debian's package, unpacked into the cache folder. That needs no rights.
@@ -46,8 +56,7 @@ var find = sync.OnceValues(func() (program, error) {
 	defer cancel()
 	for _, name := range []string{"pgbouncer", filepath.Join(debianDir, "pgbouncer")} {
 		if path, err := exec.LookPath(name); err == nil {
-			p := program{path: path}
-			return p, p.runs(ctx)
+			return program{path: path}.inspect(ctx)
 		}
 	}
 	p, err := unpacked(ctx)
@@ -106,7 +115,7 @@ func in(ctx context.Context, dir string) (program, error) {
 	if len(libraries) > 0 {
 		p.libraries = filepath.Dir(libraries[0])
 	}
-	return p, p.runs(ctx)
+	return p.inspect(ctx)
 }
 
 // archive matches a package in the list of what apt would download.

@@ -1,4 +1,4 @@
-// Package testpooler runs a real PgBouncer in transaction mode for tests.
+// Package testpooler runs a real PgBouncer for tests: in transaction mode, and without prepared statements, whatever its version.
 package testpooler
 
 import (
@@ -64,6 +64,9 @@ func Start(t testing.TB, dsns []string, settings ...string) *Pooler {
 	host, port, err := net.SplitHostPort(p.address)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if found.keeps {
+		settings = append([]string{"max_prepared_statements = 0"}, settings...)
 	}
 	p.write(t, "users.txt", users.String())
 	p.write(t, "pgbouncer.ini", fmt.Sprintf(`[databases]
