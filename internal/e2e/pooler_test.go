@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,14 +13,25 @@ import (
 	"github.com/taskrunner/taskrunner/internal/testpooler"
 )
 
+// documented are the settings of PgBouncer that docs/high-availability.md names.
+func documented(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/high-availability.md")
+	require.NoError(t, err)
+	_, text, found := bytes.Cut(text, []byte("```ini\n"))
+	require.True(t, found)
+	text, _, _ = bytes.Cut(text, []byte("```"))
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
+}
+
 // Everything works through PgBouncer in transaction mode: with a direct connection for LISTEN, and without, when the listener finds
 // out that it is deaf. PgBouncer dies under load and comes back, then all its sessions are ended.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
 	direct := db.Login(t, "taskrunner_service")
-	// Fewer sessions than the clients have connections, so that they change hands; and a server that was away is tried every second.
-	pooler := testpooler.Start(t, []string{direct}, "default_pool_size = 8", "server_login_retry = 1", "query_wait_timeout = 10")
+	// Fewer sessions than the clients have connections, so that they change hands.
+	pooler := testpooler.Start(t, []string{direct}, append(documented(t), "default_pool_size = 8")...)
 	pooled := pooler.DSN(direct)
 	hearing := startOutageProcess(t, pooled, "--pool-prepared-statements=0", "--listen-database-url="+direct)
 	deaf := startOutageProcess(t, pooled, "--pool-prepared-statements=0")
@@ -48,7 +62,7 @@ func TestPgBouncerOfARestartedServer(t *testing.T) {
 	dir := serverDir(t)
 	server := ownServer(t, devpgConfig(dir, 0))
 	direct := server.DSN("postgres")
-	pooler := testpooler.Start(t, []string{direct}, "server_login_retry = 1", "query_wait_timeout = 10")
+	pooler := testpooler.Start(t, []string{direct}, documented(t)...)
 	r := startOutageProcess(t, pooler.DSN(direct), "--pool-prepared-statements=0", "--listen-database-url="+direct)
 	f := startTraffic(t, &r.replica)
 	f.flows(t)
