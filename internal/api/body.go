@@ -96,6 +96,7 @@ func (s *server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error
 		case int64(len(body)) > s.MaxBodyBytes:
 			return nil, s.tooLarge()
 		case err == io.EOF:
+			c.read = true
 			_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while it is worked on
 			return body, nil
 		case err != nil:
@@ -111,6 +112,9 @@ func (s *server) tooLarge() error {
 
 // isJSON reports whether a content type has the subtype json or the suffix +json.
 func isJSON(contentType string) bool {
+	if contentType == "application/json" { // as nearly everybody writes it
+		return true
+	}
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
 		return false

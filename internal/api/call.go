@@ -20,6 +20,7 @@ type call struct {
 	attempt *int32            // for which it speaks
 	sent    [sha256.Size]byte // SHA-256 of the body as it was sent, if there is an Idempotency-Key
 	held    int64             // bytes of the body's memory that are taken from the common budget
+	read    bool              // the body was read to its end
 	shed    bool              // it was refused because there is too much to do
 	err     error             // why it was refused
 	stack   []byte            // where it panicked
@@ -35,6 +36,13 @@ func tokenName(r *http.Request) string { return callOf(r).token }
 // attemptOf is the attempt for which a request about a task speaks, nil if it does not say (contract, section 3.2).
 func attemptOf(r *http.Request) *int32 { return callOf(r).attempt }
 
+// Values of headers, which nobody changes.
+var (
+	noSniff         = []string{"nosniff"}
+	noStore         = []string{"no-store"}
+	applicationJSON = []string{"application/json"}
+)
+
 // unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
 const unreadGrace = 2 * time.Second
 
@@ -42,12 +50,12 @@ const unreadGrace = 2 * time.Second
 func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string, f func(http.ResponseWriter, *http.Request) error) {
 	began := time.Now()
 	c := &call{id: requestid.Of(r.Header)}
-	w := &response{ResponseWriter: rw}
+	w := &response{ResponseWriter: rw, call: c, hasBody: r.ContentLength != 0}
 	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
-	doNotWaitForBody(w, r)
-	w.Header().Set(requestid.Header, c.id)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store") // endpoints whose answers may be kept say so
+	header := w.Header() // Set would make a slice of each value, for each request
+	header[requestid.Header] = []string{c.id}
+	header["X-Content-Type-Options"] = noSniff
+	header["Cache-Control"] = noStore // endpoints whose answers may be kept say so
 
 	defer func() { s.bodies.giveBack(c.held) }()
 	defer func() {
@@ -66,15 +74,7 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string,
 	}()
 	if err := f(w, r); err != nil {
 		c.err = err
-		doNotWaitForBody(w, r)
 		s.fail(w, r, err)
-	}
-}
-
-// doNotWaitForBody bounds the time for a body that nobody reads, or reads on. readBody sets limits of its own.
-func doNotWaitForBody(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadGrace)) // fails only without a connection, in tests
 	}
 }
 
@@ -111,24 +111,33 @@ func (s *server) logCall(r *http.Request, w *response, took time.Duration) {
 	s.log.LogAttrs(r.Context(), level, message, attributes...)
 }
 
-// response remembers what was sent.
+// response remembers what was sent, and does not let an answer wait for a body that nobody reads, or reads on.
 type response struct {
 	http.ResponseWriter
-	status int
-	bytes  int64 // of the body
+	call    *call
+	hasBody bool // of the request
+	status  int
+	bytes   int64 // of the body of the answer
 }
 
 func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.begin(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *response) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
+// begin notes the status of the answer; the first one counts.
+func (w *response) begin(status int) {
+	if w.status != 0 {
+		return
 	}
+	w.status = status
+	if w.hasBody && !w.call.read {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadGrace)) // fails only without a connection, in tests
+	}
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.begin(http.StatusOK)
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)
 	return n, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -31,7 +32,10 @@ func (s *server) readFields(w http.ResponseWriter, r *http.Request, integers ...
 	if err != nil {
 		return nil, err
 	}
-	f := &fields{body: body, known: map[string]bool{}}
+	f := &fields{body: body}
+	if len(faults) > 0 {
+		f.known = map[string]bool{}
+	}
 	for _, fault := range faults {
 		f.faults = append(f.faults, fault.String())
 		f.known[fault.Path] = true
@@ -69,12 +73,11 @@ func (f *fields) integer(name string, low, high int64) *int64 {
 	if !ok {
 		return nil
 	}
-	var number json.Number
-	if raw[0] == '"' || json.Unmarshal(raw, &number) != nil || !isInteger(number) {
+	if !isInteger(raw) {
 		f.fault(name, "must be an integer")
 		return nil
 	}
-	n, err := strconv.ParseInt(number.String(), 10, 64)
+	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil || n < low || n > high {
 		if high == math.MaxInt64 && low > math.MinInt64 && (err == nil || raw[0] == '-') {
 			f.fault(name, fmt.Sprintf("must be at least %d", low))
@@ -86,14 +89,15 @@ func (f *fields) integer(name string, low, high int64) *int64 {
 	return &n
 }
 
-// isInteger reports whether a number is written without point and exponent.
-func isInteger(number json.Number) bool {
-	for _, c := range number.String() {
-		if c == '.' || c == 'e' || c == 'E' {
+// isInteger reports whether a JSON value is a number that is written without point and exponent.
+func isInteger(raw json.RawMessage) bool {
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	for _, c := range digits {
+		if c < '0' || c > '9' {
 			return false
 		}
 	}
-	return true
+	return len(digits) > 0
 }
 
 // text reads a string of any length.

@@ -148,8 +148,9 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	if len(body) > smallAnswer {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed(int64(len(body)))))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	header := w.Header()
+	header["Content-Type"] = applicationJSON
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }
