@@ -32,7 +32,7 @@ import (
 //	```console  lines that begin with $ are commands, the others what they write, standard error too
 //	```text     right behind a block of sh or sql: what that writes
 //
-// A block of another kind whose first line names a file (# name.yaml, // name.go) is written into that file. Outputs are compared without
+// A block of another kind whose first line names a file (# name.yaml, // name.go) is written into that file; programs have to. Outputs are compared without
 // ids, moments, durations and the number of blanks; … stands for any text, a line of it for any lines. Ports 8080 to 8099 are
 // replaced by free ones. In comments stand directives:
 //
@@ -122,9 +122,9 @@ func readDocument(t *testing.T, text string) (d document) {
 			d.parts = append(d.parts, part)
 		case kind == "console":
 			d.parts = append(d.parts, readConsole(line, body)...)
-		case kind == "" || kind == "text" || kind == "mermaid":
 		case name != nil:
 			d.files[name[1]] = body
+		case slices.Contains([]string{"", "text", "mermaid", "ini", "toml", "yaml", "json"}, kind):
 		default:
 			t.Errorf("line %d: a block of %s is neither run nor written to a file: begin it with the file's name, or say <!-- not run: why -->", line, kind)
 		}
