@@ -59,7 +59,7 @@ func TestWhy(t *testing.T) {
 	require.Equal(t, []string{"Its on_start is being called, and has not been answered yet."}, e.why("t"))
 	e.failedStart("r", "t", "")
 	e.exec("update taskrunner.task set run_at = '2100-01-01T00:00:00Z'  where name = 't'")
-	require.Equal(t, []string{"Its on_start failed; the next try is not made before 2100-01-01T00:00:00.000Z."}, e.why("t"))
+	require.Equal(t, []string{"Its on_start failed (HTTP 503, try 1 of 3); the next try is not made before 2100-01-01T00:00:00.000Z."}, e.why("t"))
 	e.exec("select taskrunner.finish_task($1, 'Failure', 'disk full')", id("t"))
 	e.exec("update taskrunner.task set run_at = '2100-01-01T00:00:00Z' where name = 't'")
 	require.Equal(t, []string{"Attempt 1 failed (disk full); attempt 2 of 3 does not start before 2100-01-01T00:00:00.000Z."}, e.why("t"))

@@ -12,6 +12,7 @@ declare
   v_replicas bigint;
   v_free bigint;
   v_heard timestamptz;
+  v_start taskrunner_private.delivery;  -- on_start of this attempt, once it was tried
 begin
   select t.* into v_task from taskrunner.task t where t.id = p_task_id;
   if v_task.id is null then
@@ -61,14 +62,19 @@ begin
   end if;
 
   if v_task.run_at > clock_timestamp() then
+    select d.* into v_start from taskrunner_private.delivery d
+    where v_task.contacted and d.task_id = p_task_id and d.trigger = 'Start' and d.task_attempt = v_task.attempt;
     v_moment := case when isfinite(v_task.run_at)
       then to_char(v_task.run_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') else v_task.run_at::text end;
     return query select case
-        when v_task.contacted then format('Its on_start failed; the next try is not made before %s.', v_moment)
+        when v_task.contacted then format('Its on_start failed%s; the next try is not made before %s.',
+          ' (' || v_start.last_error || ', try ' || v_start.tries || ' of ' || v_start.max_tries || ')', v_moment)
         when v_task.attempt > 1 then format('Attempt %s failed%s; attempt %s of %s does not start before %s.', v_task.attempt - 1,
           coalesce(' (' || v_task.failure_reason || ')', ''), v_task.attempt, v_task.max_attempts, v_moment)
         else format('It is not to start before %s.', v_moment) end,
-      jsonb_build_object('run_at', v_task.run_at, 'attempt', v_task.attempt, 'max_attempts', v_task.max_attempts);
+      jsonb_build_object('run_at', v_task.run_at, 'attempt', v_task.attempt, 'max_attempts', v_task.max_attempts)
+        || case when v_start.tries > 0 then jsonb_build_object('error', v_start.last_error, 'tries', v_start.tries,
+          'max_tries', v_start.max_tries) else '{}' end;
   end if;
 
   if v_task.status = 'Pending' then
