@@ -1,4 +1,4 @@
--- Claims of the start loop: sql/functions/claim_tasks.sql.
+-- Claims of the start loop: sql/functions/claim_tasks.sql and give_back_claims.sql.
 
 -- name: ClaimTasks :many
 -- batch_ids holds the batch, or nothing for a task without one; params is null when there is nothing to call. task_ids is empty
@@ -12,3 +12,7 @@ from taskrunner_private.claim_tasks(sqlc.arg(replica)::uuid, sqlc.arg(most)::int
   sqlc.arg(claim_timeout_secs)::integer, sqlc.arg(mark_priorities)::integer[], sqlc.arg(mark_seqs)::bigint[],
   sqlc.arg(rescan)::boolean, sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer,
   sqlc.arg(look)::boolean, sqlc.arg(host_after)::text) c;
+
+-- name: GiveBackClaims :one
+select g.given_back::integer as given_back, g.counts::text as counts
+from taskrunner_private.give_back_claims(sqlc.arg(replica)::uuid, sqlc.arg(kept)::uuid[]) g;

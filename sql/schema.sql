@@ -2941,6 +2941,42 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.give_back_claims(p_replica uuid, p_kept uuid[])
+ RETURNS TABLE(given_back integer, counts text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_unknown uuid[];
+  v_tries jsonb;
+begin
+  perform taskrunner_private.begin_counts();
+  v_unknown := array(
+    select a.task_id
+    from taskrunner_private.active_task a
+    cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
+    where a.replica_id = p_replica and a.task_id <> all(p_kept) and coalesce(t.paused_from, t.status) = 'Claimed');
+  if v_unknown <> '{}' then
+    v_unknown := taskrunner_private.try_lock_each(v_unknown);
+    -- Ended, or swept and claimed anew since?
+    select jsonb_agg(jsonb_build_object('task_id', a.task_id)) into v_tries
+    from taskrunner_private.active_task a
+    cross join lateral (select x.status, x.paused_from from taskrunner.task x where x.id = a.task_id offset 0) t
+    where a.task_id = any(v_unknown) and a.replica_id = p_replica and coalesce(t.paused_from, t.status) = 'Claimed';
+    if v_tries is not null then
+      perform taskrunner_private.settle_failed_starts(v_tries);
+    end if;
+  end if;
+  return query select coalesce(jsonb_array_length(v_tries), 0), taskrunner_private.take_counts();
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.given_reason(p_status taskrunner.status_kind, p_reason text)
  RETURNS text
  LANGUAGE sql
@@ -8015,6 +8051,7 @@ grant select on table taskrunner_private.ended_task to taskrunner_service;
 grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to taskrunner_service;
 grant execute on function taskrunner_private.fall_asleep(uuid,text,xid8) to taskrunner_service;
 grant select on table taskrunner_private.gate to taskrunner_service;
+grant execute on function taskrunner_private.give_back_claims(uuid,uuid[]) to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;

@@ -57,7 +57,7 @@ type ClaimTasksRow struct {
 	Passed         string
 }
 
-// Claims of the start loop: sql/functions/claim_tasks.sql.
+// Claims of the start loop: sql/functions/claim_tasks.sql and give_back_claims.sql.
 // batch_ids holds the batch, or nothing for a task without one; params is null when there is nothing to call. task_ids is empty
 // in a row that says only that there may be more.
 func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams) ([]ClaimTasksRow, error) {
@@ -106,4 +106,26 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 		return nil, err
 	}
 	return items, nil
+}
+
+const GiveBackClaims = `-- name: GiveBackClaims :one
+select g.given_back::integer as given_back, g.counts::text as counts
+from taskrunner_private.give_back_claims($1::uuid, $2::uuid[]) g
+`
+
+type GiveBackClaimsParams struct {
+	Replica uuid.UUID
+	Kept    []uuid.UUID
+}
+
+type GiveBackClaimsRow struct {
+	GivenBack int32
+	Counts    string
+}
+
+func (q *Queries) GiveBackClaims(ctx context.Context, db DBTX, arg GiveBackClaimsParams) (GiveBackClaimsRow, error) {
+	row := db.QueryRow(ctx, GiveBackClaims, arg.Replica, arg.Kept)
+	var i GiveBackClaimsRow
+	err := row.Scan(&i.GivenBack, &i.Counts)
+	return i, err
 }

@@ -55,10 +55,10 @@ func withStandby(t *testing.T) (primary, standby *devpg.Server) {
 	return primary, ownServer(t, c)
 }
 
-// startOutageProcess runs a replica that takes little time to miss what it has claimed: a claim whose answer is lost.
+// startOutageProcess runs a replica that takes little time to miss a delivery that it has leased without hearing of it.
 func startOutageProcess(t *testing.T, dsn string, flags ...string) *process {
 	t.Helper()
-	return startProcessAs(t, dsn, append([]string{"--webhook-timeout-secs=4", "--webhook-connect-timeout-secs=4", "--worker-claim-timeout-secs=5"}, flags...)...)
+	return startProcessAs(t, dsn, append([]string{"--webhook-timeout-secs=4", "--webhook-connect-timeout-secs=4"}, flags...)...)
 }
 
 // The database restarts under load: once as for an upgrade, once after a crash.

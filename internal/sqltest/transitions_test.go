@@ -164,6 +164,11 @@ func TestTransitions(t *testing.T) {
 			}, "select * from taskrunner_private.sweep_replicas(100, 5)",
 			[]string{"last_updated", "status"}, "Pending", "", "",
 		},
+		{
+			"8 claimed by a replica that never heard of it", func(e *engine) { e.claimed("t", "r") },
+			"select * from taskrunner_private.give_back_claims((select replica_id from taskrunner_private.active_task where task_id = '{id}'), '{}')",
+			[]string{"last_updated", "status"}, "Pending", "", "",
+		},
 		{"10 claimed, report", func(e *engine) { e.tasks("t"); e.move("t", "Claimed") }, finish("Success", ""), ended, "Success", "", ""},
 		{"10 running, report", func(e *engine) { e.tasks("t"); e.move("t", "Claimed", "Running") }, finish("Success", ""), ended, "Success", "", ""},
 		{"10 running, report with text", func(e *engine) { e.tasks("t"); e.move("t", "Claimed", "Running") }, finish("Success", ", 'fine'"), endedReason, "Success", "fine", ""},

@@ -77,3 +77,19 @@ func (s *Store) ClaimTasks(
 	}
 	return claims, task.Left{Again: rows[0].Again, Held: rows[0].Held, Passed: rows[0].Passed}, nil
 }
+
+// GiveBackClaims gives back what a replica has claimed without knowing of it, as when the answer of ClaimTasks was lost with its connection.
+// kept are the tasks that it knows of. No claim of the replica may be open.
+func (s *Store) GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, err error) {
+	const op = "give back claims"
+	var row db.GiveBackClaimsRow
+	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		row, err = s.queries.GiveBackClaims(ctx, conn, db.GiveBackClaimsParams{Replica: replica, Kept: append([]uuid.UUID{}, kept...)}) // never null
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.transitions(op, row.Counts)
+	return int(row.GivenBack), nil
+}

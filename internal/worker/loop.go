@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,9 +43,13 @@ type work[C, R any] struct {
 
 	// claim gets at most limit. woken: something new may be there.
 	claim func(ctx context.Context, limit int, woken bool) (found[C], error)
-	sleep *sleep      // used by the one claim that is open
-	hears func() bool // notifications come through; nil: always
-	call  func(ctx context.Context, item C) R
+	// giveBack gives back what was claimed by a claim that failed, though nobody heard of it; kept is what was heard of and is not
+	// settled. nil: that goes back by itself.
+	giveBack func(ctx context.Context, kept []uuid.UUID) error
+	id       func(C) uuid.UUID // what key is to its result; may be nil without giveBack
+	sleep    *sleep            // used by the one claim that is open
+	hears    func() bool       // notifications come through; nil: always
+	call     func(ctx context.Context, item C) R
 	// settle writes results back, all of one lane and with different keys.
 	settle func(ctx context.Context, lane int, results []R) error
 	lane   func(R) int
@@ -89,6 +95,7 @@ type loop[C, R any] struct {
 	busy     busy
 	failures int // claims in a row that failed
 	stopping bool
+	called   map[uuid.UUID]struct{} // whose calls are open, with giveBack
 
 	free atomic.Int64 // slots; read by the pulse
 }
@@ -150,6 +157,7 @@ func newLoop[C, R any](w work[C, R]) *loop[C, R] {
 	l := &loop[C, R]{
 		work: w, nudge: notify.NewSignal(),
 		claimed: make(chan claimed[C], 1), results: make(chan result[R], w.slots), settled: make(chan error, 1),
+		called:  map[uuid.UUID]struct{}{},
 		trouble: map[string]*outage.Log{"claim": outage.New(w.log, "claim"), "settle": outage.New(w.log, "write results")},
 	}
 	l.free.Store(int64(w.slots))
@@ -195,6 +203,7 @@ func (l *loop[C, R]) run(ctx context.Context) {
 			l.noteClaim(c)
 		case r := <-l.results:
 			l.running--
+			delete(l.called, r.key)
 			l.want = l.want || l.held
 			l.backlog.add(r)
 		case err := <-l.settled:
@@ -253,11 +262,20 @@ func (l *loop[C, R]) startClaim() {
 	}
 	woken, busy, lie := l.woken, l.busy.is(time.Now()), l.lie
 	l.want, l.woken, l.lie, l.claiming = false, false, false, true
+	lost := l.failures > 0 && l.giveBack != nil
+	var kept []uuid.UUID
+	if lost {
+		kept = slices.AppendSeq(l.backlog.keys(), maps.Keys(l.called))
+	}
 	go func() {
 		ctx, cancel := context.WithTimeout(l.queries, queryTimeout)
 		defer cancel()
 		c := claimed[C]{limit: limit, began: time.Now()}
+		if lost {
+			c.err = l.giveBack(ctx, kept)
+		}
 		switch {
+		case c.err != nil:
 		case busy && l.sleep.stands():
 			c.err = l.sleep.end(ctx)
 		case lie && !busy:
@@ -265,7 +283,7 @@ func (l *loop[C, R]) startClaim() {
 		}
 		c.stands, c.quiet = l.sleep.stands(), l.sleep.quiet
 		if c.err == nil {
-			c.found, c.err = l.claim(ctx, limit, woken || c.lay)
+			c.found, c.err = l.claim(ctx, limit, woken || c.lay || lost)
 		}
 		if c.err != nil {
 			l.sleep.forget()
@@ -289,6 +307,9 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 	l.failures, l.held = 0, c.held
 	for _, item := range c.items {
 		l.running++
+		if l.giveBack != nil {
+			l.called[l.id(item)] = struct{}{}
+		}
 		go l.callOne(item, c.began.Add(l.keep))
 	}
 	l.busy.add(c.began, c.got, c.got == c.limit)

@@ -47,6 +47,12 @@ func (s *shop) claim(_ context.Context, limit int, _ bool) (found[int], error) {
 	return found[int]{items: items, got: n, all: n < limit}, nil
 }
 
+func (s *shop) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing = err
+}
+
 func (s *shop) add(numbers ...int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,6 +150,44 @@ func TestBatchSizeBoundsAClaim(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	require.Equal(t, []int{2, 1}, s.claims[:2])
+}
+
+// After a claim that failed, whatever it may have claimed goes back before the next: all but what is called and what is not settled.
+func TestFailedClaimsAreGivenBack(t *testing.T) {
+	t.Parallel()
+	s := newShop(1, 2)
+	hold := make(chan struct{})
+	s.refuse = func([]int) error { <-hold; return nil }
+	given, outages := make(chan []uuid.UUID, 100), 2
+	l, _ := s.start(t, func(w *work[int, int]) {
+		w.id = w.key
+		w.giveBack = func(_ context.Context, kept []uuid.UUID) error {
+			given <- kept
+			if outages--; outages > 0 {
+				return errAway
+			}
+			return nil
+		}
+	})
+	receive(t, s.called, "call")
+	receive(t, s.called, "call")
+	s.release <- true // one is being settled, the other is called
+	require.Eventually(t, func() bool { return l.free.Load() == 2 }, patience, time.Millisecond)
+	require.Empty(t, given)
+	s.fail(errAway)
+	l.wake()
+	both := []uuid.UUID{l.key(1), l.key(2)}
+	require.ElementsMatch(t, both, receive(t, given, "kept"))
+	s.fail(nil)
+	s.add(3)
+	require.ElementsMatch(t, both, receive(t, given, "kept"))
+	require.Equal(t, 3, receive(t, s.called, "call"))
+	s.add(4)
+	l.wake()
+	close(hold)
+	s.release <- true
+	require.Equal(t, 4, receive(t, s.called, "call"))
+	require.Empty(t, given, "the claim in between has worked")
 }
 
 // Results go in groups of what came while the one before was being written, and one that the database refuses does not

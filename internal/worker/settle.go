@@ -44,6 +44,17 @@ func (b *backlog[R]) add(r result[R]) { b.waiting = append(b.waiting, r) }
 // size counts the results that are not written yet.
 func (b *backlog[R]) size() int { return len(b.waiting) + len(b.group) }
 
+// keys are those of all results that are not written yet.
+func (b *backlog[R]) keys() (keys []uuid.UUID) {
+	for _, r := range b.waiting {
+		keys = append(keys, r.key)
+	}
+	for _, r := range b.group {
+		keys = append(keys, r.key)
+	}
+	return keys
+}
+
 // expire drops what is of no use any more and returns it. Of what lasts it keeps so many that are late, the newest.
 func (b *backlog[R]) expire(now time.Time, most int) (dropped []result[R]) {
 	late := 0

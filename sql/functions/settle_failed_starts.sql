@@ -1,7 +1,7 @@
 -- What becomes of claimed tasks whose on_start failed or got lost (contract 5.3 rows 8, 9, 12, 14, 21). A lost try counts
 -- like a failed one; a task without a Start action (claimed by SQL, or by nobody's call) has no tries and just goes
 -- back. p_tries as for fail_starts, with "delay_secs"; the caller holds the locks of all that may end with them.
--- Locks: none waited for. Called by: fail_starts, requeue_stale.
+-- Locks: none waited for. Called by: fail_starts, give_back_claims, requeue_stale.
 -- Writes task (status, paused_from, run_at, failure_reason, ended_at, last_updated; retry_tasks), delivery, delivery_try.
 create or replace function taskrunner_private.settle_failed_starts(p_tries jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp

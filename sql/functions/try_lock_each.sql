@@ -1,6 +1,6 @@
 -- Locks tasks that may fail, with all that fails with them and their children, without waiting; returns those of
 -- p_ids for which it got everything. All at once if nobody is in the way, else each for itself.
--- Locks: graph lock shared, rows of task by rank, all only tried. Called by: sweep_active, sweep_replicas.
+-- Locks: graph lock shared, rows of task by rank, all only tried. Called by: give_back_claims, sweep_active, sweep_replicas.
 create or replace function taskrunner_private.try_lock_each(p_ids uuid[]) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
