@@ -25,13 +25,15 @@ const (
 // ErrReadOnly means that a server cannot be written to: a standby, most of the time.
 var ErrReadOnly = errors.New("the server is read-only, a standby perhaps")
 
-// Parse reads a DSN, a URL or a keyword string, for connections that are fit for use by Prepare.
+// Parse reads a DSN, a URL or a keyword string, for single connections: made fit for use by Prepare, and without named prepared
+// statements, which get lost behind a pooler.
 func Parse(dsn string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
 	Prepare(&config.Config)
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	return config, nil
 }
 

@@ -20,7 +20,7 @@ var ErrStatements = errors.New("this connection leads through a pooler that does
 func TestStatements(ctx context.Context, conn *pgx.Conn, dsn string) error {
 	const rounds, patience = 3, 10 * time.Second
 	var pid uint32
-	if err := conn.QueryRow(ctx, "select pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid); err != nil {
+	if err := conn.QueryRow(ctx, "select pg_backend_pid()").Scan(&pid); err != nil {
 		return fmt.Errorf("ask who answers: %w", err)
 	}
 	if pid == conn.PgConn().PID() {

@@ -35,8 +35,6 @@ func openSession(ctx context.Context, dsn string) (*session, error) {
 	if err != nil {
 		return nil, err // pgx hides the password
 	}
-	// Exec mode uses no named prepared statements: behind a pooler those fail before requireDirect could explain why.
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	s := &session{config: config}
 	s.db = sql.OpenDB(&onceConnector{Connector: stdlib.GetConnector(*config)})
 	s.db.SetMaxOpenConns(1)
