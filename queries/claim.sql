@@ -7,7 +7,8 @@ select array_remove(array[c.task_id], null)::uuid[] as task_ids, array_remove(ar
   c.attempt::integer as attempt, c.priority::integer as priority, c.seq::bigint as seq,
   c.claimed_at::timestamptz as claimed_at, c.idempotency_key::text as idempotency_key, c.params::jsonb as params,
   c.counts::text as counts, c.has_rules::boolean as has_rules, c.again::boolean as again,
-  coalesce(c.host, '')::text as host, c.by_host::boolean as by_host, c.held::boolean as held, coalesce(c.passed, '')::text as passed
+  coalesce(c.host, '')::text as host, c.by_host::boolean as by_host, c.held::boolean as held, coalesce(c.passed, '')::text as passed,
+  coalesce(c.traceparent, '')::text as traceparent
 from taskrunner_private.claim_tasks(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
   sqlc.arg(claim_timeout_secs)::integer, sqlc.arg(mark_priorities)::integer[], sqlc.arg(mark_seqs)::bigint[],
   sqlc.arg(rescan)::boolean, sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer,

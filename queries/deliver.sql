@@ -8,7 +8,7 @@ select array_remove(array[d.delivery_id], null)::uuid[] as delivery_ids,
   d.task_attempt::integer as task_attempt, d.number::integer as number, d.next_try_at::timestamptz as next_try_at,
   d.idempotency_key::text as idempotency_key, coalesce(d.params, '{}')::jsonb as params, coalesce(d.host, '')::text as host,
   d.by_host::boolean as by_host, d.held::boolean as held, coalesce(d.passed, '')::text as passed,
-  d.leased_until::timestamptz as leased_until
+  d.leased_until::timestamptz as leased_until, coalesce(d.traceparent, '')::text as traceparent
 from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
   sqlc.arg(lease_secs)::integer, coalesce(sqlc.narg(after)::timestamptz, '-infinity'), sqlc.arg(rescan)::boolean,
   sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,

@@ -33,6 +33,7 @@ create table taskrunner.action (
   "position" integer not null default 0,
   attempt integer,
   params jsonb not null default '{}'::jsonb,
+  traceparent text default NULLIF("left"(current_setting('taskrunner.traceparent'::text, true), 55), ''::text),
   constraint action_attempt_check CHECK (((attempt IS NULL) OR (trigger = 'Cancel'::taskrunner.trigger_kind))),
   constraint action_params_check CHECK ((jsonb_typeof(params) = 'object'::text)),
   constraint action_task_id_fkey FOREIGN KEY (task_id) REFERENCES taskrunner.task(id) ON DELETE CASCADE,
@@ -1583,7 +1584,7 @@ end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.claim_deliveries(p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamp with time zone, p_rescan boolean, p_hosts text[] DEFAULT '{}'::text[], p_rooms integer[] DEFAULT '{}'::integer[], p_other_room integer DEFAULT NULL::integer, p_look boolean DEFAULT false, p_host_after text DEFAULT ''::text)
- RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb, host text, by_host boolean, held boolean, passed text, leased_until timestamp with time zone)
+ RETURNS TABLE(delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer, number integer, next_try_at timestamp with time zone, idempotency_key text, params jsonb, host text, by_host boolean, held boolean, passed text, leased_until timestamp with time zone, traceparent text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1643,7 +1644,7 @@ begin
   if v_ids = '{}' then
     if v_held then
       return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
-        v_held, v_passed, v_now;
+        v_held, v_passed, v_now, null;
     end if;
     return;
   end if;
@@ -1657,7 +1658,7 @@ begin
   )
   select d.id, d.task_id, d.batch_id, d.trigger, d.task_attempt, d.tries + 1, leased.next_try_at,
     taskrunner_private.delivery_key(d.task_id, d.trigger, d.condition, d.number, d.task_attempt), a.params,
-    leased.host, d.id = any(v_by_host), v_held, v_passed, leased.leased_until
+    leased.host, d.id = any(v_by_host), v_held, v_passed, leased.leased_until, a.traceparent
   from leased
   join taskrunner_private.delivery d on d.id = leased.delivery_id
   join taskrunner.action a on a.id = d.action_id;
@@ -1665,7 +1666,7 @@ end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limit integer, p_claim_timeout_secs integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[] DEFAULT '{}'::text[], p_rooms integer[] DEFAULT '{}'::integer[], p_other_room integer DEFAULT NULL::integer, p_look boolean DEFAULT false, p_after text DEFAULT ''::text)
- RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean, host text, by_host boolean, held boolean, passed text)
+ RETURNS TABLE(task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamp with time zone, idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean, host text, by_host boolean, held boolean, passed text, traceparent text)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1735,7 +1736,7 @@ begin
     perform set_config('synchronous_commit', 'off', true);
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
-        v_again, null, false, v_held, v_passed;
+        v_again, null, false, v_held, v_passed, null;
     end if;
     return;
   end if;
@@ -1769,11 +1770,11 @@ begin
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
     case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
-    q.host, t.id = any(v_by_host), v_held, v_passed
+    q.host, t.id = any(v_by_host), v_held, v_passed, a.traceparent
   from unnest((select v_claimed), (select v_claimed_hosts)) q (task_id, host)
   join taskrunner.task t on t.id = q.task_id
   left join lateral (
-      select x.id, x.params from taskrunner.action x
+      select x.id, x.params, x.traceparent from taskrunner.action x
       where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   order by t.priority desc, t.seq;
@@ -5198,9 +5199,12 @@ begin
       from taskrunner_private.action_errors(try.cancel_action) e offset 0) faults
     where try.cancel_action is not null and try.attempt <= t.attempt
   ), registered as (
-    insert into taskrunner.action (task_id, trigger, attempt, params)
-    select a.id, 'Cancel', a.attempt, a.params
+    insert into taskrunner.action (task_id, trigger, attempt, params, traceparent)
+    select a.id, 'Cancel', a.attempt, a.params, s.traceparent
     from answered a
+    left join lateral (
+      select x.traceparent from taskrunner.action x
+      where x.task_id = a.id and (case when x.trigger = 'Start' then true end) offset 0) s on true
     where a.fault is null and (
       select x.id from taskrunner.action x
       where x.task_id = a.id and (case when x.trigger = 'Start' then true end) is null

@@ -22,6 +22,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // Store is what the API needs of internal/store.
@@ -52,18 +53,19 @@ type Store interface {
 
 // Config is what the API works with.
 type Config struct {
-	Store           Store          // required
-	Handles         *handle.Signer // required
-	MaxBodyBytes    int64          // > 0; MAX_BODY_BYTES
-	BodyMemory      int64          // bytes that large bodies may take at once; 0: 256 MiB, or four of the largest if that is more
-	PageSize        int            // > 0; PAGINATION_DEFAULT
-	MaxPageSize     int            // >= PageSize; PAGINATION_MAX
-	IdempotencyLife time.Duration  // > 0; RETENTION_IDEMPOTENCY_SECS
-	RetryAfter      time.Duration  // told to clients with 503; at least a second
-	MaxInFlight     int            // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
-	Log             *slog.Logger   // nil: slog.Default()
-	Metrics         http.Handler   // required; GET /metrics
-	Egress          *egress.Policy // where webhooks may go; nil: to public addresses
+	Store           Store           // required
+	Handles         *handle.Signer  // required
+	MaxBodyBytes    int64           // > 0; MAX_BODY_BYTES
+	BodyMemory      int64           // bytes that large bodies may take at once; 0: 256 MiB, or four of the largest if that is more
+	PageSize        int             // > 0; PAGINATION_DEFAULT
+	MaxPageSize     int             // >= PageSize; PAGINATION_MAX
+	IdempotencyLife time.Duration   // > 0; RETENTION_IDEMPOTENCY_SECS
+	RetryAfter      time.Duration   // told to clients with 503; at least a second
+	MaxInFlight     int             // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
+	Log             *slog.Logger    // nil: slog.Default()
+	Tracer          *tracing.Tracer // may be nil
+	Metrics         http.Handler    // required; GET /metrics
+	Egress          *egress.Policy  // where webhooks may go; nil: to public addresses
 
 	Tokens        bearer.Tokens // who may call; none: the API is open
 	PublicMetrics bool          // GET /metrics needs no token
@@ -146,7 +148,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: the OpenAPI document: %w", err)
 	}
-	s := &server{Config: c, document: document, log: requestid.Logger(c.Log).With("component", "api")}
+	s := &server{Config: c, document: document, log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
 	return s.router(s.routes()), nil
 }
 

@@ -10,7 +10,10 @@ import (
 	"runtime/debug"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/taskrunner/taskrunner/internal/requestid"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // call is what becomes known of a request while it is served. It belongs to the goroutine that serves it.
@@ -46,12 +49,17 @@ var (
 // unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
 const unreadGrace = 2 * time.Second
 
-// serve answers a request by f: it writes the error that f returns, survives a panic, logs, and tells Observe.
-func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string, f func(http.ResponseWriter, *http.Request) error) {
+// serve answers a request by f: it writes the error that f returns, survives a panic, logs, traces, and tells Observe.
+func (s *server) serve(rw http.ResponseWriter, r *http.Request, at *resource, f func(http.ResponseWriter, *http.Request) error) {
 	began := time.Now()
 	c := &call{id: requestid.Of(r.Header)}
 	w := &response{ResponseWriter: rw, call: c, hasBody: r.ContentLength != 0}
-	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
+	ctx := context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c)
+	span := trace.SpanFromContext(ctx)
+	if !at.quiet {
+		ctx, span = s.Tracer.Request(ctx, r, at.pattern)
+	}
+	r = r.WithContext(ctx)
 	header := w.Header() // Set would make a slice of each value, for each request
 	header[requestid.Header] = []string{c.id}
 	header["X-Content-Type-Options"] = noSniff
@@ -70,7 +78,8 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, endpoint string,
 		}
 		took := time.Since(began)
 		s.logCall(r, w, took)
-		s.Observe(endpoint, r.Method, w.sent(), took)
+		s.Observe(at.pattern, r.Method, w.sent(), took)
+		tracing.EndRequest(span, w.sent())
 	}()
 	if err := f(w, r); err != nil {
 		c.err = err

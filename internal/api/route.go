@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/taskrunner/taskrunner/internal/bearer"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // unmatched is the endpoint of requests whose path no route has.
@@ -74,6 +75,7 @@ func (s *server) routes() []route {
 type resource struct {
 	pattern   string
 	parameter string // the name in the pattern, "" without one
+	quiet     bool   // all of its routes are exempt from load shedding: not worth a trace
 	methods   map[string]route
 	allow     string // the header of that name
 }
@@ -85,8 +87,9 @@ func (s *server) router(table []route) http.Handler {
 	for _, r := range table {
 		at := paths.add(r.pattern)
 		if at.methods == nil {
-			at.methods = map[string]route{}
+			at.methods, at.quiet = map[string]route{}, true
 		}
+		at.quiet = at.quiet && r.manner == exempt
 		at.methods[r.method] = r
 		if r.method == http.MethodGet {
 			at.methods[http.MethodHead] = r
@@ -96,12 +99,12 @@ func (s *server) router(table []route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		at, segment := paths.find(r.URL)
 		if at == nil {
-			s.serve(w, r, unmatched, func(http.ResponseWriter, *http.Request) error {
+			s.serve(w, r, &resource{pattern: unmatched}, func(http.ResponseWriter, *http.Request) error {
 				return errNoPath
 			})
 			return
 		}
-		s.serve(w, r, at.pattern, func(w http.ResponseWriter, r *http.Request) error {
+		s.serve(w, r, at, func(w http.ResponseWriter, r *http.Request) error {
 			return s.dispatch(w, r, at, segment)
 		})
 	})
@@ -119,6 +122,7 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 		if id, ok = parseUUID(segment); !ok {
 			return invalid(validation, at.parameter+": must be a UUID")
 		}
+		tracing.Note(r.Context(), at.parameter, id)
 	}
 	var about *uuid.UUID
 	if at.parameter == "task_id" {

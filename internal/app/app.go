@@ -22,6 +22,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/metrics"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // Options are what a caller decides beyond the settings.
@@ -41,7 +42,8 @@ type replica struct {
 	handles *handle.Signer
 	egress  *egress.Policy
 	metrics *metrics.Metrics
-	claims  bool // the schema is this program's, so it may claim
+	tracer  *tracing.Tracer // nil: nothing is traced
+	claims  bool            // the schema is this program's, so it may claim
 
 	unstarted *tally // tasks that failed while they were being started, nearly always because on_start was refused
 	givenUp   *tally // webhooks that failed for good
@@ -74,6 +76,16 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	}
 	defer r.unstarted.flush()
 	defer r.givenUp.flush()
+	if c.TracingEnabled.On() {
+		r.tracer, err = tracing.New(ctx, tracing.Options{
+			Endpoint: c.OTELExporterOTLPEndpoint, Service: c.OTELServiceName, Version: o.Version, Instance: replicaName(),
+			Ratio: c.OTELSamplingRatio, Log: o.Log,
+		})
+		if err != nil {
+			return err
+		}
+		defer r.tracer.Close()
+	}
 	if names := c.Ignored(); len(names) > 0 {
 		r.log.Warn("these settings have no effect in this version", "settings", names)
 	}
@@ -115,7 +127,7 @@ func (r *replica) open(ctx context.Context) (err error) {
 	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
 		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: c.PoolPreparedStatements.On(),
 		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
-		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, OnGivenUp: r.givenUp.add, Log: r.log,
+		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, OnGivenUp: r.givenUp.add, Tracer: r.tracer, Log: r.log,
 	})
 	if err != nil {
 		return err
@@ -260,7 +272,7 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
 		IdempotencyLife: r.config.IdempotencyLife(), InFlight: r.metrics.InFlight, Shed: r.metrics.Shed, AuthFailed: r.metrics.AuthFailed,
 		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
-		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log,
+		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log, Tracer: r.tracer,
 		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,
 		Ready:         func() (bool, string) { return !r.draining.Load(), "shutting down" },
 		ListenerState: r.listenerState,

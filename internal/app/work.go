@@ -46,7 +46,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
 		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Signer: signer, Observer: r.metrics,
-		Egress: r.egress, Proxy: proxy,
+		Egress: r.egress, Proxy: proxy, Tracer: r.tracer,
 	})
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),

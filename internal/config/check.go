@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,8 @@ const (
 	maxTries      = 1_000_000
 	maxPage       = 100_000
 	minSecretSize = 16
+
+	maxServiceName = 255
 )
 
 // Limits of retention; sql/functions/prune.sql has them too.
@@ -28,12 +31,11 @@ const (
 	MaxRetentionBatch = 10_000
 )
 
-// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Settings that
-// this version would have to ignore, though somebody relies on them, are wrong too. Values are not repeated when they may
-// be secret.
+// Check returns what is wrong with the settings, all at once; each message begins with the setting's name. Values are not
+// repeated when they may be secret.
 func (c *Config) Check() error {
-	errs := append([]error{c.Database.Check(), c.Log.Check(), c.Server.Check(), c.Pool.Check(), c.Breaker.Check(),
-		c.Worker.Check(), c.Webhook.Check(), c.Security.Check(), c.Retention.Check()}, c.from().refused()...)
+	errs := []error{c.Database.Check(), c.Log.Check(), c.Tracing.Check(), c.Server.Check(), c.Pool.Check(), c.Breaker.Check(),
+		c.Worker.Check(), c.Webhook.Check(), c.Security.Check(), c.Retention.Check()}
 	if c.WorkerClaimTimeoutSecs <= c.WebhookTimeoutSecs {
 		errs = append(errs, fmt.Errorf("WORKER_CLAIM_TIMEOUT_SECS (%d) must exceed WEBHOOK_TIMEOUT_SECS (%d)",
 			c.WorkerClaimTimeoutSecs, c.WebhookTimeoutSecs))
@@ -95,6 +97,33 @@ func (l *Log) Check() error {
 		errs = append(errs, fmt.Errorf("LOG_FORMAT must be json or text, not %q", l.LogFormat))
 	}
 	return errors.Join(errs...)
+}
+
+// Check returns what is wrong with the settings of tracing, whether it is on or not.
+func (t *Tracing) Check() error {
+	errs := []error{otlpEndpoint(t.OTELExporterOTLPEndpoint), between("OTEL_SAMPLING_RATIO", t.OTELSamplingRatio, 0, 1)}
+	if t.TracingEnabled.On() && t.OTELExporterOTLPEndpoint == "" {
+		errs = append(errs, errors.New("TRACING_ENABLED needs OTEL_EXPORTER_OTLP_ENDPOINT: where traces are sent"))
+	}
+	if name := t.OTELServiceName; utf8.RuneCountInString(name) > maxServiceName || strings.ContainsFunc(name, unicode.IsControl) {
+		errs = append(errs, fmt.Errorf("OTEL_SERVICE_NAME must have at most %d characters, and none that cannot be seen", maxServiceName))
+	}
+	return errors.Join(errs...)
+}
+
+// otlpEndpoint checks the URL of a collector. It may have been set for other programs of the machine too.
+func otlpEndpoint(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL, such as http://localhost:4317")
+	case u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be a scheme, a host and a port, and nothing else")
+	}
+	return nil
 }
 
 // Check returns what is wrong with the settings of the HTTP side.

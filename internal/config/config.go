@@ -23,6 +23,7 @@ type Config struct {
 	File
 	Database
 	Log
+	Tracing
 	Server
 	Pool
 	Breaker
@@ -69,6 +70,14 @@ func (l Log) Level() slog.Level {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(l.LogLevel)) // leaves info
 	return level
+}
+
+// Tracing says where traces go.
+type Tracing struct {
+	TracingEnabled           Switch  `name:"tracing-enabled" env:"TRACING_ENABLED" toml:"tracing.enabled" group:"log" default:"0" help:"1: requests, their statements and webhook calls are traced (OpenTelemetry)."`
+	OTELExporterOTLPEndpoint string  `name:"otel-exporter-otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" toml:"tracing.otlp_endpoint" example:"http://collector.example.com:4317" secret:"url" group:"log" placeholder:"URL" help:"Where traces are sent by OTLP over gRPC: http://host:port, or https:// with TLS. Required with TRACING_ENABLED."`
+	OTELServiceName          string  `name:"otel-service-name" env:"OTEL_SERVICE_NAME" toml:"tracing.service_name" group:"log" default:"task-runner" help:"Name of the service in traces."`
+	OTELSamplingRatio        float64 `name:"otel-sampling-ratio" env:"OTEL_SAMPLING_RATIO" toml:"tracing.sampling_ratio" group:"log" default:"1" help:"Part of the traces begun here that is recorded, 0 to 1. A request that belongs to a trace does as that trace."`
 }
 
 // Server is the HTTP side.

@@ -106,8 +106,13 @@ func TestCheckNamesTheSetting(t *testing.T) {
 				`BLOCKED_HOSTNAMES: "a:80" is no host name`, `BLOCKED_HOSTNAME_SUFFIXES: "." is no end of host names`}},
 		"proxy":   {[]string{"--webhook-proxy-url=socks5://h"}, []string{"WEBHOOK_PROXY_URL must be an absolute http:// or https:// URL"}},
 		"proxy 2": {[]string{"--webhook-proxy-url=http://h/path"}, []string{"WEBHOOK_PROXY_URL must not have a path"}},
-		"format":  {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
-		"backoff": {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
+		"tracing": {[]string{"--tracing-enabled=1", "--otel-sampling-ratio=1.5", "--otel-service-name=a\nb"},
+			[]string{"TRACING_ENABLED needs OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SAMPLING_RATIO must be from 0 to 1, not 1.5", "OTEL_SERVICE_NAME must have"}},
+		"ratio":       {[]string{"--otel-sampling-ratio=NaN"}, []string{"OTEL_SAMPLING_RATIO must be"}},
+		"collector":   {[]string{"--otel-exporter-otlp-endpoint=collector:4317"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT must be an http:// or https:// URL"}},
+		"collector 2": {[]string{"--otel-exporter-otlp-endpoint=http://collector:4318/v1/traces"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT must be a scheme, a host and a port"}},
+		"format":      {[]string{"--log-format=xml"}, []string{"LOG_FORMAT must be"}},
+		"backoff":     {[]string{"--webhook-backoff-max-secs=5"}, []string{"WEBHOOK_BACKOFF_MAX_SECS (5) must not be below"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			required(t)
@@ -249,9 +254,10 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 	required(t)
 	const secret = "hunter2"
 	c, err := config.Parse("--auth-handle-secrets", "long-enough-secret,"+secret, "--database-url", "postgres://u:"+secret+"@h:port/d",
-		"--listen-database-url", "host=h password="+secret+" port=no")
+		"--listen-database-url", "host=h password="+secret+" port=no", "--otel-exporter-otlp-endpoint", "http://u:"+secret+"@h")
 	require.NoError(t, err)
 	err = c.Check()
+	require.ErrorContains(t, err, "OTEL_EXPORTER_OTLP_ENDPOINT must be")
 	require.ErrorContains(t, err, "AUTH_HANDLE_SECRETS: entry 2 has fewer than 16 characters")
 	require.ErrorContains(t, err, "DATABASE_URL is not")
 	require.ErrorContains(t, err, "LISTEN_DATABASE_URL is not")

@@ -55,7 +55,8 @@ func TestSecretsAreMarked(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string]string{
-		"DATABASE_URL": "dsn", "LISTEN_DATABASE_URL": "dsn", "HOST_URL": "url", "WEBHOOK_PROXY_URL": "url", "AUTH_TOKENS": "token",
+		"DATABASE_URL": "dsn", "LISTEN_DATABASE_URL": "dsn", "HOST_URL": "url", "WEBHOOK_PROXY_URL": "url",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "url", "AUTH_TOKENS": "token",
 		"AUTH_HANDLE_SECRETS": "all", "WEBHOOK_SIGNING_SECRETS": "all",
 		"BLOCKED_HOSTNAMES": "", "BLOCKED_HOSTNAME_SUFFIXES": "", "SSRF_ALLOW": "",
 	}, kinds)

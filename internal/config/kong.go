@@ -61,7 +61,7 @@ func Groups() kong.Option {
 		{Key: "worker", Title: "Workers"},
 		{Key: "webhook", Title: "Webhooks"},
 		{Key: "retention", Title: "Retention"},
-		{Key: "log", Title: "Log"},
+		{Key: "log", Title: "Log and traces"},
 		{Key: "file", Title: "Settings"},
 		{Key: "dev", Title: "Demo"},
 		{Key: "filter", Title: "Filters"},

@@ -5,42 +5,20 @@ import (
 	"strings"
 )
 
-// unsupportedSetting is one of the contract's section 10 that this version does not know yet.
+// unsupportedSetting is one of the contract's section 10 that this version ignores.
 type unsupportedSetting struct {
-	name     string // of the variable
-	key      string // in the file
-	breaks   string // what happens without it; "": it is ignored
-	isSwitch bool   // off is what this version does
+	name string // of the variable
+	key  string // in the file
 }
 
-// unsupported are all of them. Whoever builds one deletes its row. One whose absence would break a promise that its user
-// relies on says what would happen: it stops the program. The others only leave something at what it is anyway, and are
-// named in a warning.
+// unsupported are all of them. They are named in a warning.
 var unsupported = []unsupportedSetting{
-	{"TRACING_ENABLED", "tracing.enabled", "nothing would be traced", true},
-
-	{"SLOW_QUERY_THRESHOLD_MS", "pool.slow_query_threshold_ms", "", false},
-	{"OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.otlp_endpoint", "", false},
-	{"OTEL_SERVICE_NAME", "tracing.service_name", "", false},
-	{"OTEL_SAMPLING_RATIO", "tracing.sampling_ratio", "", false},
+	{"SLOW_QUERY_THRESHOLD_MS", "pool.slow_query_threshold_ms"},
 
 	// These never will have a meaning (contract, section 10). The contract has no keys for them; these are like those of
 	// their neighbors.
-	{"BATCH_CHANNEL_CAPACITY", "worker.batch_channel_capacity", "", false},
-	{"CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "pool.shed_success_threshold", "", false},
-}
-
-// refused returns an error for each setting that this version may not ignore. Values are not repeated, they may be
-// secret.
-func (s *Sources) refused() (errs []error) {
-	for _, u := range unsupported {
-		value, where := s.find(u)
-		if u.breaks == "" || value == "" || u.isSwitch && (value == "0" || value == "false") {
-			continue
-		}
-		errs = append(errs, fmt.Errorf("%s is not supported yet (%s): unset it", where, u.breaks))
-	}
-	return errs
+	{"BATCH_CHANNEL_CAPACITY", "worker.batch_channel_capacity"},
+	{"CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "pool.shed_success_threshold"},
 }
 
 // find returns the value of an unsupported setting, "" if it has none, and where it is.
@@ -60,7 +38,7 @@ func (s *Sources) find(u unsupportedSetting) (value, where string) {
 func (f *File) Ignored() (names []string) {
 	s := f.from()
 	for _, u := range unsupported {
-		if value, where := s.find(u); u.breaks == "" && value != "" {
+		if value, where := s.find(u); value != "" {
 			names = append(names, where)
 		}
 	}

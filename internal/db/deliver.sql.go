@@ -20,7 +20,7 @@ select array_remove(array[d.delivery_id], null)::uuid[] as delivery_ids,
   d.task_attempt::integer as task_attempt, d.number::integer as number, d.next_try_at::timestamptz as next_try_at,
   d.idempotency_key::text as idempotency_key, coalesce(d.params, '{}')::jsonb as params, coalesce(d.host, '')::text as host,
   d.by_host::boolean as by_host, d.held::boolean as held, coalesce(d.passed, '')::text as passed,
-  d.leased_until::timestamptz as leased_until
+  d.leased_until::timestamptz as leased_until, coalesce(d.traceparent, '')::text as traceparent
 from taskrunner_private.claim_deliveries($1::uuid, $2::integer,
   $3::integer, coalesce($4::timestamptz, '-infinity'), $5::boolean,
   $6::text[], $7::integer[], $8::integer, $9::boolean,
@@ -55,6 +55,7 @@ type ClaimDeliveriesRow struct {
 	Held           bool
 	Passed         string
 	LeasedUntil    time.Time
+	Traceparent    string
 }
 
 // Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql and settle_deliveries.sql.
@@ -94,6 +95,7 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 			&i.Held,
 			&i.Passed,
 			&i.LeasedUntil,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}

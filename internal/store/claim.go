@@ -65,6 +65,7 @@ func (s *Store) ClaimTasks(
 			HasRules:       row.HasRules,
 			Host:           row.Host,
 			ByHost:         row.ByHost,
+			Traceparent:    row.Traceparent,
 		}
 		if row.Params != nil {
 			w, err := webhook(row.Params)

@@ -47,7 +47,7 @@ func (s *Store) ClaimDeliveries(
 		}
 		w, err := webhook(row.Params)
 		if err != nil { // the guards of the action table do not let it in; the call will fail and say so
-			s.log.Error("unreadable webhook", "delivery_id", row.DeliveryIds[0], "error", err)
+			s.log.Error("unreadable webhook", "task_id", row.TaskID, "delivery_id", row.DeliveryIds[0], "error", err)
 		}
 		deliveries = append(deliveries, task.Delivery{
 			ID:             row.DeliveryIds[0],
@@ -62,6 +62,7 @@ func (s *Store) ClaimDeliveries(
 			Host:           row.Host,
 			ByHost:         row.ByHost,
 			LeasedUntil:    row.LeasedUntil,
+			Traceparent:    row.Traceparent,
 		})
 	}
 	return deliveries, task.Left{Held: rows[0].Held, Passed: rows[0].Passed}, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // Report applies what a remote side says about its task (PATCH) and returns the task as it is then. Shapes and ranges
@@ -20,7 +21,9 @@ func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
 	if err != nil {
 		return task.Task{}, mapError(opReport, err)
 	}
-	answer, err := s.reports.Do(ctx, report{id: r.TaskID, item: item})
+	traced := s.options.Tracer.Statement(ctx, "ReportTasks")
+	answer, err := s.reports.Do(traced, report{id: r.TaskID, item: item})
+	tracing.EndStatement(traced, err)
 	if err == nil {
 		err = outcomeError(r.TaskID, answer.outcome, answer.status)
 	}
@@ -34,7 +37,9 @@ func (s *Store) Report(ctx context.Context, r task.Report) (task.Task, error) {
 // with others (group.go).
 // Errors: CodeUnknown, CodeStale, CodeAhead, CodeOverflow (with the task's status), CodeBusy, CodeUnavailable.
 func (s *Store) AddProgress(ctx context.Context, p task.Progress) error {
-	answer, err := s.progress.Do(ctx, p)
+	traced := s.options.Tracer.Statement(ctx, "ProgressTasks")
+	answer, err := s.progress.Do(traced, p)
+	tracing.EndStatement(traced, err)
 	if err == nil {
 		err = outcomeError(p.TaskID, answer.outcome, answer.status)
 	}

@@ -53,10 +53,11 @@ type call struct {
 
 // bounds are the lock_timeout and the statement_timeout of a transaction; without work it is the database's own. With
 // lookups its queries go by indexes, whatever the planner believes of tables that have just been filled, and are not compiled,
-// which takes longer than a query for tens of thousands of rows.
+// which takes longer than a query for tens of thousands of rows. Actions that it creates belong to the trace of traceparent.
 type bounds struct {
-	lock, work string
-	lookups    bool
+	lock, work  string
+	lookups     bool
+	traceparent string
 }
 
 // begin begins a batch in these bounds, with a single statement: a lone request feels each one.
@@ -69,7 +70,11 @@ func (b bounds) begin() *pgx.Batch {
 		settings += ", set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)"
 	}
 	batch := &pgx.Batch{}
-	batch.Queue("select " + settings)
+	if b.traceparent == "" {
+		batch.Queue("select " + settings)
+	} else {
+		batch.Queue("select "+settings+", set_config('taskrunner.traceparent', $1, true)", b.traceparent)
+	}
 	return batch
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/groupcommit"
 	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 const (
@@ -54,7 +55,8 @@ type Options struct {
 	OnTransitions func([]task.Transition)
 	// OnGivenUp is called with how many deliveries failed for good, likewise. May be nil.
 	OnGivenUp func(n int64)
-	Log       *slog.Logger // nil: slog.Default()
+	Tracer    *tracing.Tracer // may be nil
+	Log       *slog.Logger    // nil: slog.Default()
 }
 
 // Store calls the engine. It is safe for concurrent use.
@@ -83,7 +85,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	s.log = requestid.Logger(s.log).With("component", "store")
+	s.log = tracing.Logger(requestid.Logger(s.log)).With("component", "store")
 	var err error
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
@@ -131,6 +133,9 @@ func (s *Store) newPool(ctx context.Context, dsn string, maxConns, minConns int)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	if s.options.PreparedStatements {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	}
+	if s.options.Tracer != nil {
+		config.ConnConfig.Tracer = s.options.Tracer.Statements()
 	}
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		s.breaker.reached()

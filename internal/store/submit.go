@@ -11,9 +11,10 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/db"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
-// Submit creates the graph that body describes (POST /task) as one batch of the given id and returns its tasks in
+// Submit creates the graph that body describes (POST /task) as one batch of the given id, in the trace of ctx, and returns its tasks in
 // request order; none when there was nothing to create, and then there is no batch either. body must be JSON that
 // PostgreSQL can hold; everything else about it is judged by the engine.
 // Errors: CodeInvalid with details, CodeTooMany, CodeBusy, CodeUnavailable.
@@ -21,7 +22,7 @@ func (s *Store) Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]t
 	var created db.SubmitRow
 	var tasks []task.Task
 	err := s.do(ctx, call{op: "submit", patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := bounds{lock: lockWait, lookups: true}.begin()
+		batch := bounds{lock: lockWait, lookups: true, traceparent: tracing.Traceparent(ctx)}.begin()
 		one(batch, &created, db.Submit, batchID, body)
 		batchTasks(batch, &tasks, batchID)
 		return send(ctx, conn, batch)
@@ -65,7 +66,7 @@ func (s *Store) SubmitOnce(
 	var created db.SubmitRow
 	var tasks []task.Task
 	f := func(ctx context.Context, tx pgx.Tx) error {
-		take := bounds{lock: lockWait, lookups: true}.begin()
+		take := bounds{lock: lockWait, lookups: true, traceparent: tracing.Traceparent(ctx)}.begin()
 		one(take, &held, db.TakeIdempotencyKey, key.TokenName, key.Key, key.BodyHash[:], batchID, wholeSeconds(key.Life))
 		if err := send(ctx, tx, take); err != nil {
 			return err

@@ -30,6 +30,7 @@ type Claim struct {
 	Host           string   // of its webhook, as the database writes it
 	ByHost         bool     // found by its host: it says nothing about how far the queue is consumed
 	Webhook        *Webhook // nil: nothing to call, the task is Running already
+	Traceparent    string   // of the trace that it belongs to, as it was given; "" without one
 }
 
 // Rooms are how many calls a claim may get for each webhook host.
@@ -109,6 +110,7 @@ type Delivery struct {
 	Host           string // as the database writes it
 	ByHost         bool   // found by its host: it says nothing about how far the queue is consumed
 	LeasedUntil    time.Time
+	Traceparent    string // of the trace that it belongs to, as it was given; "" without one
 }
 
 // DeliveryOutcome says what a try means for its delivery.

@@ -23,6 +23,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/egress"
 	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // The triggers, spelled as in the header X-Task-Trigger.
@@ -45,6 +46,7 @@ type Config struct {
 	Version          string            // of this program, for User-Agent
 	Signer           *signature.Signer // may be nil: calls are not signed
 	Observer         Observer          // may be nil
+	Tracer           *tracing.Tracer   // may be nil
 	// Egress says which addresses may be connected to, unless there is a proxy. nil: public ones.
 	Egress   *egress.Policy
 	Proxy    *url.URL      // nil: calls are made directly
@@ -62,6 +64,7 @@ type Call struct {
 	Webhook        task.Webhook
 	Handle         string // URL by which the target reports about the task
 	IdempotencyKey string
+	Traceparent    string // of the trace that it belongs to; "" without one
 	TaskID         uuid.UUID
 	BatchID        *uuid.UUID
 	Trigger        string // Start, End or Cancel
@@ -130,7 +133,11 @@ func (c *Client) Do(ctx context.Context, call Call) Result {
 		o.CallStarted(call.Trigger)
 	}
 	began := time.Now()
-	r := c.do(ctx, call)
+	traced, span := c.config.Tracer.Call(ctx, tracing.Call{
+		Traceparent: call.Traceparent, Trigger: call.Trigger, TaskID: call.TaskID, BatchID: call.BatchID, Attempt: call.Attempt,
+	})
+	r := c.do(traced, call)
+	tracing.EndCall(span, r.StatusCode, r.Error)
 	r.At, r.Latency = began, time.Since(began)
 	if o := c.config.Observer; o != nil {
 		o.CallEnded(call.Trigger, r.Class == Delivered, r.Latency)
@@ -145,6 +152,7 @@ func (c *Client) do(ctx context.Context, call Call) Result {
 	if err != nil {
 		return Result{Class: Permanent, Try: task.Try{Error: "connection failed: " + err.Error()}}
 	}
+	tracing.Target(timed, req)
 	hide := func(said []byte) []byte {
 		if len(said) == 0 {
 			return nil
@@ -221,7 +229,10 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	if body.Len() > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	for name, value := range call.Webhook.Headers {
+	if traceparent := tracing.Traceparent(ctx); traceparent != "" {
+		req.Header.Set(tracing.Header, traceparent)
+	}
+	for name, value := range call.Webhook.Headers { // one of these names may be traceparent
 		req.Header.Set(name, value)
 	}
 	req.Header.Set("User-Agent", "task-runner/"+c.config.Version)

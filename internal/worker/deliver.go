@@ -168,6 +168,7 @@ func (d *DeliverLoop) call(ctx context.Context, c deliveryCall) task.DeliveryTry
 			Webhook:        c.Webhook,
 			Handle:         d.config.Handle(c.TaskID, c.TaskAttempt),
 			IdempotencyKey: c.IdempotencyKey,
+			Traceparent:    c.Traceparent,
 			TaskID:         c.TaskID,
 			BatchID:        c.BatchID,
 			Trigger:        strings.ToLower(c.Trigger),

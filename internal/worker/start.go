@@ -200,6 +200,7 @@ func (s *StartLoop) call(ctx context.Context, c startCall) task.StartTry {
 			Webhook:        *c.Webhook,
 			Handle:         s.config.Handle(c.TaskID, c.Attempt),
 			IdempotencyKey: c.IdempotencyKey,
+			Traceparent:    c.Traceparent,
 			TaskID:         c.TaskID,
 			BatchID:        c.BatchID,
 			Trigger:        webhook.Start,

@@ -2,7 +2,7 @@
 -- none. p_after, p_rescan: as the marks of claim_tasks, here the due time up to which this replica has consumed the
 -- queue. p_hosts, p_rooms, p_other_room, p_look, p_host_after: as for claim_tasks, with its by_host, held and passed; a row without a
 -- delivery says only these. leased_until names the lease for settle_deliveries. What is left due after a full look, since somebody
--- has locked it, counts as held.
+-- has locked it, counts as held. traceparent: the trace that the call belongs to, null without one.
 -- Locks: rows of due_delivery, skip locked. Writes due_delivery (leased_by, leased_until).
 create or replace function taskrunner_private.claim_deliveries(
   p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamptz, p_rescan boolean, p_hosts text[] default '{}',
@@ -10,7 +10,7 @@ create or replace function taskrunner_private.claim_deliveries(
 ) returns table (
   delivery_id uuid, task_id uuid, batch_id uuid, trigger taskrunner.trigger_kind, task_attempt integer,
   number integer, next_try_at timestamptz, idempotency_key text, params jsonb,
-  host text, by_host boolean, held boolean, passed text, leased_until timestamptz
+  host text, by_host boolean, held boolean, passed text, leased_until timestamptz, traceparent text
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
@@ -66,7 +66,7 @@ begin
   if v_ids = '{}' then
     if v_held then
       return query select null::uuid, null::uuid, null::uuid, null::taskrunner.trigger_kind, 0, 0, v_now, '', null::jsonb, null, false,
-        v_held, v_passed, v_now;
+        v_held, v_passed, v_now, null;
     end if;
     return;
   end if;
@@ -80,7 +80,7 @@ begin
   )
   select d.id, d.task_id, d.batch_id, d.trigger, d.task_attempt, d.tries + 1, leased.next_try_at,
     taskrunner_private.delivery_key(d.task_id, d.trigger, d.condition, d.number, d.task_attempt), a.params,
-    leased.host, d.id = any(v_by_host), v_held, v_passed, leased.leased_until
+    leased.host, d.id = any(v_by_host), v_held, v_passed, leased.leased_until, a.traceparent
   from leased
   join taskrunner_private.delivery d on d.id = leased.delivery_id
   join taskrunner.action a on a.id = d.action_id;

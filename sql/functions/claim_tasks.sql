@@ -8,6 +8,7 @@
 -- p_hosts, p_rooms, p_other_room: how many tasks each of these webhook hosts may get, and each other one (null: all). The rest is
 -- left out; room -1 says that this may last, so tasks with rules are put off. p_look: others are looked up by host instead,
 -- behind p_after; passed is where the next look goes on. by_host: found so, which says nothing about marks. held: some were left out.
+-- traceparent: the trace that on_start belongs to, null without one.
 -- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
 -- Locks: rows of task, skip locked; those of decide_candidates; rows of queued_task. Writes task (status, contacted,
 -- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request.
@@ -18,7 +19,7 @@ create or replace function taskrunner_private.claim_tasks(
 ) returns table (
   task_id uuid, batch_id uuid, attempt integer, priority integer, seq bigint, claimed_at timestamptz,
   idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean,
-  host text, by_host boolean, held boolean, passed text
+  host text, by_host boolean, held boolean, passed text, traceparent text
 )
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -83,7 +84,7 @@ begin
     perform set_config('synchronous_commit', 'off', true);
     if v_again or v_held then
       return query select null::uuid, null::uuid, 0, 0, 0::bigint, v_now, '', null::jsonb, taskrunner_private.take_counts(), false,
-        v_again, null, false, v_held, v_passed;
+        v_again, null, false, v_held, v_passed, null;
     end if;
     return;
   end if;
@@ -117,11 +118,11 @@ begin
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
     case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
-    q.host, t.id = any(v_by_host), v_held, v_passed
+    q.host, t.id = any(v_by_host), v_held, v_passed, a.traceparent
   from unnest((select v_claimed), (select v_claimed_hosts)) q (task_id, host)
   join taskrunner.task t on t.id = q.task_id
   left join lateral (
-      select x.id, x.params from taskrunner.action x
+      select x.id, x.params, x.traceparent from taskrunner.action x
       where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
   cross join (select taskrunner_private.take_counts() as counts offset 0) c
   order by t.priority desc, t.seq;

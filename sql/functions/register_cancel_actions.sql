@@ -1,7 +1,8 @@
 -- Registers the cancel actions that answers of on_start brought (contract 8.7): each belongs to the attempt that was started,
 -- and is validated as at creation. Whoever comes when the attempt has been canceled or has timed out is called at once.
 -- Answers may come twice, because a call whose claim went stale is repeated with the same key: the same action is registered
--- once per attempt. Another one is added, for two answers that differ may come from two that are at work.
+-- once per attempt. Another one is added, for two answers that differ may come from two that are at work. It belongs to the trace of
+-- on_start.
 -- p_tries: those of start_tasks, with "cancel_action". Returns the tasks whose action is invalid, and what is wrong with it.
 -- Locks: none waited for; the caller holds those of the tasks. Writes action, delivery, due_delivery. Called by: start_tasks.
 create or replace function taskrunner_private.register_cancel_actions(p_tries jsonb)
@@ -22,9 +23,12 @@ begin
       from taskrunner_private.action_errors(try.cancel_action) e offset 0) faults
     where try.cancel_action is not null and try.attempt <= t.attempt
   ), registered as (
-    insert into taskrunner.action (task_id, trigger, attempt, params)
-    select a.id, 'Cancel', a.attempt, a.params
+    insert into taskrunner.action (task_id, trigger, attempt, params, traceparent)
+    select a.id, 'Cancel', a.attempt, a.params, s.traceparent
     from answered a
+    left join lateral (
+      select x.traceparent from taskrunner.action x
+      where x.task_id = a.id and (case when x.trigger = 'Start' then true end) offset 0) s on true
     where a.fault is null and (
       select x.id from taskrunner.action x
       where x.task_id = a.id and (case when x.trigger = 'Start' then true end) is null
