@@ -13,6 +13,10 @@ RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
 # Tests share one PostgreSQL server: that of TEST_DATABASE_URL, Docker, an installed or a fetched one, in this order.
 WITHPG   := $(GO) run ./internal/testdb/withpg --
 
+# What `make test` and `make test/versions` test.
+PACKAGES ?= ./...
+VERSIONS ?= 15 16 17 18
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -30,7 +34,12 @@ build: ## bin/taskrunner, one static binary
 .PHONY: test
 test: ## every test, on a real PostgreSQL
 	$(if $(RACE),,@echo 'no C compiler found: testing without the race detector')
-	$(WITHPG) $(GO) test $(RACE) -timeout 14m ./...
+	$(WITHPG) $(GO) test $(RACE) -timeout 14m $(PACKAGES)
+
+.PHONY: test/versions
+test/versions: ## every test on PostgreSQL 15, 16, 17 and 18, installed or fetched; VERSIONS="17 18", PACKAGES=./internal/sqltest: fewer
+	@for major in $(VERSIONS); do \
+		TEST_DATABASE_URL= TEST_POSTGRES_MAJOR=$$major $(MAKE) --no-print-directory test || exit 1; done
 
 .PHONY: bench
 bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP; scheduled; rules

@@ -1063,15 +1063,15 @@ begin
   ) c;
 
   -- What is full already refuses whatever becomes of others.
-  select coalesce(array_agg(r.id order by r.first), '{}'), array_agg(case when not r.impossible then r.hold end order by r.first)
+  select coalesce(array_agg(r.id order by p.o), '{}'), array_agg(case when not r.impossible then r.hold end order by p.o)
   into refused, v_holds
   from (
-    select n.id, min(n.o) as first, bool_or(n.unsized or n.limit_id is null) as impossible,
+    select n.id, bool_or(n.unsized or n.limit_id is null) as impossible,
       min(n.o) filter (where case when n.is_capacity then l.work >= n.maximum else l.slots >= n.maximum end) as hold
     from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
       with ordinality n (id, limit_id, is_capacity, maximum, unsized, o)
-    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id
-    group by n.id) r
+    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id group by n.id) r
+  join unnest(p_ids) with ordinality p (id, o) on p.id = r.id
   where (r.impossible or r.hold is not null) and r.id <> all(undecided);
 
   if cardinality(p_ids) > cardinality(undecided) + cardinality(refused) then
@@ -5035,12 +5035,13 @@ begin
     v_batches := array(
       select distinct t.batch_id
       from unnest(v_tasks) as rare (id)
+      -- By id alone: a plan made while the table was empty may take the index of the interval, and read all of it for each.
       cross join lateral (
-        select t.batch_id
-        from taskrunner.task t
-        where t.id = rare.id and t.created_at between p_since and p_until and t.batch_id is not null
-          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
-        offset 0) t);
+        select x.batch_id, x.created_at
+        from taskrunner.task x
+        where x.id = rare.id and taskrunner_private.task_fits(x, p_status, p_name, p_kind, null, null)
+        offset 0) t
+      where t.created_at between p_since and p_until and t.batch_id is not null);
   else
     return null;
   end if;

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/devpg"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
 // ledger is what clients know of a task's counters and end.
@@ -192,7 +194,7 @@ func TestLostServerLosesNothingAcknowledged(t *testing.T) {
 // kill -9 of one of PostgreSQL's own processes: it ends all others and recovers from its log.
 func TestCrashedServerLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	server, err := devpg.Start(t.Context(), devpg.Config{})
+	server, err := devpg.Start(t.Context(), devpg.Config{Major: os.Getenv(testdb.MajorEnv)})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)

@@ -35,7 +35,7 @@ func startDocker(ctx context.Context) (*Server, error) {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		cmd = append(cmd, "-c", name+"="+settings[name])
 	}
-	c, err := testcontainers.Run(ctx, cmp.Or(os.Getenv(ImageEnv), "postgres:15"),
+	c, err := testcontainers.Run(ctx, cmp.Or(os.Getenv(ImageEnv), "postgres:"+cmp.Or(os.Getenv(MajorEnv), "15")),
 		testcontainers.WithLogger(quiet),
 		testcontainers.WithEnv(map[string]string{"POSTGRES_PASSWORD": password}),
 		testcontainers.WithExposedPorts("5432/tcp"),

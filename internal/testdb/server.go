@@ -17,9 +17,10 @@ const (
 	URLEnv = "TEST_DATABASE_URL"
 	// SourceEnv picks one source of servers, "docker", "local" or "fetched", instead of trying them in this order.
 	SourceEnv = "TEST_POSTGRES"
-	// ImageEnv names the Docker image, by default postgres:15.
+	// ImageEnv names the Docker image, by default postgres with the tag of the major version, or 15.
 	ImageEnv = "TEST_POSTGRES_IMAGE"
-	// MajorEnv is the major version of a local or fetched server, by default the newest found.
+	// MajorEnv is the major version of a server that is started, by default the newest found. Tests that start servers of
+	// their own take it too.
 	MajorEnv = "TEST_POSTGRES_MAJOR"
 )
 

@@ -3,9 +3,9 @@
 -- given only because its slots count for those behind it.
 -- p_ids: in order of decision, the caller holds their tasks and has locked their kinds (try_lock_kinds). p_most: how many may
 -- start. p_wait_ms: see lock_stripes.
--- Returns admitted and refused tasks, for a refused one its gate and the requirement that holds it (null: it lacks expected_count), and
--- those that could not be decided now: a shape that is not counted yet, or a limit that somebody holds. Those for which there was no
--- place are in none of the lists.
+-- Returns admitted and refused tasks, the refused of a gate in order, each with its gate and the requirement that holds it (null: it
+-- lacks expected_count), and those that could not be decided now: a shape that is not counted yet, or a limit that somebody holds. Those
+-- for which there was no place are in none of the lists.
 -- Stripes stand for all that candidates with rules read or write. Both, because of two tasks that exclude each other: each has to
 -- see the other. They are held until the end of the transaction, so what is decided here is true when it commits.
 -- Locks: advisory (1414681418, 4) shared; rows of limit_lock. Writes shape_request, limit_shape. Called by: claim_tasks, admit_by_sql.
@@ -74,15 +74,15 @@ begin
   ) c;
 
   -- What is full already refuses whatever becomes of others.
-  select coalesce(array_agg(r.id order by r.first), '{}'), array_agg(case when not r.impossible then r.hold end order by r.first)
+  select coalesce(array_agg(r.id order by p.o), '{}'), array_agg(case when not r.impossible then r.hold end order by p.o)
   into refused, v_holds
   from (
-    select n.id, min(n.o) as first, bool_or(n.unsized or n.limit_id is null) as impossible,
+    select n.id, bool_or(n.unsized or n.limit_id is null) as impossible,
       min(n.o) filter (where case when n.is_capacity then l.work >= n.maximum else l.slots >= n.maximum end) as hold
     from unnest(v_need_ids, v_need_limits, v_need_capacity, v_need_maxima, v_need_unsized)
       with ordinality n (id, limit_id, is_capacity, maximum, unsized, o)
-    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id
-    group by n.id) r
+    left join unnest(v_limits, v_counts, v_sums) l (id, slots, work) on l.id = n.limit_id group by n.id) r
+  join unnest(p_ids) with ordinality p (id, o) on p.id = r.id
   where (r.impossible or r.hold is not null) and r.id <> all(undecided);
 
   if cardinality(p_ids) > cardinality(undecided) + cardinality(refused) then

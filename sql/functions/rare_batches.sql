@@ -52,12 +52,13 @@ begin
     v_batches := array(
       select distinct t.batch_id
       from unnest(v_tasks) as rare (id)
+      -- By id alone: a plan made while the table was empty may take the index of the interval, and read all of it for each.
       cross join lateral (
-        select t.batch_id
-        from taskrunner.task t
-        where t.id = rare.id and t.created_at between p_since and p_until and t.batch_id is not null
-          and taskrunner_private.task_fits(t, p_status, p_name, p_kind, null, null)
-        offset 0) t);
+        select x.batch_id, x.created_at
+        from taskrunner.task x
+        where x.id = rare.id and taskrunner_private.task_fits(x, p_status, p_name, p_kind, null, null)
+        offset 0) t
+      where t.created_at between p_since and p_until and t.batch_id is not null);
   else
     return null;
   end if;
