@@ -227,7 +227,7 @@ func TestDrain(t *testing.T) {
 	hooks.awaitCalls(t, "/start", 1)
 }
 
-// A request that is open when the signal comes gets its answer, while nothing new is let in that would hold up the end.
+// A request that is open when the signal comes gets its answer, though connections are refused by then.
 func TestDrainAnswersOpenRequests(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
