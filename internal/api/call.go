@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/taskrunner/taskrunner/internal/requestid"
@@ -27,6 +28,8 @@ type call struct {
 	shed    bool              // it was refused because there is too much to do
 	err     error             // why it was refused
 	stack   []byte            // where it panicked
+	about   string            // the name of what it is about: task_id, batch_id or delivery_id; "" when that is nothing of these
+	aboutID uuid.UUID
 }
 
 type callKey struct{}
@@ -45,6 +48,13 @@ var (
 	noStore         = []string{"no-store"}
 	applicationJSON = []string{"application/json"}
 )
+
+// about notes what a request is about, for the log and the trace.
+func about(r *http.Request, name string, id uuid.UUID) {
+	c := callOf(r)
+	c.about, c.aboutID = name, id
+	tracing.Note(r.Context(), name, id)
+}
 
 // unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
 const unreadGrace = 2 * time.Second
@@ -107,6 +117,9 @@ func (s *server) logCall(r *http.Request, w *response, took time.Duration) {
 	attributes := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", r.URL.Path[:min(len(r.URL.Path), longestPath)]),
 		slog.Int("status", status), slog.Int64("bytes", w.bytes), slog.Duration("took", took),
+	}
+	if c.about != "" {
+		attributes = append(attributes, slog.String(c.about, c.aboutID.String()))
 	}
 	if c.token != "" {
 		attributes = append(attributes, slog.String("token", c.token))

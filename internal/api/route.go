@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/taskrunner/taskrunner/internal/bearer"
-	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // unmatched is the endpoint of requests whose path no route has.
@@ -122,13 +121,13 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 		if id, ok = parseUUID(segment); !ok {
 			return invalid(validation, at.parameter+": must be a UUID")
 		}
-		tracing.Note(r.Context(), at.parameter, id)
+		about(r, at.parameter, id)
 	}
-	var about *uuid.UUID
+	var taskID *uuid.UUID
 	if at.parameter == "task_id" {
-		about = &id
+		taskID = &id
 	}
-	if err := s.permit(r, to, about); err != nil {
+	if err := s.permit(r, to, taskID); err != nil {
 		return err
 	}
 	if to.manner != exempt {

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/taskrunner/taskrunner/internal/task"
-	"github.com/taskrunner/taskrunner/internal/tracing"
 )
 
 // batchIDHeader names the batch that POST /task created, or that it would have created had there been anything.
@@ -51,7 +50,7 @@ func (s *server) createTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 	if err != nil {
 		return ofBatch(err, batchID)
 	}
-	tracing.Note(r.Context(), "batch_id", done.BatchID)
+	about(r, "batch_id", done.BatchID)
 	w.Header().Set(batchIDHeader, done.BatchID.String())
 	if done.Replayed {
 		w.Header().Set(replayedHeader, "true")

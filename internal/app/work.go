@@ -15,6 +15,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/signature"
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/tracing"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 	"github.com/taskrunner/taskrunner/internal/worker"
 )
@@ -46,7 +47,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
 		MaxCalls: c.WorkerWebhookConcurrency + c.WebhookDeliveryConcurrency, Version: r.options.Version, Signer: signer, Observer: r.metrics,
-		Egress: r.egress, Proxy: proxy, Tracer: r.tracer,
+		Egress: r.egress, Proxy: proxy, Tracer: r.tracer, Log: tracing.Logger(r.log).With("component", "webhook"),
 	})
 	w.start = worker.NewStartLoop(worker.StartConfig{
 		Replica: w.id, Slots: c.WorkerWebhookConcurrency, Batch: c.WorkerStartBatchSize, ClaimTimeout: c.ClaimTimeout(),

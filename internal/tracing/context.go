@@ -21,6 +21,9 @@ const headerKey = "Traceparent"
 
 // Traceparent is what a call made in the context has to say about its trace; "" when the context carries none.
 func Traceparent(ctx context.Context) string {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return "" // without allocating anything
+	}
 	var p parent
 	propagation.TraceContext{}.Inject(ctx, &p)
 	return string(p)

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -47,6 +48,7 @@ type Config struct {
 	Signer           *signature.Signer // may be nil: calls are not signed
 	Observer         Observer          // may be nil
 	Tracer           *tracing.Tracer   // may be nil
+	Log              *slog.Logger      // may be nil; each call is worth a line at debug
 	// Egress says which addresses may be connected to, unless there is a proxy. nil: public ones.
 	Egress   *egress.Policy
 	Proxy    *url.URL      // nil: calls are made directly
@@ -139,10 +141,32 @@ func (c *Client) Do(ctx context.Context, call Call) Result {
 	r := c.do(traced, call)
 	tracing.EndCall(span, r.StatusCode, r.Error)
 	r.At, r.Latency = began, time.Since(began)
+	c.logCall(traced, call, r)
 	if o := c.config.Observer; o != nil {
 		o.CallEnded(call.Trigger, r.Class == Delivered, r.Latency)
 	}
 	return r
+}
+
+// logCall logs a call, without what it carried and whom it went to: an error quotes neither.
+func (c *Client) logCall(ctx context.Context, call Call, r Result) {
+	if c.config.Log == nil || !c.config.Log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attributes := []slog.Attr{
+		slog.String("trigger", call.Trigger), slog.String("task_id", call.TaskID.String()), slog.Int("attempt", int(call.Attempt)),
+		slog.Duration("took", r.Latency),
+	}
+	if call.BatchID != nil {
+		attributes = append(attributes, slog.String("batch_id", call.BatchID.String()))
+	}
+	if r.StatusCode != nil {
+		attributes = append(attributes, slog.Int("status", int(*r.StatusCode)))
+	}
+	if r.Error != "" {
+		attributes = append(attributes, slog.String("error", r.Error))
+	}
+	c.config.Log.LogAttrs(ctx, slog.LevelDebug, "webhook called", attributes...)
 }
 
 func (c *Client) do(ctx context.Context, call Call) Result {
