@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http/httptest"
@@ -204,12 +206,10 @@ func freePorts(t *testing.T, fixed map[string]string) (there, back func(string) 
 }
 
 // toolPath is a PATH with the program and the client programs of PostgreSQL.
-func toolPath(t *testing.T, dir string) string {
+func toolPath(t *testing.T, program, dir string) string {
 	t.Helper()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "bin"), 0o755))
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "bin", "taskrunner"), ".") // soon started, unlike this test program
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
+	require.NoError(t, os.Symlink(program, filepath.Join(dir, "bin", "taskrunner")))
 	path := filepath.Join(dir, "bin")
 	installed, _ := filepath.Glob("/usr/lib/postgresql/*/bin") // pg_dump must not be older than the server
 	slices.Sort(installed)
@@ -227,6 +227,9 @@ func TestDocuments(t *testing.T) {
 	paths, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)
+	program := filepath.Join(t.TempDir(), "taskrunner") // starts in no time, unlike this test program
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".md"), func(t *testing.T) {
 			t.Parallel()
@@ -239,16 +242,16 @@ func TestDocuments(t *testing.T) {
 				require.NoError(t, err, "%s, which is to run the document, does not exist", d.by)
 				require.NotEmpty(t, sources)
 			case len(d.parts) > 0:
-				runDocument(t, d)
+				runDocument(t, program, d)
 			}
 		})
 	}
 }
 
-func runDocument(t *testing.T, d document) {
+func runDocument(t *testing.T, program string, d document) {
 	t.Helper()
 	dir := t.TempDir()
-	env := []string{"PATH=" + toolPath(t, dir), "HOME=" + dir, "PAGER=cat", "LC_ALL=C.UTF-8", "TZ=UTC"}
+	env := []string{"PATH=" + toolPath(t, program, dir), "HOME=" + dir, "PAGER=cat", "LC_ALL=C.UTF-8", "TZ=UTC"}
 	if _, err := exec.LookPath("psql"); err != nil {
 		require.NotContains(t, fmt.Sprint(d.parts), "psql", "this test needs psql: install a client of PostgreSQL (package postgresql-client)")
 	}
@@ -337,3 +340,57 @@ type nobody struct{}
 
 func (nobody) Webhook(demo.Event)     {}
 func (nobody) Trouble(string, string) {}
+
+// Links lead to files and headings that exist; so do the mentions of documents in what operators install.
+func TestLinksOfDocuments(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	headings := func(path string) (anchors []string) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, heading := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(string(text), -1) {
+			anchor := regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+			anchors = append(anchors, strings.ReplaceAll(anchor, " ", "-"))
+		}
+		return anchors
+	}
+	check := func(from, base, link string) {
+		file, anchor, _ := strings.Cut(link, "#")
+		path := filepath.Join(base, file)
+		if file == "" {
+			path = from
+		}
+		if _, err := os.Stat(path); !assert.NoError(t, err, "%s: %s", from, link) {
+			return
+		}
+		if anchor != "" {
+			assert.Contains(t, headings(path), anchor, "%s: %s", from, link)
+		}
+	}
+
+	documents, _ := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	for _, from := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "sql", "README.md")) {
+		text, err := os.ReadFile(from)
+		require.NoError(t, err)
+		for _, link := range regexp.MustCompile(`\]\(([^()\s]+)\)`).FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(link[1], "://") {
+				check(from, filepath.Dir(from), link[1])
+			}
+		}
+	}
+	require.NoError(t, filepath.WalkDir(filepath.Join(root, "deploy"), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && entry.IsDir() {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, link := range regexp.MustCompile(`\bdocs/[\w-]+\.md(?:#[\w-]+)?`).FindAllString(string(text), -1) {
+			check(path, root, link)
+		}
+		return nil
+	}))
+	for _, anchor := range []string{"tasks-do-not-start", "webhooks-fail", "queue-grows", "database-away", "listener-polls", "dead-letters", "dead-rows"} {
+		require.Contains(t, headings(filepath.Join(root, "docs", "operations.md")), anchor, "alerts lead there")
+	}
+}
