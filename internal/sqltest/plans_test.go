@@ -169,11 +169,12 @@ func (r *round) statements() []struct{ name, sql string } {
 		{"claim of few", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 2, 30, '{}', '{}', true)"},
 		{"claim behind marks", "select count(*) from taskrunner_private.claim_tasks('" + replica + "', 3, 30, '{0}', '{0}', true)"},
 		{"starts", starts("claimed")},
+		{"claims not heard of", `select given_back from taskrunner_private.give_back_claims('` + replica + `', array(
+			select task_id from taskrunner_private.active_task where replica_id = '` + replica + `' order by task_id offset 1))`},
 		{"failed starts", `select count(*) from taskrunner_private.fail_starts('` + replica + `', (select jsonb_agg(jsonb_build_object('task_id', task_id, 'attempt', 1,
 			'claimed_at', claimed_at, 'at', now(), 'latency_ms', 1, 'error', 'x')) from taskrunner_private.active_task where replica_id = '` + replica + `'), 1000)`},
 		{"sweep of timeouts", "select timed_out from taskrunner_private.sweep_active(100, 30)"},
 		{"sweep of replicas", "select requeued from taskrunner_private.sweep_replicas(100, 5)"},
-		{"claims not heard of", "select given_back from taskrunner_private.give_back_claims('" + replica + "', '{}')"},
 		{"release", "select taskrunner_private.release_scheduled(100)"},
 		{"due deliveries", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, '-infinity', true)"},
 		{"due deliveries behind a mark", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, now() - interval '2 hours', true)"},
