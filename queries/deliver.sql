@@ -14,7 +14,17 @@ from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)
   sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,
   sqlc.arg(host_after)::text) d;
 
--- name: SettleDeliveries :one
-select count(*) as given_up from taskrunner_private.settle_deliveries(sqlc.arg(tries)::jsonb, sqlc.arg(backoff_secs)::double precision,
-  sqlc.arg(backoff_factor)::double precision, sqlc.arg(backoff_max_secs)::double precision) s
-where s.status = 'Failed';
+-- name: SettleDeliveries :many
+-- What became of those that it settled.
+select s.delivery_id::uuid as delivery_id, lower(s.trigger::text)::text as trigger, s.status::text as status
+from taskrunner_private.settle_deliveries(sqlc.arg(tries)::jsonb, sqlc.arg(backoff_secs)::double precision,
+  sqlc.arg(backoff_factor)::double precision, sqlc.arg(backoff_max_secs)::double precision) s;
+
+-- name: OthersDeliveries :many
+-- Of deliveries whose failed tries were not settled: those that others have delivered, or are sending now.
+select (lower(d.trigger::text) || coalesce('_' || lower(d.condition::text), ''))::text as trigger,
+  count(*) filter (where d.status = 'Delivered') as delivered, count(*) filter (where q.leased_until > clock_timestamp()) as sending
+from unnest(sqlc.arg(ids)::uuid[]) as wanted (id)
+cross join lateral (select * from taskrunner_private.delivery x where x.id = wanted.id offset 0) d
+left join lateral (select * from taskrunner_private.due_delivery x where x.delivery_id = wanted.id offset 0) q on true
+group by 1;

@@ -16,9 +16,14 @@ from taskrunner_private.fall_asleep(sqlc.arg(replica)::uuid, sqlc.arg(loop)::tex
 -- name: StayAwake :exec
 select taskrunner_private.stay_awake(sqlc.arg(replica)::uuid, sqlc.arg(loop)::text);
 
--- name: CountParked :one
-select p.by_rule::bigint as by_rule, p.by_run_at::bigint as by_run_at, p.by_host::bigint as by_host
-from taskrunner_private.count_parked() p;
+-- name: ReadGauges :many
+select g.gauge::text as gauge, coalesce(g.label, '')::text as label, coalesce(g.second_label, '')::text as second_label,
+  g.value::double precision as value
+from taskrunner_private.read_gauges() g
+union all
+select 'tasks_parked', r.reason, '', r.n::double precision
+from taskrunner_private.count_parked() p
+cross join lateral (values ('rule', p.by_rule), ('run_at', p.by_run_at), ('host', p.by_host)) r (reason, n);
 
 -- name: Leave :exec
 select taskrunner_private.leave(sqlc.arg(replica)::uuid);

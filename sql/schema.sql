@@ -974,6 +974,20 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.add_count(p_what text, p_n bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
+begin
+  if v_counts <> '' and p_n > 0 then
+    perform set_config('taskrunner.counts', v_counts || jsonb_build_array('', p_what, '', p_n)::text || E'\n', true);
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.admission_errors(p_task jsonb)
  RETURNS TABLE(place integer, field text, at bigint, path text, message text, code text)
  LANGUAGE sql
@@ -1690,6 +1704,7 @@ declare
   v_claimed_hosts text[];
   v_doubtful uuid[];
   v_uncalled uuid[];
+  v_delivered bigint;
 begin
   perform taskrunner_private.begin_counts();
   select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
@@ -1743,7 +1758,7 @@ begin
 
   -- Without a Start action, or contacted before: an earlier try of this attempt may have been delivered after all.
   if v_doubtful is not null then
-    select array_agg(t.id) into v_uncalled
+    select array_agg(t.id), count(a.id) into v_uncalled, v_delivered
     from taskrunner.task t
     left join lateral (
       select x.id, x.params from taskrunner.action x
@@ -1762,6 +1777,7 @@ begin
     update taskrunner.task t
     set status = 'Running', started_at = now(), last_updated = now()
     where t.id = any(v_uncalled);
+    perform taskrunner_private.add_count('delivered', v_delivered);
   end if;
   perform taskrunner_private.set_cause('');
 
@@ -2054,6 +2070,7 @@ begin
     if v_decision.refused <> '{}' then
       perform taskrunner_private.park(
         v_decision.refused, v_decision.gates, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+      perform taskrunner_private.add_count('blocked', cardinality(v_decision.refused));
     end if;
     if v_decision.undecided <> '{}' then
       perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);
@@ -5058,6 +5075,118 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.read_gauges()
+ RETURNS TABLE(gauge text, label text, second_label text, value double precision)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+ SET max_parallel_workers_per_gather TO '0'
+AS $function$
+declare
+  c_most constant integer := 10000;
+  c_kinds constant integer := 200;
+  v_now timestamptz := clock_timestamp();
+  v_hosts text[] := array(select h.host from taskrunner_private.held_hosts() h);
+  v_active bigint;
+  v_due bigint;
+  v_troubled bigint;
+begin
+  -- Each state by an index of its own.
+  return query
+  select 'tasks_by_status', c.status, null::text, sum(c.n)::double precision
+  from (
+    select 'Waiting' as status, count(*) as n from taskrunner_private.queued_task q where q.state = 'waiting'
+    union all select 'Pending', count(*) from taskrunner_private.queued_task q where q.state = 'parked'
+    union all select 'Pending', count(*) from taskrunner_private.queued_task q where q.state = 'scheduled'
+    union all select 'Pending', count(*) from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules
+    union all select 'Pending', count(*) from taskrunner_private.queued_task q where q.state = 'ready' and q.has_rules
+    union all select 'Paused', count(*) from taskrunner_private.queued_task q where q.state = 'paused'
+  ) c
+  group by c.status;
+
+  v_active := (select count(*) from taskrunner_private.active_task);
+  return query
+  with newest as materialized (
+    select t.status::text as status, a.kind
+    from (select x.task_id, x.kind from taskrunner_private.active_task x order by x.claimed_at desc limit c_most) a
+    cross join lateral (select x.status from taskrunner.task x where x.id = a.task_id offset 0) t
+  ), older as materialized (
+    select 'Running' as status, x.kind from taskrunner_private.active_task x
+    where v_active > c_most order by x.claimed_at desc offset c_most
+  ), kind as (
+    select a.kind, count(*) as n from (select * from newest union all select * from older) a where a.status = 'Running' group by a.kind
+  ), ranked as (
+    select k.kind, k.n, row_number() over (order by k.n desc, k.kind) <= c_kinds as named from kind k
+  )
+  select 'tasks_by_status', s.status, null::text, (
+    select count(*) from (select * from newest union all select * from older) a where a.status = s.status)::double precision
+  from unnest(array['Claimed', 'Running', 'Paused']) s (status)
+  union all
+  select 'running_tasks_by_kind', case when r.named then r.kind end, null, sum(r.n)::double precision from ranked r group by 2;
+
+  -- The first of each priority that its host lets start, among so many.
+  return query
+  with recursive priority (p) as (
+    select max(q.priority) from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules
+    union all
+    select (select max(q.priority) from taskrunner_private.queued_task q where q.state = 'ready' and not q.has_rules and q.priority < x.p)
+    from priority x where x.p is not null
+  ), first as (
+    select (
+      select f.created_at from (
+        select q.created_at, q.host from taskrunner_private.queued_task q
+        where q.state = 'ready' and not q.has_rules and q.priority = x.p order by q.seq limit c_most) f
+      where f.host is null or f.host <> all(v_hosts) limit 1) as created_at
+    from (select * from priority limit 100) x where x.p is not null
+    union all (
+    select f.created_at from (
+      select q.created_at, q.host from taskrunner_private.queued_task q
+      where q.state = 'ready' and q.has_rules order by q.priority desc, q.seq limit c_most) f
+    where f.host is null or f.host <> all(v_hosts) limit 1)
+  )
+  select 'oldest_pending_age_seconds', null::text, null::text,
+    coalesce(greatest(extract(epoch from v_now - min(f.created_at)), 0), 0)::double precision
+  from first f;
+
+  v_due := (select count(*) from taskrunner_private.due_delivery);
+  v_troubled := (select count(*) from taskrunner_private.troubled_delivery);
+  return query
+  with due as materialized (
+    select d.trigger::text as trigger, q.leased_until > v_now as sending
+    from (select x.delivery_id, x.leased_until from taskrunner_private.due_delivery x order by x.next_try_at limit c_most) q
+    cross join lateral (select x.trigger from taskrunner_private.delivery x where x.id = q.delivery_id offset 0) d
+  ), troubled as materialized (
+    select d.trigger::text as trigger, case when d.status <> 'Pending' then d.status::text when c.task_id is null then 'Pending'
+      else 'Sending' end as status
+    from (select x.delivery_id from taskrunner_private.troubled_delivery x order by x.created_at desc limit c_most) f
+    cross join lateral (select x.* from taskrunner_private.delivery x where x.id = f.delivery_id offset 0) d
+    left join lateral (select x.task_id from taskrunner_private.active_task x where x.task_id = d.task_id offset 0) c on true
+    where d.status = 'Failed' or d.trigger = 'Start'
+  ), counted as (
+    select d.trigger, case when d.sending then 'Sending' else 'Pending' end as status,
+      case when d.sending then 1 else greatest(v_due::double precision / c_most, 1) end as weight
+    from due d
+    union all
+    select f.trigger, f.status, greatest(v_troubled::double precision / c_most, 1) from troubled f
+  )
+  select 'deliveries_by_status', lower(t.trigger collate "C"), s.status, (
+    select coalesce(round(sum(c.weight)), 0) from counted c where c.trigger = t.trigger and c.status = s.status)
+  from unnest(array['Start', 'End', 'Cancel']) t (trigger)
+  cross join unnest(array['Pending', 'Sending', 'Failed']) s (status);
+
+  return query
+  select 'deliveries_oldest_due_age_seconds', null::text, null::text, coalesce((
+    select greatest(extract(epoch from v_now - q.next_try_at), 0)::double precision
+    from taskrunner_private.due_delivery q
+    where q.next_try_at <= v_now and (q.leased_until is null or q.leased_until < v_now)
+    order by q.next_try_at limit 1), 0);
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.recheck_limits(p_all boolean)
  RETURNS TABLE(repaired integer, progressed integer)
  LANGUAGE plpgsql
@@ -6247,6 +6376,12 @@ begin
       left join entry s on s.n = e.same
       order by e.n);
   end if;
+  if v_external <> '{}' then
+    perform taskrunner_private.add_count('linked', (
+      select count(*) from jsonb_array_elements(v_tasks) task where jsonb_path_exists(task, 'lax $.dependencies[*]')));
+  else
+    perform taskrunner_private.add_count('linked', (select count(distinct c.child) from unnest(v_graph.children) c (child)));
+  end if;
   return query select v_names, v_ids, taskrunner_private.take_counts();
 end $function$
 ;
@@ -6505,13 +6640,19 @@ begin
   if v_counts = '' then
     return null;
   end if;
-  select v_counts || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '') into v_counts
+  select v_counts || string_agg(jsonb_build_array(
+    c.old_status, c.new_status, c.kind, c.n, current_setting('taskrunner.cause', true), c.retried, c.seconds)::text || E'\n', '')
+  into v_counts
   from (
-    select o.status as old_status, n.status as new_status, n.kind, count(*) as n
+    select o.status as old_status, n.status as new_status, n.kind, n.attempt > o.attempt as retried, count(*) as n,
+      coalesce(array_agg(s.secs) filter (where s.secs is not null), '{}') as seconds
     from new_rows n
     full join old_rows o on o.id = n.id
-    where n.status is distinct from o.status
-    group by o.status, n.status, n.kind
+    cross join lateral (select round(extract(epoch from
+      case when n.status = 'Claimed' and o.status = 'Pending' then clock_timestamp() - n.created_at
+        when taskrunner_private.is_terminal(n.status) then n.ended_at - n.started_at end), 3) as secs) s
+    where n.status is distinct from o.status or n.attempt > o.attempt
+    group by o.status, n.status, n.kind, n.attempt > o.attempt
   ) c;
   if v_counts is not null then
     perform set_config('taskrunner.counts', v_counts, true);
@@ -8074,6 +8215,7 @@ grant execute on function taskrunner_private.progress_tasks(uuid[],integer[],big
 grant execute on function taskrunner_private.prune(integer,integer,jsonb) to taskrunner_service;
 grant execute on function taskrunner_private.prune_preview(integer) to taskrunner_service;
 grant select on table taskrunner_private.queued_task to taskrunner_service;
+grant execute on function taskrunner_private.read_gauges() to taskrunner_service;
 grant execute on function taskrunner_private.recheck_limits(boolean) to taskrunner_service;
 grant execute on function taskrunner_private.register_shape() to taskrunner_service;
 grant execute on function taskrunner_private.release_scheduled(integer) to taskrunner_service;

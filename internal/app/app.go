@@ -127,7 +127,7 @@ func (r *replica) open(ctx context.Context) (err error) {
 	r.store, err = store.Open(ctx, c.DatabaseURL, store.Options{
 		MaxConns: c.PoolMaxSize, MinConns: c.PoolMinIdle, PreparedStatements: c.PoolPreparedStatements.On(),
 		AcquireTimeout: c.AcquireTimeout(), AcquireRetries: c.PoolAcquireRetries,
-		Breaker: r.breaker(), OnPoolExhausted: r.metrics.PoolExhausted, OnTransitions: r.noteTransitions, OnGivenUp: r.givenUp.add, Tracer: r.tracer, Log: r.log,
+		Breaker: r.breaker(), SlowQuery: c.SlowQueryThreshold(), Observer: storeObserver{r.metrics, r}, Tracer: r.tracer, Log: r.log,
 	})
 	if err != nil {
 		return err
@@ -213,27 +213,41 @@ func changes(before, now store.Settings) []any {
 	return attrs
 }
 
-// noteTransitions counts status changes, and wakes the own start loop for tasks that became Pending: the notification
-// would come too, but later. A failed or stale claim that went back is scheduled or looked after by a chore.
-func (r *replica) noteTransitions(changes []task.Transition) {
-	r.metrics.Transitions(changes)
+// storeObserver counts what the store does, and sees what else follows.
+type storeObserver struct {
+	*metrics.Metrics
+	replica *replica
+}
+
+// Counted wakes the own start loop for tasks that became Pending, too: the notification would come as well, but later. A failed or
+// stale claim that went back is scheduled or looked after by a chore.
+func (o storeObserver) Counted(c task.Counts) {
+	o.Metrics.Counted(c)
 	wake := false
-	for _, c := range changes {
+	for _, t := range c.Transitions {
 		switch {
-		case c.To == task.Pending && c.From != task.Claimed:
+		case t.To == task.Pending && t.From != task.Claimed:
 			wake = true
-		case c.To == task.Failure && c.From == task.Claimed:
-			r.unstarted.add(c.Count)
+		case t.To == task.Failure && t.From == task.Claimed:
+			o.replica.unstarted.add(t.Count)
 		}
 	}
 	if wake {
-		r.wakeStart()
+		o.replica.wakeStart()
+	}
+}
+
+// Settled has failed webhooks logged as well.
+func (o storeObserver) Settled(trigger string, delivered, failed int64) {
+	o.Metrics.Settled(trigger, delivered, failed)
+	if failed > 0 {
+		o.replica.givenUp.add(failed)
 	}
 }
 
 // noteCreated counts tasks of POST /task.
 func (r *replica) noteCreated(tasks []task.Task) {
-	r.metrics.TasksCreated(len(tasks))
+	r.metrics.TasksCreated(tasks)
 	for _, t := range tasks {
 		if t.Status == task.Pending {
 			r.wakeStart()

@@ -48,7 +48,6 @@ func (r *record) with(text string) (found []string) {
 // The log tells what is missing, says of the database once that it fits, and of failed starts and webhooks how many there were.
 func TestLog(t *testing.T) {
 	t.Setenv("BATCH_CHANNEL_CAPACITY", "5")
-	t.Setenv("SLOW_QUERY_THRESHOLD_MS", "5")
 	db := testdb.NewEmpty(t)
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) }))
 	defer refusing.Close()
@@ -76,7 +75,7 @@ func TestLog(t *testing.T) {
 	require.Len(t, changed, 1)
 	require.Contains(t, changed[0], `changed" WEBHOOK_MAX_ATTEMPTS.before=10 WEBHOOK_MAX_ATTEMPTS.now=7`+"\n")
 	require.Len(t, log.with("database"), 2)
-	for _, want := range []string{"the API is open", "SKIP_SSRF_VALIDATION is on", `settings="[SLOW_QUERY_THRESHOLD_MS BATCH_CHANNEL_CAPACITY]"`} {
+	for _, want := range []string{"the API is open", "SKIP_SSRF_VALIDATION is on", `settings=[BATCH_CHANNEL_CAPACITY]`} {
 		require.Len(t, log.with(want), 1)
 		require.Contains(t, log.with(want)[0], "level=WARN")
 	}

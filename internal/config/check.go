@@ -174,6 +174,7 @@ func (p *Pool) Check() error {
 		between("POOL_TIMEOUT_SECS", p.PoolTimeoutSecs, 1, maxSecs),
 		between("POOL_MAX_IN_FLIGHT", p.PoolMaxInFlight, 0, maxTries),
 		between("POOL_RETRY_AFTER_SECS", p.PoolRetryAfterSecs, 0, maxSecs),
+		between("SLOW_QUERY_THRESHOLD_MS", p.SlowQueryThresholdMS, 0, maxMillis),
 	}
 	if p.PoolMinIdle > p.PoolMaxSize {
 		errs = append(errs, fmt.Errorf("POOL_MIN_IDLE (%d) must not exceed POOL_MAX_SIZE (%d)", p.PoolMinIdle, p.PoolMaxSize))

@@ -117,6 +117,7 @@ type Pool struct {
 	PoolPreparedStatements Switch `name:"pool-prepared-statements" env:"POOL_PREPARED_STATEMENTS" toml:"pool.prepared_statements" group:"pool" default:"1" help:"0 for poolers that cannot keep prepared statements, PgBouncer before 1.21 among them."`
 	PoolMaxInFlight        int    `name:"pool-max-in-flight" env:"POOL_MAX_IN_FLIGHT" toml:"pool.max_in_flight" group:"pool" default:"1000" help:"API requests in progress; above it 503 at once. 0: no limit."`
 	PoolRetryAfterSecs     int    `name:"pool-retry-after-secs" env:"POOL_RETRY_AFTER_SECS" toml:"pool.retry_after_secs" group:"pool" default:"1" help:"Value of the header Retry-After of a 503."`
+	SlowQueryThresholdMS   int    `name:"slow-query-threshold-ms" env:"SLOW_QUERY_THRESHOLD_MS" toml:"pool.slow_query_threshold_ms" group:"pool" default:"100" help:"Log and count queries of the database that take longer. 0: none is."`
 }
 
 // Breaker refuses requests at once while the database is away.
@@ -135,6 +136,9 @@ func (b Breaker) RecoveryTimeout() time.Duration { return seconds(b.CircuitBreak
 
 // AcquireTimeout is how long one try to get a connection may take.
 func (p Pool) AcquireTimeout() time.Duration { return seconds(p.PoolTimeoutSecs) }
+
+// SlowQueryThreshold is what queries may take that are not slow; 0: all.
+func (p Pool) SlowQueryThreshold() time.Duration { return milliseconds(p.SlowQueryThresholdMS) }
 
 // Worker is how tasks are started.
 type Worker struct {

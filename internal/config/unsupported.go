@@ -13,8 +13,6 @@ type unsupportedSetting struct {
 
 // unsupported are all of them. They are named in a warning.
 var unsupported = []unsupportedSetting{
-	{"SLOW_QUERY_THRESHOLD_MS", "pool.slow_query_threshold_ms"},
-
 	// These never will have a meaning (contract, section 10). The contract has no keys for them; these are like those of
 	// their neighbors.
 	{"BATCH_CHANNEL_CAPACITY", "worker.batch_channel_capacity"},

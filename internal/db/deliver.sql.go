@@ -107,10 +107,46 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 	return items, nil
 }
 
-const SettleDeliveries = `-- name: SettleDeliveries :one
-select count(*) as given_up from taskrunner_private.settle_deliveries($1::jsonb, $2::double precision,
+const OthersDeliveries = `-- name: OthersDeliveries :many
+select (lower(d.trigger::text) || coalesce('_' || lower(d.condition::text), ''))::text as trigger,
+  count(*) filter (where d.status = 'Delivered') as delivered, count(*) filter (where q.leased_until > clock_timestamp()) as sending
+from unnest($1::uuid[]) as wanted (id)
+cross join lateral (select id, task_id, batch_id, action_id, created_at, finished_at, first_try_at, number, task_attempt, tries, max_tries, last_status_code, first_latency_ms, first_status_code, trigger, condition, status, last_error, first_error, first_response, tries_before from taskrunner_private.delivery x where x.id = wanted.id offset 0) d
+left join lateral (select delivery_id, next_try_at, leased_until, leased_by, host from taskrunner_private.due_delivery x where x.delivery_id = wanted.id offset 0) q on true
+group by 1
+`
+
+type OthersDeliveriesRow struct {
+	Trigger   string
+	Delivered int64
+	Sending   int64
+}
+
+// Of deliveries whose failed tries were not settled: those that others have delivered, or are sending now.
+func (q *Queries) OthersDeliveries(ctx context.Context, db DBTX, ids []uuid.UUID) ([]OthersDeliveriesRow, error) {
+	rows, err := db.Query(ctx, OthersDeliveries, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OthersDeliveriesRow
+	for rows.Next() {
+		var i OthersDeliveriesRow
+		if err := rows.Scan(&i.Trigger, &i.Delivered, &i.Sending); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const SettleDeliveries = `-- name: SettleDeliveries :many
+select s.delivery_id::uuid as delivery_id, lower(s.trigger::text)::text as trigger, s.status::text as status
+from taskrunner_private.settle_deliveries($1::jsonb, $2::double precision,
   $3::double precision, $4::double precision) s
-where s.status = 'Failed'
 `
 
 type SettleDeliveriesParams struct {
@@ -120,14 +156,34 @@ type SettleDeliveriesParams struct {
 	BackoffMaxSecs float64
 }
 
-func (q *Queries) SettleDeliveries(ctx context.Context, db DBTX, arg SettleDeliveriesParams) (int64, error) {
-	row := db.QueryRow(ctx, SettleDeliveries,
+type SettleDeliveriesRow struct {
+	DeliveryID uuid.UUID
+	Trigger    string
+	Status     string
+}
+
+// What became of those that it settled.
+func (q *Queries) SettleDeliveries(ctx context.Context, db DBTX, arg SettleDeliveriesParams) ([]SettleDeliveriesRow, error) {
+	rows, err := db.Query(ctx, SettleDeliveries,
 		arg.Tries,
 		arg.BackoffSecs,
 		arg.BackoffFactor,
 		arg.BackoffMaxSecs,
 	)
-	var given_up int64
-	err := row.Scan(&given_up)
-	return given_up, err
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SettleDeliveriesRow
+	for rows.Next() {
+		var i SettleDeliveriesRow
+		if err := rows.Scan(&i.DeliveryID, &i.Trigger, &i.Status); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

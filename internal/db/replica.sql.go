@@ -12,24 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const CountParked = `-- name: CountParked :one
-select p.by_rule::bigint as by_rule, p.by_run_at::bigint as by_run_at, p.by_host::bigint as by_host
-from taskrunner_private.count_parked() p
-`
-
-type CountParkedRow struct {
-	ByRule  int64
-	ByRunAt int64
-	ByHost  int64
-}
-
-func (q *Queries) CountParked(ctx context.Context, db DBTX) (CountParkedRow, error) {
-	row := db.QueryRow(ctx, CountParked)
-	var i CountParkedRow
-	err := row.Scan(&i.ByRule, &i.ByRunAt, &i.ByHost)
-	return i, err
-}
-
 const FallAsleep = `-- name: FallAsleep :one
 select s.stood::boolean as stood, coalesce(s.horizon::text, '')::text as horizon, s.quiet::boolean as quiet
 from taskrunner_private.fall_asleep($1::uuid, $2::text, nullif($3::text, '')::xid8) s
@@ -62,6 +44,48 @@ select taskrunner_private.leave($1::uuid)
 func (q *Queries) Leave(ctx context.Context, db DBTX, replica uuid.UUID) error {
 	_, err := db.Exec(ctx, Leave, replica)
 	return err
+}
+
+const ReadGauges = `-- name: ReadGauges :many
+select g.gauge::text as gauge, coalesce(g.label, '')::text as label, coalesce(g.second_label, '')::text as second_label,
+  g.value::double precision as value
+from taskrunner_private.read_gauges() g
+union all
+select 'tasks_parked', r.reason, '', r.n::double precision
+from taskrunner_private.count_parked() p
+cross join lateral (values ('rule', p.by_rule), ('run_at', p.by_run_at), ('host', p.by_host)) r (reason, n)
+`
+
+type ReadGaugesRow struct {
+	Gauge       string
+	Label       string
+	SecondLabel string
+	Value       float64
+}
+
+func (q *Queries) ReadGauges(ctx context.Context, db DBTX) ([]ReadGaugesRow, error) {
+	rows, err := db.Query(ctx, ReadGauges)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReadGaugesRow
+	for rows.Next() {
+		var i ReadGaugesRow
+		if err := rows.Scan(
+			&i.Gauge,
+			&i.Label,
+			&i.SecondLabel,
+			&i.Value,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const StayAwake = `-- name: StayAwake :exec

@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // other stands for label values beyond what is kept apart: callers choose kinds and methods, and every value is a series
@@ -40,4 +42,36 @@ func knownMethod(method string) string {
 		return method
 	}
 	return other
+}
+
+// cache keeps the series of keys, of which there are few: looking them up by their labels costs more than counting.
+type cache[K comparable, V any] struct {
+	make   func(K) V
+	mu     sync.Mutex
+	series atomic.Pointer[map[K]V]
+}
+
+func (c *cache[K, V]) get(key K) V {
+	if m := c.series.Load(); m != nil {
+		if v, ok := (*m)[key]; ok {
+			return v
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var known map[K]V
+	if m := c.series.Load(); m != nil {
+		known = *m
+	}
+	if v, ok := known[key]; ok {
+		return v
+	}
+	v := c.make(key)
+	next := maps.Clone(known)
+	if next == nil {
+		next = map[K]V{}
+	}
+	next[key] = v
+	c.series.Store(&next)
+	return v
 }

@@ -17,10 +17,10 @@ import (
 // Metrics are the metrics of one process, in a registry of their own. The methods may be called by many goroutines.
 type Metrics struct {
 	registry *prometheus.Registry
-	kinds    kinds
 
 	httpRequests *prometheus.CounterVec   // endpoint, method, status
 	httpDuration *prometheus.HistogramVec // endpoint, method, status
+	requests     cache[request, requestSeries]
 
 	inProgress    prometheus.Gauge
 	shed          *prometheus.CounterVec // reason
@@ -29,9 +29,13 @@ type Metrics struct {
 	breakerStates *prometheus.CounterVec // to_state
 	breakerNos    prometheus.Counter
 
-	tasksCreated   prometheus.Counter
-	transitions    *prometheus.CounterVec // from_status, to_status
-	tasksCompleted *prometheus.CounterVec // outcome, kind
+	tasks
+
+	queryDuration *prometheus.HistogramVec // query
+	slowQueries   *prometheus.CounterVec   // query
+	queries       cache[string, querySeries]
+	saveFailures  prometheus.Counter
+	batchFailures prometheus.Counter
 
 	loopIterations prometheus.Counter
 	loopDuration   prometheus.Histogram
@@ -41,6 +45,12 @@ type Metrics struct {
 	attempts *prometheus.CounterVec   // trigger, outcome
 	duration *prometheus.HistogramVec // trigger
 	inFlight *prometheus.GaugeVec     // phase
+
+	executions  *prometheus.CounterVec // trigger, outcome
+	deadLetters *prometheus.CounterVec // trigger
+	replayed    prometheus.Counter
+	skips       *prometheus.CounterVec // trigger
+	conflicts   prometheus.Counter
 
 	retentionCleaned  prometheus.Counter
 	retentionRuns     *prometheus.CounterVec // outcome
@@ -68,11 +78,12 @@ func New() *Metrics {
 		poolExhausted: counter("pool_exhausted_total", "Tries to get a database connection that found all in use."),
 		breakerStates: counters("circuit_breaker_state_transitions_total", "Changes of the breaker's state.", "to_state"),
 		breakerNos:    counter("circuit_breaker_rejections_total", "Requests refused because the database was away."),
-		tasksCreated:  counter("tasks_created_total", "Tasks created by requests to this process; committed ones only."),
-		transitions: counters("task_status_transitions_total", "Status changes committed by this process.",
-			"from_status", "to_status"),
-		tasksCompleted: counters("tasks_completed_total", "Tasks ended by this process, those that failed with a parent included.",
-			"outcome", "kind"),
+		tasks:         newTasks(),
+		queryDuration: histograms("db_query_duration_seconds", "Duration of a query of the database, by its name; other: begin, commit and settings.",
+			[]float64{.001, .005, .01, .025, .05, .1, .25, .5, 1}, "query"),
+		slowQueries:    counters("slow_queries_total", "Queries that took longer than SLOW_QUERY_THRESHOLD_MS.", "query"),
+		saveFailures:   counter("tasks_db_save_failures_total", "Write transactions that failed, after their repetitions."),
+		batchFailures:  counter("batch_update_failures_total", "Commits of counters (PUT /task) that failed; the reports in them are tried again one by one."),
 		loopIterations: counter("worker_loop_iterations_total", "Claims of the start loop, empty ones included."),
 		loopDuration: histogram("worker_loop_duration_seconds", "Duration of a claim of the start loop.",
 			.001, .005, .01, .05, .1, .25, .5, 1),
@@ -83,6 +94,11 @@ func New() *Metrics {
 			[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10}, "trigger"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "webhooks_in_flight", Help: "Open webhook calls."},
 			[]string{"phase"}),
+		executions:       counters("webhook_executions_total", "Deliveries finished: delivered, or failed for good.", "trigger", "outcome"),
+		deadLetters:      counters("dead_letters_total", "Deliveries that failed for good.", "trigger"),
+		replayed:         counter("deliveries_replayed_total", "Deliveries that a request made due again."),
+		skips:            counters("webhook_idempotent_skips_total", "Calls not made, because the same had been delivered already.", "trigger"),
+		conflicts:        counter("webhook_idempotent_conflicts_total", "Failed calls not repeated, because another worker was sending the same."),
 		retentionCleaned: counter("retention_tasks_cleaned_total", "Ended tasks that retention removed."),
 		retentionRuns:    counters("retention_cleanup_runs_total", "Runs of retention.", "outcome"),
 		retentionDuration: histogram("retention_cleanup_duration_seconds", "Duration of a run of retention.",
@@ -96,18 +112,34 @@ func New() *Metrics {
 		listenerReconnects: counter("listener_reconnects_total", "Times that the listener found back after a loss."),
 	}
 	m.registry.MustRegister(m.httpRequests, m.httpDuration, m.inProgress, m.shed, m.authFailures, m.poolExhausted,
-		m.breakerStates, m.breakerNos, m.tasksCreated, m.transitions, m.tasksCompleted,
+		m.breakerStates, m.breakerNos, m.queryDuration, m.slowQueries, m.saveFailures, m.batchFailures,
+		m.executions, m.deadLetters, m.replayed, m.skips, m.conflicts,
 		m.loopIterations, m.loopDuration, m.loopProcessed, m.wakeups, m.attempts, m.duration, m.inFlight,
 		m.retentionCleaned, m.retentionRuns, m.retentionDuration, m.circuitsOpen, m.circuits,
 		m.listenerConnected, m.listenerReconnects,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
+	m.registry.MustRegister(m.tasks.all()...)
+	m.requests.make = func(r request) requestSeries {
+		status := strconv.Itoa(r.status)
+		return requestSeries{m.httpRequests.WithLabelValues(r.endpoint, r.method, status), m.httpDuration.WithLabelValues(r.endpoint, r.method, status)}
+	}
+	m.queries.make = func(query string) querySeries {
+		return querySeries{m.queryDuration.WithLabelValues(query), m.slowQueries.WithLabelValues(query)}
+	}
+
 	// What has a known set of labels is there from the start, so that a rate has a beginning.
 	for _, trigger := range []string{"start", "end", "cancel"} {
 		m.attempts.WithLabelValues(trigger, outcome(true))
 		m.attempts.WithLabelValues(trigger, outcome(false))
+		m.executions.WithLabelValues(trigger, outcome(true))
+		m.executions.WithLabelValues(trigger, outcome(false))
+		m.deadLetters.WithLabelValues(trigger)
 		m.duration.WithLabelValues(trigger)
 		m.inFlight.WithLabelValues(trigger)
+	}
+	for _, trigger := range []string{"start", "end_success", "end_failure", "cancel"} {
+		m.skips.WithLabelValues(trigger)
 	}
 	for _, reason := range []string{shedInFlight, shedDatabase} {
 		m.shed.WithLabelValues(reason)
@@ -141,9 +173,20 @@ func (m *Metrics) Request(endpoint, method string, status int, took time.Duratio
 	if endpoint == "" {
 		endpoint = "unmatched"
 	}
-	labels := []string{endpoint, knownMethod(method), strconv.Itoa(status)}
-	m.httpRequests.WithLabelValues(labels...).Inc()
-	m.httpDuration.WithLabelValues(labels...).Observe(took.Seconds())
+	series := m.requests.get(request{endpoint, knownMethod(method), status})
+	series.count.Inc()
+	series.duration.Observe(took.Seconds())
+}
+
+// request is what requests are told apart by.
+type request struct {
+	endpoint, method string
+	status           int
+}
+
+type requestSeries struct {
+	count    prometheus.Counter
+	duration prometheus.Observer
 }
 
 // InFlight counts requests that begin, and those that end as -1.
@@ -172,19 +215,54 @@ func (m *Metrics) PoolExhausted() { m.poolExhausted.Inc() }
 // BreakerChanged counts a change of the breaker to open, half_open or closed.
 func (m *Metrics) BreakerChanged(to string) { m.breakerStates.WithLabelValues(to).Inc() }
 
-// TasksCreated counts the tasks of a committed request.
-func (m *Metrics) TasksCreated(n int) { m.tasksCreated.Add(float64(n)) }
+// Queried counts a query of the database.
+func (m *Metrics) Queried(query string, slow bool, took time.Duration) {
+	series := m.queries.get(query)
+	series.duration.Observe(took.Seconds())
+	if slow {
+		series.slow.Inc()
+	}
+}
 
-// Transitions counts status changes of a committed transaction.
-func (m *Metrics) Transitions(changes []task.Transition) {
-	for _, c := range changes {
-		n := float64(c.Count)
-		m.transitions.WithLabelValues(string(c.From), string(c.To)).Add(n)
-		if c.To.Terminal() {
-			m.tasksCompleted.WithLabelValues(string(c.To), m.kinds.label(c.Kind)).Add(n)
+type querySeries struct {
+	duration prometheus.Observer
+	slow     prometheus.Counter
+}
+
+// WriteFailed counts a write transaction that failed; progress: of counters.
+func (m *Metrics) WriteFailed(progress bool) {
+	m.saveFailures.Inc()
+	if progress {
+		m.batchFailures.Inc()
+	}
+}
+
+// Counted counts what a committed transaction has done to tasks.
+func (m *Metrics) Counted(c task.Counts) {
+	m.tasks.counted(c)
+	m.skips.WithLabelValues("start").Add(float64(c.Delivered))
+	for _, t := range c.Transitions {
+		if t.Cause == task.CauseStartFailed && (t.Retried || t.To == task.Failure && t.From == task.Claimed) {
+			m.Settled("start", 0, t.Count)
 		}
 	}
 }
+
+// Settled counts deliveries of a trigger that have been delivered, and those that have failed for good.
+func (m *Metrics) Settled(trigger string, delivered, failed int64) {
+	m.executions.WithLabelValues(trigger, outcome(true)).Add(float64(delivered))
+	m.executions.WithLabelValues(trigger, outcome(false)).Add(float64(failed))
+	m.deadLetters.WithLabelValues(trigger).Add(float64(failed))
+}
+
+// Overtaken counts failed tries that others make up for: they have delivered the same, or are sending it.
+func (m *Metrics) Overtaken(trigger string, delivered, sending int64) {
+	m.skips.WithLabelValues(trigger).Add(float64(delivered))
+	m.conflicts.Add(float64(sending))
+}
+
+// Replayed counts deliveries that a request made due again.
+func (m *Metrics) Replayed(deliveries int64) { m.replayed.Add(float64(deliveries)) }
 
 // Claimed counts a claim of the start loop that got n tasks.
 func (m *Metrics) Claimed(n int, took time.Duration) {

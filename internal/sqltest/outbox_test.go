@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -504,13 +505,15 @@ func TestCounts(t *testing.T) {
 	e.links("p>required", "required>below", "p?optional")
 	e.action("p", "Start", "x")
 	counts := func(sql string, args ...any) []string {
-		return strings.Split(strings.TrimSpace(e.line(sql, args...)), "\n")
+		seconds := regexp.MustCompile(`\[[0-9.]+\]\]`) // of one task
+		return strings.Split(strings.TrimSpace(seconds.ReplaceAllString(e.line(sql, args...), "[s]]")), "\n")
 	}
-	require.Equal(t, []string{`["Pending", "Claimed", "k", 1]`}, counts("select counts from taskrunner_private.claim_tasks($1, 5, 30, '{}', '{}', true)", id("r")))
-	require.Equal(t, []string{`["Claimed", "Running", "k", 1]`}, counts("select counts from taskrunner_private.start_tasks($1::jsonb)", e.tries("p", "{}")))
-	require.ElementsMatch(t, []string{`["Running", "Failure", "k", 1]`, `["Waiting", "Failure", "k", 2]`, `["Waiting", "Pending", "k", 1]`},
+	require.Equal(t, []string{`["Pending", "Claimed", "k", 1, "claim", false, [s]]`}, counts("select counts from taskrunner_private.claim_tasks($1, 5, 30, '{}', '{}', true)", id("r")))
+	require.Equal(t, []string{`["Claimed", "Running", "k", 1, "start", false, []]`}, counts("select counts from taskrunner_private.start_tasks($1::jsonb)", e.tries("p", "{}")))
+	require.ElementsMatch(t, []string{`["Running", "Failure", "k", 1, "report", false, [s]]`,
+		`["Waiting", "Failure", "k", 2, "propagate", false, []]`, `["Waiting", "Pending", "k", 1, "propagate", false, []]`},
 		counts("select counts from taskrunner_private.report_tasks($1::jsonb)", `[{"task_id": "`+id("p")+`", "status": "Failure"}]`))
-	require.Equal(t, []string{`["Pending", "Claimed", "k", 1]`, `["Claimed", "Running", "k", 1]`},
+	require.Equal(t, []string{`["Pending", "Claimed", "k", 1, "claim", false, [s]]`, `["Claimed", "Running", "k", 1, "start", false, []]`},
 		counts("select counts from taskrunner_private.claim_tasks($1, 5, 30, '{}', '{}', true)", id("r")), "without an on_start")
 	// Clients' statements count nothing.
 	s := e.session("client")

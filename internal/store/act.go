@@ -41,7 +41,7 @@ func (s *Store) act(ctx context.Context, op, statement string, id uuid.UUID) (ta
 	if err != nil {
 		return task.Task{}, err
 	}
-	s.transitions(op, counts.Text)
+	s.counted(op, counts.Text)
 	return onlyTask(op, id, rows)
 }
 
@@ -60,7 +60,7 @@ func (s *Store) StopBatch(ctx context.Context, id uuid.UUID) (task.Stopped, erro
 	if err != nil {
 		return task.Stopped{}, err
 	}
-	s.transitions(op, counts.Text)
+	s.counted(op, counts.Text)
 	return task.Stopped(row), nil
 }
 

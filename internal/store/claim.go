@@ -48,7 +48,7 @@ func (s *Store) ClaimTasks(
 	if err != nil || len(rows) == 0 {
 		return nil, task.Left{}, err
 	}
-	s.transitions(op, rows[0].Counts) // each row has them all
+	s.counted(op, rows[0].Counts) // each row has them all
 	claims = make([]task.Claim, 0, len(rows))
 	for _, row := range rows {
 		if len(row.TaskIds) == 0 {
@@ -91,6 +91,6 @@ func (s *Store) GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uu
 	if err != nil {
 		return 0, err
 	}
-	s.transitions(op, row.Counts)
+	s.counted(op, row.Counts)
 	return int(row.GivenBack), nil
 }

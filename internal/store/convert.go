@@ -93,18 +93,29 @@ func finitePointer(t pgtype.Timestamptz) *time.Time {
 	return &f
 }
 
-// parseCounts reads status changes as take_counts returns them, one JSON array per line: ["from","to","kind",n].
-func parseCounts(counts string) ([]task.Transition, error) {
-	var list []task.Transition
+// parseCounts reads what take_counts returns: lines as in sql/triggers/task_800_count.sql and sql/functions/add_count.sql.
+func parseCounts(counts string) (task.Counts, error) {
+	var c task.Counts
 	for line := range strings.Lines(counts) {
 		var t task.Transition
-		fields := []any{&t.From, &t.To, &t.Kind, &t.Count}
+		fields := []any{&t.From, &t.To, &t.Kind, &t.Count, &t.Cause, &t.Retried, &t.Seconds}
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			return list, fmt.Errorf("counted status change %q: %w", line, err)
+			return c, fmt.Errorf("counted status change %q: %w", line, err)
 		}
-		list = append(list, t)
+		switch {
+		case t.From != "":
+			c.Transitions = append(c.Transitions, t)
+		case t.To == "blocked":
+			c.Blocked += t.Count
+		case t.To == "delivered":
+			c.Delivered += t.Count
+		case t.To == "linked":
+			c.Linked += t.Count
+		default:
+			return c, fmt.Errorf("counted what nobody knows: %q", line)
+		}
 	}
-	return list, nil
+	return c, nil
 }
 
 // webhook reads the params of an action. Keys count as they are written, while encoding/json would take "URL" for

@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -90,15 +90,63 @@ func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, 
 	if err != nil {
 		return mapError(op, err)
 	}
-	var givenUp int64
+	var settled []db.SettleDeliveriesRow
 	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := bounded()
-		batch.Queue(db.SettleDeliveries, raw, backoff.Base.Seconds(), backoff.Factor, backoff.Max.Seconds()).
-			QueryRow(func(row pgx.Row) error { return row.Scan(&givenUp) })
+		many(batch, &settled, db.SettleDeliveries, raw, backoff.Base.Seconds(), backoff.Factor, backoff.Max.Seconds())
 		return send(ctx, conn, batch)
 	})
-	if err == nil && givenUp > 0 && s.options.OnGivenUp != nil {
-		s.options.OnGivenUp(givenUp)
+	if err != nil {
+		return err
 	}
-	return err
+	s.noteSettled(settled)
+	if len(settled) < len(tries) {
+		s.noteOvertaken(ctx, tries, settled)
+	}
+	return nil
+}
+
+func (s *Store) noteSettled(settled []db.SettleDeliveriesRow) {
+	type outcomes struct{ delivered, failed int64 }
+	by := map[string]outcomes{}
+	for _, d := range settled {
+		o := by[d.Trigger]
+		switch d.Status {
+		case "Delivered":
+			o.delivered++
+		case "Failed":
+			o.failed++
+		default:
+			continue
+		}
+		by[d.Trigger] = o
+	}
+	for trigger, o := range by {
+		s.options.Observer.Settled(trigger, o.delivered, o.failed)
+	}
+}
+
+// noteOvertaken finds out what became of deliveries whose failed tries were not settled: their leases had run out.
+func (s *Store) noteOvertaken(ctx context.Context, tries []task.DeliveryTry, settled []db.SettleDeliveriesRow) {
+	var ids []uuid.UUID
+	for _, t := range tries {
+		if t.Outcome != task.DeliveryDelivered &&
+			!slices.ContainsFunc(settled, func(d db.SettleDeliveriesRow) bool { return d.DeliveryID == t.Delivery.ID }) {
+			ids = append(ids, t.Delivery.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	var others []db.OthersDeliveriesRow
+	err := s.do(ctx, call{op: "overtaken deliveries", reads: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		others, err = s.queries.OthersDeliveries(ctx, conn, ids)
+		return err
+	})
+	if err != nil {
+		s.log.Debug("overtaken deliveries cannot be counted", "error", err)
+	}
+	for _, o := range others {
+		s.options.Observer.Overtaken(o.Trigger, o.Delivered, o.Sending)
+	}
 }

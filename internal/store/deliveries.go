@@ -22,7 +22,7 @@ func (s *Store) TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.Lo
 	const op = "deliveries of a task"
 	var known struct{ Exists bool }
 	var rows []db.TaskDeliveriesRow
-	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err := s.do(ctx, call{op: op, reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := &pgx.Batch{}
 		one(batch, &known, db.TaskExists, taskID)
 		many(batch, &rows, db.TaskDeliveries, taskID)
@@ -72,7 +72,7 @@ func (s *Store) Deliveries(
 		args.AfterAt, args.AfterID = &p.After.CreatedAt, &p.After.ID
 	}
 	var rows []db.TaskrunnerDelivery
-	err = s.do(ctx, call{op: "list deliveries", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.do(ctx, call{op: "list deliveries", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		many(batch, &rows, db.ListDeliveries, args.Status, args.Trigger, args.TaskID, args.BatchID, args.Host, args.Since,
 			args.Until, args.AfterAt, args.AfterID, args.Skip, args.Most)
@@ -105,6 +105,7 @@ func (s *Store) ReplayDelivery(ctx context.Context, id uuid.UUID) (task.Delivery
 	if err != nil {
 		return task.DeliveryInfo{}, err
 	}
+	s.options.Observer.Replayed(1)
 	return deliveryInfo(row), nil
 }
 
@@ -127,6 +128,7 @@ func (s *Store) ReplayDeliveries(ctx context.Context, f task.DeliveryFilter) (re
 		if err != nil {
 			return replayed, err
 		}
+		s.options.Observer.Replayed(int64(row.Replayed))
 		replayed += int64(row.Replayed)
 		if row.LookedAt < args.Most || ctx.Err() != nil {
 			return replayed, ctx.Err()

@@ -112,15 +112,25 @@ func TestMapOtherErrors(t *testing.T) {
 
 func TestParseCounts(t *testing.T) {
 	t.Parallel()
-	list, err := parseCounts("[\"Pending\", \"Claimed\", \"a\\nb\", 3]\n[\"Running\",\"Success\",\"etl\",1]\n")
+	c, err := parseCounts(`["Pending", "Claimed", "a\nb", 3, "claim", false, [0.5, 20]]
+		["Running", "Pending", "etl", 1, "timeout", true, []]
+		["", "blocked", "", 4]
+		["", "delivered", "", 1]
+		["", "linked", "", 2]
+		["", "blocked", "", 1]`)
 	require.NoError(t, err)
-	require.Equal(t, []task.Transition{
-		{From: task.Pending, To: task.Claimed, Kind: "a\nb", Count: 3},
-		{From: task.Running, To: task.Success, Kind: "etl", Count: 1},
-	}, list)
-	list, err = parseCounts("[\"Running\",\"Success\",\"etl\",1]\nnonsense\n")
+	require.Equal(t, task.Counts{
+		Transitions: []task.Transition{
+			{From: task.Pending, To: task.Claimed, Kind: "a\nb", Count: 3, Cause: "claim", Seconds: []float64{.5, 20}},
+			{From: task.Running, To: task.Pending, Kind: "etl", Count: 1, Cause: task.CauseTimeout, Retried: true, Seconds: []float64{}},
+		},
+		Blocked: 5, Delivered: 1, Linked: 2,
+	}, c)
+	c, err = parseCounts("[\"Running\",\"Success\",\"etl\",1]\nnonsense\n")
 	require.Error(t, err)
-	require.Len(t, list, 1)
+	require.Len(t, c.Transitions, 1)
+	_, err = parseCounts(`["", "lost", "", 1]`)
+	require.Error(t, err)
 }
 
 func TestWebhookKeysAreExact(t *testing.T) {

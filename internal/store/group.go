@@ -187,7 +187,7 @@ func (s *Store) writeReports(ctx context.Context, c call, b bounds, group []repo
 		return nil, err
 	}
 	if len(answers) > 0 {
-		s.transitions(c.op, answers[0].Counts)
+		s.counted(c.op, answers[0].Counts)
 	}
 	byID := make(map[uuid.UUID]*reported, len(group))
 	for _, a := range answers {

@@ -16,7 +16,7 @@ import (
 func (s *Store) Task(ctx context.Context, id uuid.UUID) (task.Task, error) {
 	const op = "task"
 	var row db.FullTaskRow
-	err := s.do(ctx, call{op: op, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.do(ctx, call{op: op, reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		row, err = s.queries.FullTask(ctx, conn, id)
 		return found(err, unknownTask(id))
 	})
@@ -30,7 +30,7 @@ func (s *Store) Task(ctx context.Context, id uuid.UUID) (task.Task, error) {
 // BlockedBy returns the rules that hold a Pending task, as the JSON array of contract section 7.4, or null when none does.
 // Errors: CodeUnavailable.
 func (s *Store) BlockedBy(ctx context.Context, id uuid.UUID) (blocks json.RawMessage, err error) {
-	err = s.do(ctx, call{op: "blocked by", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err = s.do(ctx, call{op: "blocked by", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		blocks, err = s.queries.BlockedBy(ctx, conn, id)
 		return err
 	})
@@ -40,7 +40,7 @@ func (s *Store) BlockedBy(ctx context.Context, id uuid.UUID) (blocks json.RawMes
 // Batch returns a batch with the sums over its tasks. Errors: CodeUnknown, CodeUnavailable.
 func (s *Store) Batch(ctx context.Context, id uuid.UUID) (task.Batch, error) {
 	var row db.BatchRow
-	err := s.do(ctx, call{op: "batch", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err := s.do(ctx, call{op: "batch", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		one(batch, &row, db.Batch, id)
 		return found(send(ctx, conn, batch), unknownBatch(id))
@@ -79,7 +79,7 @@ func (s *Store) Graph(ctx context.Context, batchID uuid.UUID) (task.Graph, error
 	var known struct{ Exists bool }
 	var links []db.BatchLinksRow
 	var tasks []db.BasicTasksRow
-	err := s.do(ctx, call{op: "graph", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err := s.do(ctx, call{op: "graph", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		one(batch, &known, db.BatchExists, batchID)
 		// Links before tasks: whatever is linked inside the batch by then is among the tasks read later.
@@ -118,7 +118,7 @@ type Violation struct{ Invariant, Detail string }
 // reads everything.
 func (s *Store) CheckInvariants(ctx context.Context) ([]Violation, error) {
 	var broken []Violation
-	err := s.do(ctx, call{op: "check invariants", idempotent: true},
+	err := s.do(ctx, call{op: "check invariants", reads: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) error {
 			rows, err := s.queries.CheckInvariants(ctx, conn)
 			broken = make([]Violation, 0, len(rows))
@@ -136,7 +136,7 @@ type Reason struct{ Sentence, Detail string }
 // Why returns what keeps a task from running. Whoever may read tasks may ask. Errors: CodeUnknown, CodeUnavailable.
 func (s *Store) Why(ctx context.Context, id uuid.UUID) ([]Reason, error) {
 	var reasons []Reason
-	err := s.do(ctx, call{op: "why", idempotent: true},
+	err := s.do(ctx, call{op: "why", reads: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) error {
 			rows, err := s.queries.Why(ctx, conn, id)
 			reasons = make([]Reason, 0, len(rows))

@@ -24,7 +24,7 @@ func (s *Store) reading() *pgx.Batch {
 // follow, else nil. Errors: CodeUnavailable.
 func (s *Store) ListTasks(ctx context.Context, f task.Filter, p task.Page) (page []task.Basic, next *task.Position, err error) {
 	var rows []db.ListTasksRow
-	err = s.do(ctx, call{op: "list tasks", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.do(ctx, call{op: "list tasks", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		before, seq := after(p)
 		many(batch, &rows, db.ListTasks, f.Status, f.BatchID, part(f.Name), part(f.Kind), f.Timeout, []byte(f.Metadata),
@@ -51,7 +51,7 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter, p task.Page) (page
 // Errors: CodeUnavailable.
 func (s *Store) ListBatches(ctx context.Context, f task.BatchFilter, p task.Page) (page []task.ListedBatch, next *task.Position, err error) {
 	var rows []db.ListBatchesRow
-	err = s.do(ctx, call{op: "list batches", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.do(ctx, call{op: "list batches", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		before, seq := after(p)
 		many(batch, &rows, db.ListBatches, f.Status, part(f.Name), part(f.Kind), f.CreatedAfter, f.CreatedBefore,

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -59,14 +61,21 @@ func (s *Store) StayAwake(ctx context.Context, replica uuid.UUID, loop string) e
 	})
 }
 
-// CountParked counts Pending tasks that cannot start.
-func (s *Store) CountParked(ctx context.Context) (parked task.Parked, err error) {
-	err = s.do(ctx, call{op: "count parked tasks", idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		row, err := s.queries.CountParked(ctx, conn)
-		parked = task.Parked{ByRule: row.ByRule, ByRunAt: row.ByRunAt, ByHost: row.ByHost}
-		return err
+// gaugesTimeout is how long the database may count for the metrics.
+const gaugesTimeout = 4 * time.Second
+
+// Gauges reads what the metrics show of the database.
+func (s *Store) Gauges(ctx context.Context) (list []task.Gauge, err error) {
+	var rows []db.ReadGaugesRow
+	err = s.do(ctx, call{op: "read gauges", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := bounds{lock: lockWait, work: strconv.FormatInt(gaugesTimeout.Milliseconds(), 10)}.begin()
+		many(batch, &rows, db.ReadGauges)
+		return send(ctx, conn, batch)
 	})
-	return parked, err
+	for _, row := range rows {
+		list = append(list, task.Gauge{Metric: row.Gauge, First: row.Label, Second: row.SecondLabel, Value: row.Value})
+	}
+	return list, err
 }
 
 // Leave says that a replica has stopped: what it still holds goes back to the others.

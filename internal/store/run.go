@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 const (
@@ -41,7 +43,8 @@ func (e *acquireError) Unwrap() error { return e.err }
 
 // call says how a call may be repeated.
 type call struct {
-	op string // for errors and logs
+	op    string // for errors and logs
+	reads bool   // it writes nothing
 	// idempotent calls are repeated also when nobody knows whether they were carried out.
 	idempotent bool
 	pool       *pgxpool.Pool // nil: the common one
@@ -85,6 +88,24 @@ func bounded() *pgx.Batch { return bounds{lock: lockWait}.begin() }
 // happen, and neither did one of which nothing was sent. f must be one transaction: a single query, one batch, or a
 // transaction that it begins and ends. The error is a *task.Error or internal.
 func (s *Store) do(ctx context.Context, c call, f func(context.Context, *pgxpool.Conn) error) error {
+	err := s.repeat(ctx, c, f)
+	if err != nil && !c.reads && isFailure(err) {
+		s.options.Observer.WriteFailed(c.op == opProgress)
+	}
+	return err
+}
+
+// isFailure reports an error that is no answer to a request that cannot be granted.
+func isFailure(err error) bool {
+	var known *task.Error
+	if errors.As(err, &known) {
+		return known.Code == task.CodeBusy || known.Code == task.CodeUnavailable
+	}
+	return !errors.Is(err, context.Canceled)
+}
+
+// repeat is do.
+func (s *Store) repeat(ctx context.Context, c call, f func(context.Context, *pgxpool.Conn) error) error {
 	pool := c.pool
 	if pool == nil {
 		pool = s.pool
@@ -182,9 +203,7 @@ func (s *Store) acquireOnce(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.C
 	}
 	if errors.Is(err, context.DeadlineExceeded) && pool.Stat().AcquiredConns() >= pool.Config().MaxConns {
 		err = fmt.Errorf("%w (%w)", ErrPoolExhausted, err)
-		if s.options.OnPoolExhausted != nil {
-			s.options.OnPoolExhausted()
-		}
+		s.options.Observer.PoolExhausted()
 	}
 	return nil, &acquireError{err: err}
 }

@@ -29,8 +29,11 @@ func (s *Store) StartTasks(ctx context.Context, tries []task.StartTry) (refused 
 		many(batch, &rows, db.StartTasks, items)
 		return send(ctx, conn, batch)
 	})
-	if err == nil && len(rows) > 0 {
-		s.transitions(op, rows[0].Counts) // each row has them all
+	if err == nil {
+		s.options.Observer.Settled("start", int64(len(tries)), 0)
+		if len(rows) > 0 {
+			s.counted(op, rows[0].Counts) // each row has them all
+		}
 	}
 	for _, row := range rows {
 		if row.Refused != "" {
@@ -58,7 +61,7 @@ func (s *Store) FailStarts(ctx context.Context, replica uuid.UUID, tries []task.
 		return send(ctx, conn, batch)
 	})
 	if err == nil && len(counts) > 0 {
-		s.transitions(op, counts[0].Text)
+		s.counted(op, counts[0].Text)
 	}
 	return err
 }

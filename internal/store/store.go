@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxuuid "github.com/vgarvardt/pgx-google-uuid/v5"
 
@@ -47,16 +48,11 @@ type Options struct {
 	AcquireTimeout     time.Duration // of one try to get a connection, > 0
 	AcquireRetries     int           // tries to get a connection; 0 acts as 1
 	Breaker            Breaker
-	// OnPoolExhausted is called when a try to get a connection found all of them in use until its end. May be nil.
-	OnPoolExhausted func()
-	ReadTimeout     time.Duration // of a statement that reads for a request; 0: 15 s
-	// OnTransitions is called with the status changes of a transaction after its commit, on the goroutine of the call.
-	// May be nil.
-	OnTransitions func([]task.Transition)
-	// OnGivenUp is called with how many deliveries failed for good, likewise. May be nil.
-	OnGivenUp func(n int64)
-	Tracer    *tracing.Tracer // may be nil
-	Log       *slog.Logger    // nil: slog.Default()
+	ReadTimeout        time.Duration   // of a statement that reads for a request; 0: 15 s
+	SlowQuery          time.Duration   // queries that take longer are logged; 0: none is
+	Observer           Observer        // may be nil
+	Tracer             *tracing.Tracer // may be nil
+	Log                *slog.Logger    // nil: slog.Default()
 }
 
 // Store calls the engine. It is safe for concurrent use.
@@ -69,6 +65,7 @@ type Store struct {
 	breaker *breaker
 	options Options
 	log     *slog.Logger
+	timer   *timer
 
 	reports  *groupcommit.Queue[uuid.UUID, report, reported]
 	progress *groupcommit.Queue[uuid.UUID, task.Progress, progressed]
@@ -81,11 +78,15 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, readTimeout)
+	if o.Observer == nil {
+		o.Observer = Unobserved{}
+	}
 	s := &Store{queries: db.New(), breaker: newBreaker(o.Breaker), options: o, log: o.Log}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	s.log = tracing.Logger(requestid.Logger(s.log)).With("component", "store")
+	s.timer = &timer{observer: o.Observer, slow: o.SlowQuery, log: s.log}
 	var err error
 	for _, p := range []struct {
 		pool     **pgxpool.Pool
@@ -134,9 +135,11 @@ func (s *Store) newPool(ctx context.Context, dsn string, maxConns, minConns int)
 	if s.options.PreparedStatements {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	}
+	tracers := []pgx.QueryTracer{s.timer}
 	if s.options.Tracer != nil {
-		config.ConnConfig.Tracer = s.options.Tracer.Statements()
+		tracers = append(tracers, s.options.Tracer.Statements())
 	}
+	config.ConnConfig.Tracer = multitracer.New(tracers...)
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		s.breaker.reached()
 		pgxuuid.Register(conn.TypeMap()) // by itself pgx knows uuid.UUID by its text only, and takes detours to that
@@ -190,16 +193,14 @@ func (s *Store) Stat() (size, idle int) {
 	return int(stat.TotalConns()), int(stat.IdleConns())
 }
 
-// transitions hands counted status changes on.
-func (s *Store) transitions(op, counts string) {
-	if s.options.OnTransitions == nil || counts == "" {
+// counted hands on what the engine has counted.
+func (s *Store) counted(op, counts string) {
+	if counts == "" {
 		return
 	}
-	list, err := parseCounts(counts)
+	c, err := parseCounts(counts)
 	if err != nil {
 		s.log.Error("status changes cannot be counted", "operation", op, "error", err)
 	}
-	if len(list) > 0 {
-		s.options.OnTransitions(list)
-	}
+	s.options.Observer.Counted(c)
 }

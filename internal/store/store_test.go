@@ -30,6 +30,18 @@ type testBundle struct {
 	moves []task.Transition
 }
 
+// moves keeps the status changes.
+type moves struct {
+	store.Unobserved
+	b *testBundle
+}
+
+func (m moves) Counted(c task.Counts) {
+	m.b.mu.Lock()
+	defer m.b.mu.Unlock()
+	m.b.moves = append(m.b.moves, c.Transitions...)
+}
+
 func setup(t *testing.T, change ...func(*store.Options)) *testBundle {
 	t.Helper()
 	b := &testBundle{db: testdb.New(t), replica: uuid.New()}
@@ -40,12 +52,8 @@ func setup(t *testing.T, change ...func(*store.Options)) *testBundle {
 		AcquireTimeout:     20 * time.Second,
 		AcquireRetries:     1,
 		Log:                slog.New(slog.DiscardHandler),
-		OnTransitions: func(list []task.Transition) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.moves = append(b.moves, list...)
-		},
 	}
+	o.Observer = moves{b: b}
 	for _, f := range change {
 		f(&o)
 	}

@@ -30,7 +30,7 @@ func (s *Store) Submit(ctx context.Context, batchID uuid.UUID, body []byte) ([]t
 	if err != nil {
 		return nil, err
 	}
-	s.transitions("submit", created.Counts)
+	s.created("submit", created.Counts)
 	return tasks, nil
 }
 
@@ -43,7 +43,7 @@ func (s *Store) SubmitFaults(ctx context.Context, body []byte, known []task.Faul
 	if err != nil {
 		return mapError(op, err)
 	}
-	err = s.do(ctx, call{op: op, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.do(ctx, call{op: op, reads: true, patience: patience}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := bounded()
 		batch.Queue(db.ValidGraph, body, faults)
 		return send(ctx, conn, batch)
@@ -96,11 +96,21 @@ func (s *Store) SubmitOnce(
 		return task.Submitted{}, err
 	}
 	if held.Taken {
-		s.transitions(op, created.Counts)
+		s.created(op, created.Counts)
 	}
 	return task.Submitted{
 		BatchID: held.BatchID, Tasks: tasks, Nothing: held.Status == statusNothing, Replayed: held.BatchID != batchID,
 	}, nil
+}
+
+// created hands on what the engine has counted of new tasks. Their changes are left out: whoever asked for the tasks gets them as they
+// are now.
+func (s *Store) created(op, counts string) {
+	c, err := parseCounts(counts)
+	if err != nil {
+		s.log.Error("new tasks cannot be counted", "operation", op, "error", err)
+	}
+	s.options.Observer.Counted(task.Counts{Linked: c.Linked})
 }
 
 // statusNothing is what idempotency_key.status holds for a request that created nothing.

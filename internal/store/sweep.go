@@ -24,7 +24,7 @@ func (s *Store) SweepActive(ctx context.Context, limit int, claimTimeout time.Du
 	if err != nil {
 		return 0, err
 	}
-	s.transitions(op, row.Counts)
+	s.counted(op, row.Counts)
 	return int(row.LookedAt), nil
 }
 
@@ -41,7 +41,7 @@ func (s *Store) SweepReplicas(ctx context.Context, limit int, silence time.Durat
 	if err != nil {
 		return 0, err
 	}
-	s.transitions(op, row.Counts)
+	s.counted(op, row.Counts)
 	return int(row.Requeued), nil
 }
 
@@ -69,7 +69,7 @@ func (s *Store) DrainDeadEnds(ctx context.Context, limit int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.transitions(op, row.Counts)
+	s.counted(op, row.Counts)
 	return int(row.Examined), nil
 }
 

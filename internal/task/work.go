@@ -51,9 +51,11 @@ type Left struct {
 	Passed string // the host behind which the next look goes on; "": it begins anew
 }
 
-// Parked counts Pending tasks that cannot start, by what keeps them.
-type Parked struct {
-	ByRule, ByRunAt, ByHost int64
+// Gauge is a value of a metric that is read from the database, with the values of its labels.
+type Gauge struct {
+	Metric        string
+	First, Second string
+	Value         float64
 }
 
 // HeldHost is a webhook host to which a replica makes no further call now. OpensAt: its circuit is open until then; nil: it is

@@ -1,4 +1,4 @@
--- Turns counting of status changes on for the rest of this transaction, until take_counts.
+-- Turns counting on for the rest of this transaction, until take_counts.
 -- Locks: none. Called by the functions that replicas call, at their beginning.
 create or replace function taskrunner_private.begin_counts() returns void
 language sql set search_path = pg_catalog, pg_temp as $$

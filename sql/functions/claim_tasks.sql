@@ -38,6 +38,7 @@ declare
   v_claimed_hosts text[];
   v_doubtful uuid[];
   v_uncalled uuid[];
+  v_delivered bigint;
 begin
   perform taskrunner_private.begin_counts();
   select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
@@ -91,7 +92,7 @@ begin
 
   -- Without a Start action, or contacted before: an earlier try of this attempt may have been delivered after all.
   if v_doubtful is not null then
-    select array_agg(t.id) into v_uncalled
+    select array_agg(t.id), count(a.id) into v_uncalled, v_delivered
     from taskrunner.task t
     left join lateral (
       select x.id, x.params from taskrunner.action x
@@ -110,6 +111,7 @@ begin
     update taskrunner.task t
     set status = 'Running', started_at = now(), last_updated = now()
     where t.id = any(v_uncalled);
+    perform taskrunner_private.add_count('delivered', v_delivered);
   end if;
   perform taskrunner_private.set_cause('');
 

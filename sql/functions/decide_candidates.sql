@@ -106,6 +106,7 @@ begin
     if v_decision.refused <> '{}' then
       perform taskrunner_private.park(
         v_decision.refused, v_decision.gates, v_decision.held_by, v_decision.held_maximum, v_decision.held_capacity);
+      perform taskrunner_private.add_count('blocked', cardinality(v_decision.refused));
     end if;
     if v_decision.undecided <> '{}' then
       perform taskrunner_private.put_off(v_decision.undecided, c_longest_secs);

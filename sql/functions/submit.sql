@@ -119,5 +119,11 @@ begin
       left join entry s on s.n = e.same
       order by e.n);
   end if;
+  if v_external <> '{}' then
+    perform taskrunner_private.add_count('linked', (
+      select count(*) from jsonb_array_elements(v_tasks) task where jsonb_path_exists(task, 'lax $.dependencies[*]')));
+  else
+    perform taskrunner_private.add_count('linked', (select count(distinct c.child) from unnest(v_graph.children) c (child)));
+  end if;
   return query select v_names, v_ids, taskrunner_private.take_counts();
 end $$;

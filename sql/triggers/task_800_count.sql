@@ -1,5 +1,6 @@
--- Counts status changes for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
--- line: ["from","to","kind",n]. Off in every other transaction. Why a full join: task_500_propagate.sql.
+-- Counts status changes and retries for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
+-- line: ["from","to","kind",n,"cause",retried,[seconds]]. The seconds are those from creation to a claim, and from start to end.
+-- Off in every other transaction. Why a full join: task_500_propagate.sql.
 -- Locks: none.
 create or replace function taskrunner_private.task_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -10,13 +11,19 @@ begin
   if v_counts = '' then
     return null;
   end if;
-  select v_counts || string_agg(jsonb_build_array(c.old_status, c.new_status, c.kind, c.n)::text || E'\n', '') into v_counts
+  select v_counts || string_agg(jsonb_build_array(
+    c.old_status, c.new_status, c.kind, c.n, current_setting('taskrunner.cause', true), c.retried, c.seconds)::text || E'\n', '')
+  into v_counts
   from (
-    select o.status as old_status, n.status as new_status, n.kind, count(*) as n
+    select o.status as old_status, n.status as new_status, n.kind, n.attempt > o.attempt as retried, count(*) as n,
+      coalesce(array_agg(s.secs) filter (where s.secs is not null), '{}') as seconds
     from new_rows n
     full join old_rows o on o.id = n.id
-    where n.status is distinct from o.status
-    group by o.status, n.status, n.kind
+    cross join lateral (select round(extract(epoch from
+      case when n.status = 'Claimed' and o.status = 'Pending' then clock_timestamp() - n.created_at
+        when taskrunner_private.is_terminal(n.status) then n.ended_at - n.started_at end), 3) as secs) s
+    where n.status is distinct from o.status or n.attempt > o.attempt
+    group by o.status, n.status, n.kind, n.attempt > o.attempt
   ) c;
   if v_counts is not null then
     perform set_config('taskrunner.counts', v_counts, true);
