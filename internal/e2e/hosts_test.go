@@ -39,7 +39,7 @@ func TestReceiverThatHangs(t *testing.T) {
 	r := startReplica(t, db, "--worker-webhook-concurrency=10", "--worker-claim-timeout-secs=200", "--webhook-timeout-secs=100", "--drain-timeout-secs=1")
 	bad, good := newHolding(t), succeeding(t)
 	stuck := r.submit(t, many(60, "bad", "on_start", bad.receiver)...)
-	bad.awaitCalls(t, "/start", 5) // half of the slots: nothing is known of it
+	bad.awaitCalls(t, "/start", 1) // an eighth of the slots, at least one: it has never answered
 	var all []task.Task
 	for range 2 {
 		for _, created := range r.submit(t, many(50, "good", "on_start", good)...) {
@@ -49,7 +49,7 @@ func TestReceiverThatHangs(t *testing.T) {
 	for _, created := range all {
 		r.await(t, created.ID, task.Success)
 	}
-	require.Len(t, bad.got("/start"), 5)
+	require.Len(t, bad.got("/start"), 1)
 
 	host := strings.TrimPrefix(bad.url, "http://")
 	want := "Its webhook host " + host + " is at its share of the webhook slots."
@@ -59,7 +59,7 @@ func TestReceiverThatHangs(t *testing.T) {
 		return len(reasons) == 1 && reasons[0] == want
 	}, patience, 50*time.Millisecond, "why does not name the host")
 	require.Eventually(t, func() bool {
-		return strings.Contains(r.metrics(t), `tasks_parked{reason="host"} 55`+"\n")
+		return strings.Contains(r.metrics(t), `tasks_parked{reason="host"} 59`+"\n")
 	}, patience, 200*time.Millisecond)
 
 	bad.release()
@@ -79,10 +79,10 @@ func TestReceiverThatHangsAtTheEnd(t *testing.T) {
 		e["on_success"] = []any{bad.hook("/end")}
 	}
 	r.submit(t, badEnds...)
-	bad.awaitCalls(t, "/end", 5)
+	bad.awaitCalls(t, "/end", 1)
 	r.submit(t, many(50, "good", "on_success", good)...)
 	require.Eventually(t, func() bool { return len(good.got("/end")) == 50 }, patience, 10*time.Millisecond)
-	require.Len(t, bad.got("/end"), 5)
+	require.Len(t, bad.got("/end"), 1)
 	bad.release()
 	require.Eventually(t, func() bool { return len(bad.got("/end")) == 40 }, patience, 10*time.Millisecond, "it is back")
 	r.stop()
@@ -210,8 +210,8 @@ func TestWaitingDeliveriesTakeNoMemory(t *testing.T) {
 		require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from taskrunner.delivery").Scan(&delivered))
 		return ended == n && delivered == n
 	}, patience, 100*time.Millisecond)
-	bad.awaitCalls(t, "/end", 10) // half of the slots
-	for range 20 {                // looks for the calls of others meanwhile
+	bad.awaitCalls(t, "/end", 2) // an eighth of the slots
+	for range 20 {               // looks for the calls of others meanwhile
 		time.Sleep(100 * time.Millisecond)
 		size, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(p.cmd.Process.Pid)).Output()
 		require.NoError(t, err)
@@ -219,7 +219,7 @@ func TestWaitingDeliveriesTakeNoMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, kib, most)
 	}
-	require.Len(t, bad.got("/end"), 10)
+	require.Len(t, bad.got("/end"), 2)
 	bad.release()
 	require.Eventually(t, func() bool {
 		var open int

@@ -41,9 +41,10 @@ const (
 // hosts share the slots of a loop out among the hosts of its webhooks, so that one that hangs never takes those of the others, and
 // leave hosts alone that fail (design, Admission 7).
 //
-// A host may have fifteen sixteenths of the slots that the others leave while its answers come soon; one that is slow or failing, or
-// of which nothing is known yet, half of them, and no more than its equal share while others are busy; at least one. So each that
-// takes its share leaves something for the next, and the more the others need, the less a slow one may keep. Those that are not quick
+// A host may have fifteen sixteenths of the slots that the others leave while its answers come soon; one that is slow or failing half
+// of them, one that has never answered an eighth, and no more than its equal share while others are busy; at least one. So each that
+// takes its share leaves something for the next, and the more the others need, the less a slow one may keep. One that hangs gets
+// little even if it comes while nobody else needs the slots: it would keep them until its calls are given up. Those that are not quick
 // leave a sixteenth of the slots to those that are, however many there are of them: names of hosts cost nothing.
 //
 // A circuit per host opens after failures in a row (isAway). Then the host gets no calls, and no try is lost, until after a pause one
@@ -63,13 +64,14 @@ type hosts struct {
 
 // host is one receiver. Its fields belong to the lock of hosts, but for the circuit, which has its own.
 type host struct {
-	name    string
-	began   []time.Time // its open calls, in order
-	quick   bool        // its last answer came soon
-	used    time.Time   // when it was called last, or answered
-	failure string      // of its last call; "": it worked
-	circuit circuitbreaker.CircuitBreaker[bool]
-	opened  atomic.Int32 // times in a row that the circuit has opened
+	name     string
+	began    []time.Time // its open calls, in order
+	answered bool        // it has, some time
+	quick    bool        // its last answer came soon
+	used     time.Time   // when it was called last, or answered
+	failure  string      // of its last call; "": it worked
+	circuit  circuitbreaker.CircuitBreaker[bool]
+	opened   atomic.Int32 // times in a row that the circuit has opened
 }
 
 func newHosts(slots int, changed func(to string, open int)) *hosts {
@@ -95,7 +97,7 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 		return plan{}
 	}
 	h.forget(now)
-	p := plan{limit: min(limit, share(free, true))}
+	p := plan{limit: min(limit, share(free, true, true))}
 	rooms := make(map[string]int, len(h.byName))
 	var quick []*host
 	best, trouble, known := 0, false, false
@@ -126,7 +128,7 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	} else {
 		p.rooms.Look, p.rooms.After = true, h.after
 	}
-	other := min(share(free, false), max(h.slots/(state.busy+1), 1), state.rest, p.limit)
+	other := min(share(free, false, false), max(h.slots/(state.busy+1), 1), state.rest, p.limit)
 	if other == 0 {
 		p.limit = min(p.limit, max(best, 0)) // of no use to anybody else
 	}
@@ -164,11 +166,14 @@ func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) (again tim
 }
 
 // share is how many of free slots one host may have.
-func share(free int, quick bool) int {
-	if quick {
+func share(free int, answered, quick bool) int {
+	switch {
+	case quick:
 		return max(free-max(free/16, 1), 1)
+	case answered:
+		return max(free/2, 1)
 	}
-	return max(free/2, 1)
+	return max(free/8, 1)
 }
 
 // state is what the room of a host depends on beside itself.
@@ -200,7 +205,7 @@ func (h *hosts) state(now time.Time) state {
 // room is how many further calls a host may have: none is 0, and -1 when it is in trouble. opensAt: its circuit is open until then.
 func (h *hosts) room(now time.Time, x *host, s state) (room int, opensAt time.Time) {
 	quick := x.isQuick(now)
-	most := share(h.slots-h.open+len(x.began), quick)
+	most := share(h.slots-h.open+len(x.began), x.answered, quick)
 	if !quick {
 		most = min(most, max(h.slots/max(s.busy, 1), 1))
 	}
@@ -266,6 +271,8 @@ func (h *hosts) end(x *host, began time.Time, r webhook.Result) {
 	x.used, x.quick, x.failure = now, now.Sub(began) < slowCall, ""
 	if isAway(r) {
 		x.quick, x.failure = false, r.Error
+	} else {
+		x.answered = true
 	}
 }
 

@@ -67,13 +67,13 @@ func TestAHostLeavesSlotsToOthers(t *testing.T) {
 		h := newHosts(16, nil)
 		p := h.plan(time.Now(), 100)
 		require.Equal(t, 15, p.limit)
-		require.Equal(t, 8, p.room("new"), "nothing is known of it: half")
+		require.Equal(t, 2, p.room("new"), "it has never answered: an eighth")
 		require.True(t, p.rooms.Look)
 
 		quick(h, "a")
 		p = h.plan(time.Now(), 100)
 		require.Equal(t, 15, p.room("a"), "all but a sixteenth, at least one")
-		require.Equal(t, 8, p.room("b"))
+		require.Equal(t, 2, p.room("b"))
 		a := open(h, "a", 15)
 		p = h.plan(time.Now(), 100)
 		require.Equal(t, 0, p.room("a"))
@@ -102,7 +102,7 @@ func TestManyThatHangLeaveRoomForAnother(t *testing.T) {
 			}
 			taken = append(taken, n)
 		}
-		require.Equal(t, []int{32, 16, 8, 4, 2, 1, 1}, taken)
+		require.Equal(t, []int{8, 7, 6, 5, 4, 4, 3}, taken)
 		for _, c := range hanging {
 			c.end(1, webhook.Delivered)
 		}
@@ -177,9 +177,14 @@ func TestASlowHostBesideBusyOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHosts(100, nil)
+		slow := open(h, "slow", 1)
+		time.Sleep(slowCall)
+		slow.end(1, webhook.Delivered)
+		require.Equal(t, 50, h.plan(time.Now(), 100).room("slow"))
 		quick(h, "a", "b", "c", "d")
-		require.Equal(t, 20, h.plan(time.Now(), 100).room("new"))
-		slow := open(h, "slow", 20)
+		require.Equal(t, 20, h.plan(time.Now(), 100).room("slow"))
+		require.Equal(t, 12, h.plan(time.Now(), 100).room("new"))
+		slow = open(h, "slow", 20)
 		require.Equal(t, -1, h.plan(time.Now(), 100).room("slow"))
 		require.Equal(t, 75, h.plan(time.Now(), 100).room("a"), "nearly all of what is left")
 		time.Sleep(slowCall)
