@@ -50,9 +50,9 @@ func TestNextPulse(t *testing.T) {
 		"between the seconds":      {300 * time.Millisecond, 0, 302 * time.Millisecond},
 		"at once":                  {4 * time.Millisecond, 0, 8 * time.Millisecond},
 		"later than the next":      {5 * time.Second, 0, time.Second},
-		"handed out now":           {time.Millisecond, 0, 200 * time.Millisecond},
-		"overdue, nothing to do":   {-time.Hour, 1, 400 * time.Millisecond},
-		"and again":                {-time.Hour, 2, 800 * time.Millisecond},
+		"handed out now":           {time.Millisecond, 0, 20 * time.Millisecond},
+		"overdue, nothing to do":   {-time.Hour, 1, 40 * time.Millisecond},
+		"and again":                {-time.Hour, 2, 80 * time.Millisecond},
 		"not more than every time": {-time.Hour, 9, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 const (
 	pulseEvery   = time.Second
 	pulseTimeout = 3 * time.Second
-	// handOutAgain is how long the database does not hand a chore out again (sql/functions/tick.sql).
-	handOutAgain = 200 * time.Millisecond
+	// handOutAgain is how long the database does not hand out again a chore for which tasks wait (sql/functions/tick.sql).
+	handOutAgain = 20 * time.Millisecond
 	// late is how much later than the moment the database named it is asked again.
 	late = 2 * time.Millisecond
 	// shortest is the least pause between two pulses.
@@ -115,7 +115,7 @@ func nextPulse(began, now time.Time, due *time.Time, overdue int, every time.Dur
 	if due != nil {
 		at := due.Add(late)
 		if !due.After(now) {
-			at = began.Add(handOutAgain << min(overdue, 3))
+			at = began.Add(handOutAgain << min(overdue, 6))
 		}
 		if at.Before(next) {
 			next = at
