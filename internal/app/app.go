@@ -311,7 +311,10 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 			return err
 		}
 		r.work.Store(w)
-		group.Go(func() error { defer close(worked); return w.run(drain) })
+		working, endWork := context.WithCancel(drain)
+		defer endWork()
+		group.Go(func() error { defer close(worked); return w.run(working) })
+		group.Go(func() error { r.watchSchema(working, endWork); return nil })
 	} else {
 		close(worked)
 		r.log.Info("this process claims no work", "schema_fits", r.claims, "worker_enabled", r.config.WorkerEnabled.On())

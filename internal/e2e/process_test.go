@@ -26,19 +26,23 @@ import (
 )
 
 // binary is the program's file, built once per run.
-var binary = sync.OnceValues(func() (content []byte, err error) {
+var binary = sync.OnceValues(func() ([]byte, error) { return build() })
+
+// build builds the program with flags of go build and returns its file.
+func build(flags ...string) (content []byte, err error) {
 	dir, err := os.MkdirTemp("", "taskrunner-e2e-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "taskrunner")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/taskrunner/taskrunner/cmd/taskrunner").CombinedOutput()
+	args := append([]string{"build", "-o", path}, flags...)
+	out, err := exec.Command("go", append(args, "github.com/taskrunner/taskrunner/cmd/taskrunner")...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("build the program: %w\n%s", err, out)
 	}
 	return os.ReadFile(path)
-})
+}
 
 // process is a replica in a process of its own.
 type process struct {
@@ -76,12 +80,18 @@ func startProcess(t *testing.T, db *testdb.DB, flags ...string) *process {
 // when the test ends, if it has not ended by then.
 func startProcessAs(t *testing.T, dsn string, flags ...string) *process {
 	t.Helper()
+	content, err := binary()
+	require.NoError(t, err)
+	return startProgram(t, content, dsn, flags...)
+}
+
+// startProgram is startProcessAs for another build of the program.
+func startProgram(t *testing.T, content []byte, dsn string, flags ...string) *process {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	port := listener.Addr().(*net.TCPAddr).Port
 	require.NoError(t, listener.Close())
-	content, err := binary()
-	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "taskrunner")
 	writeProgram(t, path, content)
 	p := &process{exited: make(chan error, 1)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path"
 	"strings"
@@ -16,17 +17,18 @@ import (
 
 const gooseTable = "taskrunner_private.goose_db_version"
 
-// Waiting for locks. "create or replace trigger" needs a lock on its table that no writer may hold, and while it waits
-// all later writers queue up behind it: so each wait is short, and the pauses between them let the writers through.
+// Waiting for locks. "create or replace trigger" and "alter table" need a lock on their table that no writer may hold, and
+// while they wait all later writers queue up behind them: so each wait is short, and the pauses between them let the writers
+// through. It is far below deadlock_timeout (1 s), so where a writer waits for us and we for him, it is us who give up.
 const (
-	lockTimeout  = "1s"
-	lockTries    = 20
+	lockTimeout  = "200ms"
+	lockTries    = 60
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
 )
 
-// runMigrations runs the missing migrations and returns their file names. Each is a transaction of its own unless its
-// file says "+goose NO TRANSACTION". A migration that sets a lock_timeout (set local) and hits it is tried again.
+// runMigrations runs the missing migrations and returns their file names. Each is a transaction of its own, tried again when
+// it does not get a lock in time, unless its file says "+goose NO TRANSACTION".
 func (m *migration) runMigrations(ctx context.Context) ([]string, error) {
 	if err := m.createSchema(ctx); err != nil {
 		return nil, err
@@ -37,24 +39,63 @@ func (m *migration) runMigrations(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	var ran []string
-	note := func(results []*goose.MigrationResult) {
-		for _, r := range results {
-			name := path.Base(r.Source.Path)
-			ran = append(ran, name)
-			m.log.Info("migration applied", "file", name, "duration", r.Duration.Round(time.Millisecond))
+	note := func(r *goose.MigrationResult) {
+		name := path.Base(r.Source.Path)
+		ran = append(ran, name)
+		m.log.Info("migration applied", "file", name, "duration", r.Duration.Round(time.Millisecond))
+	}
+	for {
+		err = m.retry(ctx, "migrations", func() error { return m.runNext(ctx, provider, note) })
+		if errors.Is(err, goose.ErrNoNextVersion) {
+			return ran, nil
+		}
+		if err != nil {
+			return ran, err
 		}
 	}
-	err = m.retry(ctx, "migrations", func() error {
-		results, err := provider.Up(ctx)
-		note(results)
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
-			note(partial.Applied)
-			return fmt.Errorf("sql/migrations/%s: %w", path.Base(partial.Failed.Source.Path), partial.Err)
-		}
+}
+
+// runNext runs the next migration.
+func (m *migration) runNext(ctx context.Context, provider *goose.Provider, note func(*goose.MigrationResult)) error {
+	timeout, err := m.patience(ctx, provider)
+	if err != nil {
 		return err
-	})
-	return ran, err
+	}
+	if err := m.session.set(ctx, "lock_timeout", timeout); err != nil {
+		return err
+	}
+	result, err := provider.UpByOne(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		return fmt.Errorf("sql/migrations/%s: %w", path.Base(partial.Failed.Source.Path), partial.Err)
+	}
+	if err == nil {
+		note(result)
+	}
+	return err
+}
+
+// patience is how long the next migration may wait for a lock. What is no transaction builds or drops indexes concurrently:
+// that keeps no writer out, but waits for all transactions that are older, and cut short leaves a broken index.
+func (m *migration) patience(ctx context.Context, provider *goose.Provider) (string, error) {
+	version, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, source := range provider.ListSources() { // in order
+		if source.Version <= version {
+			continue
+		}
+		text, err := fs.ReadFile(m.source.migrations, path.Base(source.Path))
+		if err != nil {
+			return "", err
+		}
+		if strings.Contains(string(text), "+goose NO TRANSACTION") {
+			return "0", nil
+		}
+		break
+	}
+	return lockTimeout, nil
 }
 
 // createSchema makes the private schema, where goose keeps its table. "if not exists" alone would demand the right to

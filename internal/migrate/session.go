@@ -99,11 +99,19 @@ func (s *session) use(ctx context.Context, f func(conn *pgx.Conn) error) error {
 // liftTimeouts undoes limits that the user or the database sets for everyday statements: a migration of much data takes
 // long. They hold for this session only.
 func (s *session) liftTimeouts(ctx context.Context) error {
+	for _, setting := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
+		if err := s.set(ctx, setting, "0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set changes a setting for this session.
+func (s *session) set(ctx context.Context, setting, value string) error {
 	return s.use(ctx, func(conn *pgx.Conn) error {
-		for _, setting := range []string{"statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"} {
-			if _, err := conn.Exec(ctx, "set "+setting+" = 0"); err != nil {
-				return fmt.Errorf("set %s: %w", setting, err)
-			}
+		if _, err := conn.Exec(ctx, "select set_config($1, $2, false)", setting, value); err != nil {
+			return fmt.Errorf("set %s: %w", setting, err)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -73,8 +74,15 @@ type Querier interface {
 // goose_db_version, which taskrunner_service has, works through any pooler, and changes nothing. An error means that it
 // could not look: a state that does not fit is no error.
 func Check(ctx context.Context, conn Querier) (Status, error) {
-	return CheckFrom(ctx, enginesql.FS, conn)
+	src, err := embedded()
+	if err != nil {
+		return Status{}, err
+	}
+	return checkFrom(ctx, src, conn)
 }
+
+// embedded is the SQL of this binary. Replicas check it again and again.
+var embedded = sync.OnceValues(func() (*source, error) { return load(enginesql.FS) })
 
 // CheckFrom is [Check] with other SQL files, laid out as in the folder sql.
 func CheckFrom(ctx context.Context, fsys fs.FS, conn Querier) (Status, error) {
@@ -82,6 +90,10 @@ func CheckFrom(ctx context.Context, fsys fs.FS, conn Querier) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	return checkFrom(ctx, src, conn)
+}
+
+func checkFrom(ctx context.Context, src *source, conn Querier) (Status, error) {
 	st, err := check(ctx, conn, src)
 	if err != nil {
 		return Status{}, fmt.Errorf("migrate: %w", err)

@@ -305,6 +305,63 @@ func TestUpRetriesLocks(t *testing.T) {
 	require.Equal(t, allCode, b.ran())
 }
 
+// A migration that changes a table waits in short steps too, however long a transaction has looked at the table.
+func TestUpRetriesMigrations(t *testing.T) {
+	b := setup(t)
+	b.mustUp(nil)
+	tx, err := b.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "select from taskrunner_private.task")
+	require.NoError(t, err)
+
+	var log lockedBuffer
+	done := make(chan error, 1)
+	go func() {
+		_, err := migrate.UpFrom(t.Context(), engine(map[string]string{
+			"migrations/00003_column.sql": "-- +goose Up\nalter table taskrunner_private.task add column more int;",
+			"migrations/00004_last.sql":   "-- +goose Up\ncreate table taskrunner_private.more ();",
+		}), b.db.DSN, slog.New(slog.NewTextHandler(&log, nil)))
+		done <- err
+	}()
+	require.Eventually(t, func() bool { return bytes.Contains(log.bytes(), []byte("trying again")) }, 20*time.Second, 10*time.Millisecond)
+	b.exec("insert into taskrunner_private.task values (2)") // would wait for ever behind one who waits for ever
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	b.exec("select more from taskrunner_private.task; select from taskrunner_private.more")
+}
+
+// What builds an index concurrently waits for older transactions as long as they take: cut short it would leave a broken index.
+func TestUpWaitsForOlderTransactions(t *testing.T) {
+	b := setup(t)
+	b.mustUp(nil)
+	tx, err := b.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), "insert into taskrunner_private.task values (1)")
+	require.NoError(t, err)
+
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.up(map[string]string{
+			"migrations/00003_index.sql": "-- +goose NO TRANSACTION\n-- +goose Up\ncreate index concurrently next_idx on taskrunner_private.task (id);",
+		})
+		done <- err
+	}()
+	time.Sleep(time.Second) // longer than a step
+	b.exec("insert into taskrunner_private.task values (2)")
+	select {
+	case err := <-done:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	require.NoError(t, tx.Commit(t.Context()))
+	require.NoError(t, <-done)
+	var valid bool
+	require.NoError(t, b.db.Pool.QueryRow(t.Context(), "select indisvalid from pg_index where indexrelid = 'taskrunner_private.next_idx'::regclass").Scan(&valid))
+	require.True(t, valid)
+}
+
 // Limits for everyday statements do not hold for migrations.
 func TestUpLiftsTimeouts(t *testing.T) {
 	b := setup(t)

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
+	"github.com/taskrunner/taskrunner/internal/migrate"
 )
 
 // Settings are those that the engine itself needs, whoever works with it (design, D15).
@@ -43,4 +44,15 @@ func (s *Store) HandleKey(ctx context.Context) ([]byte, error) {
 			return err
 		})
 	return key, err
+}
+
+// CheckSchema compares the database with this program.
+func (s *Store) CheckSchema(ctx context.Context) (migrate.Status, error) {
+	var status migrate.Status
+	err := s.do(ctx, call{op: "check schema", idempotent: true},
+		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+			status, err = migrate.Check(ctx, conn)
+			return err
+		})
+	return status, err
 }
