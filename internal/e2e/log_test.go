@@ -21,7 +21,7 @@ func quick(r *receiver, n int) (entries []entry) {
 	return entries
 }
 
-// At info a process says how it is, however much it does: not a line more for hundreds of tasks, requests and webhooks.
+// At info a process says how it is, however much it does: no line for each of hundreds of tasks, requests and webhooks.
 func TestLogAtLoad(t *testing.T) {
 	t.Parallel()
 	const n = 300
@@ -30,14 +30,17 @@ func TestLogAtLoad(t *testing.T) {
 	p.submit(t, quick(hooks, 1)...)
 	hooks.awaitCalls(t, "/done", 1)
 	hooks.work.Wait()
-	before := p.log()
+	before := len(p.log())
 	p.submit(t, quick(hooks, n)...)
 	hooks.awaitCalls(t, "/done", n+1)
 	hooks.work.Wait()
 	require.Equal(t, http.StatusNotFound, do(t, http.MethodGet, p.url+"/nowhere", nil, nil))
-	require.Equal(t, before, p.log())
+	during := p.log()[before:]
+	require.Less(t, len(during), n/30, "%s", during) // a busy machine may give reason for some
+	for _, line := range during {
+		require.NotRegexp(t, "task_id|batch_id|delivery_id", line)
+	}
 	p.end(t)
-	require.Less(t, len(p.log()), 12)
 }
 
 // At debug each request and each call has a line of JSON. What it is about stands in it by one name, whoever writes the line, and so
