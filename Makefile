@@ -5,7 +5,8 @@ GO       ?= go
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 SQLC     := CGO_ENABLED=0 $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
 # The race detector needs a C compiler. Go says whether it found one.
 RACE     := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race,)
@@ -69,7 +70,7 @@ verify: verify/format verify/vet verify/sqlc verify/schema verify/config ## all 
 
 .PHONY: verify/format
 verify/format: ## gofmt has nothing to change
-	@files="$$(gofmt -l cmd internal sql)"; if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+	@files="$$(gofmt -l cmd deploy internal sql)"; if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
 
 .PHONY: verify/vet
 verify/vet: ## go vet
@@ -86,6 +87,10 @@ verify/schema: ## sql/schema.sql is what sql/ makes
 .PHONY: verify/config
 verify/config: ## config.example.toml is what the tags make
 	$(GO) test ./internal/config -run '^TestExampleIsUpToDate$$' -count=1
+
+.PHONY: verify/deploy
+verify/deploy: ## the files of deploy/, Dockerfile and docker-compose.yml; their libraries are in a module of their own
+	cd deploy/verify && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 .PHONY: lint
 lint: ## golangci-lint, which has to be installed

@@ -47,16 +47,17 @@ type cli struct {
 	Fail    failCmd    `cmd:"" group:"use" help:"Report that tasks failed."`
 	Stop    stopCmd    `cmd:"" group:"use" help:"Cancel whatever of batches has not ended."`
 
-	Serve   serveCmd   `cmd:"" group:"run" help:"Run a replica: HTTP API, webhooks and chores."`
-	Migrate migrateCmd `cmd:"" group:"run" help:"Bring the database to this version's schema and code."`
-	Config  configCmd  `cmd:"" group:"run" help:"Print the settings that count, and where each comes from."`
-	Dev     devCmd     `cmd:"" group:"run" help:"See it at work: a private PostgreSQL, the service and a demo."`
-	Bench   benchCmd   `cmd:"" group:"run" help:"Measure the engine on this machine."`
-	Check   checkCmd   `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
-	Why     whyCmd     `cmd:"" group:"run" help:"Say what keeps a task from running; asks the database."`
-	Prune   pruneCmd   `cmd:"" group:"run" help:"Remove what ended long ago, once and now."`
-	Health  healthCmd  `cmd:"" group:"run" help:"Ask the service on this machine for its health; for health checks of containers."`
-	Version versionCmd `cmd:"" group:"run" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" group:"run" help:"Run a replica: HTTP API, webhooks and chores."`
+	Migrate  migrateCmd  `cmd:"" group:"run" help:"Bring the database to this version's schema and code."`
+	Config   configCmd   `cmd:"" group:"run" help:"Print the settings that count, and where each comes from."`
+	Dev      devCmd      `cmd:"" group:"run" help:"See it at work: a private PostgreSQL, the service and a demo."`
+	Bench    benchCmd    `cmd:"" group:"run" help:"Measure the engine on this machine."`
+	Check    checkCmd    `cmd:"" group:"run" help:"Check the engine's invariants; prints what is broken."`
+	Why      whyCmd      `cmd:"" group:"run" help:"Say what keeps a task from running; asks the database."`
+	Prune    pruneCmd    `cmd:"" group:"run" help:"Remove what ended long ago, once and now."`
+	Health   healthCmd   `cmd:"" group:"run" help:"Ask the service on this machine for its health; for health checks of containers."`
+	Receiver receiverCmd `cmd:"" group:"run" help:"Run the demo's program, which works on tasks, on its own; for containers."`
+	Version  versionCmd  `cmd:"" group:"run" help:"Print the version, the commit, and the revision of the SQL code."`
 
 	Completion completionCmd `cmd:"" group:"run" help:"Print the script that lets a shell complete command lines."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:""`

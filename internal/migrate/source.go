@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	enginesql "github.com/taskrunner/taskrunner/sql"
 )
 
 // file is one SQL file of the code.
@@ -31,6 +33,15 @@ type source struct {
 	code       []file // in the order in which they are applied
 	hash       string // over names and texts of the code, hex
 	roles      []string
+}
+
+// Revision is the number of the SQL code in this binary.
+func Revision() (int, error) {
+	source, err := load(enginesql.FS)
+	if err != nil {
+		return 0, err
+	}
+	return source.revision, nil
 }
 
 // load reads the folder sql. The code's order: access/roles.sql, functions, views, triggers, the rest of access,
