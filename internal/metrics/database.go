@@ -93,31 +93,25 @@ func (g *databaseGauges) read() (values []prometheus.Metric) {
 		return nil
 	}
 	g.trouble.Worked()
-	running := map[string]float64{}
+	sums := map[[3]string]float64{} // by metric and labels
 	for _, v := range list {
 		if g.descs[v.Metric] == nil {
 			continue // of a newer version of the engine
 		}
 		switch {
+		case v.Metric == "running_tasks_by_kind" && v.First == "":
+			v.First = other
 		case v.Metric == "running_tasks_by_kind":
-			kind := other
-			if v.First != "" {
-				kind = g.kinds.label(v.First)
-			}
-			running[kind] += v.Value
-			continue
+			v.First = g.kinds.label(v.First)
 		case v.Metric == "tasks_by_status" && v.First == string(task.Pending):
-			values = append(values, g.gauge("queue_depth", v.Value))
+			sums[[3]string{"queue_depth"}] += v.Value
 		}
-		labels := []string{v.First, v.Second}
-		values = append(values, g.gauge(v.Metric, v.Value, labels[:g.labels[v.Metric]]...))
+		sums[[3]string{v.Metric, v.First, v.Second}] += v.Value
 	}
-	for kind, n := range running {
-		values = append(values, g.gauge("running_tasks_by_kind", n, kind))
+	for series, sum := range sums {
+		name := series[0]
+		values = append(values, prometheus.MustNewConstMetric(
+			g.descs[name], prometheus.GaugeValue, sum, series[1:1+g.labels[name]]...))
 	}
 	return values
-}
-
-func (g *databaseGauges) gauge(name string, value float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(g.descs[name], prometheus.GaugeValue, value, labels...)
 }

@@ -36,7 +36,7 @@ func TestGaugesOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &counter{gauges: []task.Gauge{
-			gauge("tasks_parked", "rule", "", 3), gauge("tasks_by_status", "Pending", "", 9), gauge("tasks_by_status", "Running", "", 2),
+			gauge("tasks_parked", "rule", "", 3), gauge("tasks_by_status", "Pending", "", 9), gauge("tasks_by_status", "Running", "", 2), gauge("tasks_by_status", "Paused", "", 3), gauge("tasks_by_status", "Paused", "", 4),
 			gauge("running_tasks_by_kind", "etl", "", 2), gauge("running_tasks_by_kind", "", "", 7), gauge("running_tasks_by_kind", "other", "", 1),
 			gauge("oldest_pending_age_seconds", "", "", 1.5), gauge("deliveries_by_status", "end", "Failed", 4), gauge("of_a_newer_version", "", "", 1),
 		}}
@@ -44,7 +44,7 @@ func TestGaugesOfTheDatabase(t *testing.T) {
 		m.ReadDatabase(c, slog.New(slog.DiscardHandler))
 		text := scrape(t, m)
 		for _, line := range []string{
-			`tasks_parked{reason="rule"} 3`, `tasks_by_status{status="Pending"} 9`, `tasks_by_status{status="Running"} 2`, `queue_depth 9`,
+			`tasks_parked{reason="rule"} 3`, `tasks_by_status{status="Pending"} 9`, `tasks_by_status{status="Running"} 2`, `queue_depth 9`, `tasks_by_status{status="Paused"} 7`,
 			`running_tasks_by_kind{kind="etl"} 2`, `running_tasks_by_kind{kind="other"} 8`, `oldest_pending_age_seconds 1.5`,
 			`deliveries_by_status{status="Failed",trigger="end"} 4`,
 		} {

@@ -3,6 +3,7 @@
 -- are counted in their indexes, rows are looked up for c_most of each at most. Of more than that the newest c_most claims are told
 -- apart, older ones have started long ago; and the triggers of deliveries are as those of c_most: the oldest that are due, the newest
 -- in trouble.
+-- Of Paused there are two rows, which add up: tasks that were, and were not, active before.
 -- Locks: none.
 create or replace function taskrunner_private.read_gauges()
 returns table (gauge text, label text, second_label text, value double precision)
