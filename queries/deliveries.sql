@@ -15,9 +15,15 @@ order by page.n;
 select d.* from taskrunner.delivery d where d.id = $1;
 
 -- name: TaskDeliveries :many
--- The deliveries of a task with the log of their tries.
+-- A page of the deliveries of a task, oldest first, with the log of their tries. The lateral look-up as above.
 select d.*, l.attempts
-from taskrunner.delivery d
+from (
+  select x.id from taskrunner_private.delivery x
+  where x.task_id = sqlc.arg(task_id)::uuid and (sqlc.narg(after_at)::timestamptz is null
+    or (x.created_at, x.id) > (sqlc.narg(after_at)::timestamptz, sqlc.narg(after_id)::uuid))
+  order by x.created_at, x.id
+  limit sqlc.arg(most)::integer offset sqlc.arg(skip)::bigint) page
+cross join lateral (select * from taskrunner.delivery v where v.id = page.id offset 0) d
 cross join lateral (
   select json_agg(json_build_object('at', t.at, 'status_code', t.status_code, 'latency_ms', t.latency_ms, 'error', t.error,
     'response', t.response) order by t.number) as attempts
@@ -31,7 +37,6 @@ cross join lateral (
     from taskrunner_private.delivery_try n
     where n.delivery_id = d.id) t
 ) l
-where d.task_id = $1
 order by d.created_at, d.id;
 
 -- name: ReplayDelivery :exec

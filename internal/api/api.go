@@ -43,7 +43,7 @@ type Store interface {
 	Resume(ctx context.Context, id uuid.UUID) (task.Task, error)
 	StopBatch(ctx context.Context, id uuid.UUID) (task.Stopped, error)
 	SetBatchRules(ctx context.Context, id uuid.UUID, body []byte) (int64, error)
-	TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.LoggedDelivery, error)
+	TaskDeliveries(ctx context.Context, taskID uuid.UUID, p task.Page) ([]task.LoggedDelivery, *task.Position, error)
 	Deliveries(ctx context.Context, f task.DeliveryFilter, p task.Page) ([]task.DeliveryInfo, *task.Position, error)
 	ReplayDelivery(ctx context.Context, id uuid.UUID) (task.DeliveryInfo, error)
 	ReplayDeliveries(ctx context.Context, f task.DeliveryFilter) (int64, error)

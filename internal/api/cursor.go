@@ -20,8 +20,11 @@ type listKind byte
 const (
 	taskList     listKind = 't'
 	batchList    listKind = 'b'
-	deliveryList listKind = 'd' // ordered by id, where the others are by seq
+	deliveryList listKind = 'd' // this and the next are ordered by id, where the others are by seq
+	logList      listKind = 'l' // the deliveries of a task
 )
+
+func (l listKind) byID() bool { return l == deliveryList || l == logList }
 
 // A cursor is the position of the last row of a page: version, list, created_at in microseconds, seq or id; as base64url.
 const cursorVersion = 1
@@ -36,7 +39,7 @@ var (
 func newCursor(list listKind, p task.Position) string {
 	raw := []byte{cursorVersion, byte(list)}
 	raw = binary.BigEndian.AppendUint64(raw, uint64(p.CreatedAt.UnixMicro()))
-	if list == deliveryList {
+	if list.byID() {
 		raw = append(raw, p.ID[:]...)
 	} else {
 		raw = binary.BigEndian.AppendUint64(raw, uint64(p.Seq))
@@ -48,7 +51,7 @@ func newCursor(list listKind, p task.Position) string {
 func parseCursor(list listKind, text string) (*task.Position, bool) {
 	const head, number = 2, 8
 	length := head + number + number
-	if list == deliveryList {
+	if list.byID() {
 		length = head + number + len(uuid.UUID{})
 	}
 	// The length comes first, because the decoder steps over line ends.
@@ -64,7 +67,7 @@ func parseCursor(list listKind, text string) (*task.Position, bool) {
 		return nil, false
 	}
 	p := &task.Position{CreatedAt: time.UnixMicro(created).UTC()}
-	if list == deliveryList {
+	if list.byID() {
 		p.ID = uuid.UUID(raw[head+number:])
 	} else {
 		p.Seq = int64(binary.BigEndian.Uint64(raw[head+number:]))

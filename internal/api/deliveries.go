@@ -17,13 +17,24 @@ var (
 	replayable = []string{task.DeliveryDead, task.DeliveryDone, task.DeliveryCanceled}
 )
 
+// mostLogged is how many deliveries of a task are shown to who names no page_size. Hardly a task has more; their logs are large.
+const mostLogged = 1000
+
 // taskDeliveries is GET /task/{task_id}/deliveries.
 func (s *server) taskDeliveries(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	list, err := s.Store.TaskDeliveries(r.Context(), id)
+	q, err := readQuery(r)
 	if err != nil {
 		return err
 	}
-	return reply(w, http.StatusOK, list)
+	page := s.page(q, logList, mostLogged)
+	if err := q.err(); err != nil {
+		return err
+	}
+	list, next, err := s.Store.TaskDeliveries(r.Context(), id, page)
+	if err != nil {
+		return err
+	}
+	return replyPage(w, logList, list, next)
 }
 
 // listDeliveries is GET /deliveries.
@@ -43,7 +54,7 @@ func (s *server) listDeliveries(w http.ResponseWriter, r *http.Request, _ uuid.U
 	if host := q.text("host"); host != "" {
 		f.Host = &host
 	}
-	page := s.page(q, deliveryList)
+	page := s.page(q, deliveryList, s.PageSize)
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -123,6 +123,37 @@ func TestTaskDeliveries(t *testing.T) {
 	require.Equal(t, []string{"task_id: must be a UUID"}, f.Details)
 }
 
+// A task may have any number of actions, so even without a page_size its deliveries come in pages.
+func TestManyTaskDeliveries(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const actions = 1002
+	e := entry("a")
+	var onSuccess []object
+	for range actions {
+		onSuccess = append(onSuccess, action("delivered"))
+	}
+	e["on_success"] = onSuccess
+	id := b.submit(t, e)[0].ID
+	b.exec(t, "update taskrunner.task set status = 'Claimed' where id = $1", id)
+	b.ok(t, http.StatusOK, "PATCH", "/task/"+id.String(), `{"status": "Success"}`, nil)
+	b.exec(t, "update taskrunner_private.delivery set created_at = now() + '1 s'::interval * ('x' || right(id::text, 4))::bit(16)::integer") // in another order
+
+	path := "/task/" + id.String() + "/deliveries"
+	first, next := b.list(t, path, nil)
+	require.Len(t, first, 1000)
+	rest, none := b.list(t, path, url.Values{"cursor": {next}})
+	require.Len(t, rest, actions-1000)
+	require.Empty(t, none)
+	all := b.texts(t, "select id::text from taskrunner_private.delivery order by created_at, id")
+	require.Equal(t, all, append(first, rest...))
+	require.Equal(t, all, b.pages(t, path, nil, 100))
+
+	_, other := b.list(t, "/deliveries", nil)
+	f := b.fails(t, http.StatusBadRequest, "GET", path+"?cursor="+other, nil)
+	require.Equal(t, []string{"cursor: is not the X-Next-Cursor of an answer to this list"}, f.Details)
+}
+
 func attemptsOf(t *testing.T, delivery json.RawMessage) []json.RawMessage {
 	t.Helper()
 	var d struct{ Attempts []json.RawMessage }

@@ -26,7 +26,7 @@ func (s *server) listTasks(w http.ResponseWriter, r *http.Request, _ uuid.UUID) 
 		seconds := int32(*n)
 		f.Timeout = &seconds
 	}
-	page := s.page(q, taskList)
+	page := s.page(q, taskList, s.PageSize)
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *server) listBatches(w http.ResponseWriter, r *http.Request, _ uuid.UUID
 		CreatedAfter:  q.since("created_after"),
 		CreatedBefore: q.until("created_before"),
 	}
-	page := s.page(q, batchList)
+	page := s.page(q, batchList, s.PageSize)
 	if err := q.err(); err != nil {
 		return err
 	}

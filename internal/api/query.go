@@ -201,9 +201,10 @@ func (q *query) json(name string) json.RawMessage {
 	return nil
 }
 
-// page reads which part of a list is wanted: page and page_size, or cursor and page_size.
-func (s *server) page(q *query, list listKind) task.Page {
-	p := task.Page{Size: s.PageSize}
+// page reads which part of a list is wanted: page and page_size, or cursor and page_size; size is that of a page if no other is
+// wanted.
+func (s *server) page(q *query, list listKind, size int) task.Page {
+	p := task.Page{Size: size}
 	if n := q.integer("page_size", math.MinInt64, math.MaxInt64); n != nil && *n > 0 {
 		p.Size = int(min(*n, int64(s.MaxPageSize)))
 	}

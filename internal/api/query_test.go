@@ -127,7 +127,7 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	q.uuid("batch_id")
 	q.json("metadata")
 	q.text("name")
-	s.page(q, taskList)
+	s.page(q, taskList, s.PageSize)
 	names := []string{}
 	for _, fault := range toProblem(q.err()).Details {
 		name, _, _ := strings.Cut(fault, ":")
@@ -162,7 +162,7 @@ func TestPage(t *testing.T) {
 		"Cursor=&PAGE=x&page_size=3&pagesize=none": {Size: 3},
 	} {
 		q := asQuery(t, raw)
-		got := s.page(q, taskList)
+		got := s.page(q, taskList, s.PageSize)
 		require.NoError(t, q.err(), raw)
 		require.Equal(t, want, got, raw)
 	}
@@ -178,7 +178,7 @@ func TestPage(t *testing.T) {
 		"cursor=" + cursor + "&cursor=": "cursor: must occur only once",
 	} {
 		q := asQuery(t, raw)
-		s.page(q, taskList)
+		s.page(q, taskList, s.PageSize)
 		require.Equal(t, []string{want}, q.faults, raw)
 	}
 }
@@ -190,9 +190,9 @@ func TestCursor(t *testing.T) {
 		{CreatedAt: time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), Seq: math.MinInt64},
 		{CreatedAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)},
 	}
-	for _, list := range []listKind{taskList, batchList, deliveryList} {
+	for _, list := range []listKind{taskList, batchList, deliveryList, logList} {
 		for _, p := range positions {
-			if list == deliveryList {
+			if list.byID() {
 				p.Seq, p.ID = 0, uuid.New()
 			}
 			text := newCursor(list, p)
@@ -200,7 +200,7 @@ func TestCursor(t *testing.T) {
 			got, ok := parseCursor(list, text)
 			require.True(t, ok)
 			require.Equal(t, &p, got)
-			for _, other := range []listKind{taskList, batchList, deliveryList} {
+			for _, other := range []listKind{taskList, batchList, deliveryList, logList} {
 				_, ok := parseCursor(other, text)
 				require.Equal(t, other == list, ok)
 			}

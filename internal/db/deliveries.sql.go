@@ -200,7 +200,13 @@ func (q *Queries) ReplayDelivery(ctx context.Context, db DBTX, deliveryID uuid.U
 
 const TaskDeliveries = `-- name: TaskDeliveries :many
 select d.id, d.task_id, d.batch_id, d.trigger, d.condition, d.idempotency_key, d.verb, d.url, d.status, d.task_attempt, d.tries, d.max_tries, d.next_try_at, d.created_at, d.finished_at, d.last_status_code, d.last_error, l.attempts
-from taskrunner.delivery d
+from (
+  select x.id from taskrunner_private.delivery x
+  where x.task_id = $1::uuid and ($2::timestamptz is null
+    or (x.created_at, x.id) > ($2::timestamptz, $3::uuid))
+  order by x.created_at, x.id
+  limit $5::integer offset $4::bigint) page
+cross join lateral (select id, task_id, batch_id, trigger, condition, idempotency_key, verb, url, status, task_attempt, tries, max_tries, next_try_at, created_at, finished_at, last_status_code, last_error from taskrunner.delivery v where v.id = page.id offset 0) d
 cross join lateral (
   select json_agg(json_build_object('at', t.at, 'status_code', t.status_code, 'latency_ms', t.latency_ms, 'error', t.error,
     'response', t.response) order by t.number) as attempts
@@ -214,9 +220,16 @@ cross join lateral (
     from taskrunner_private.delivery_try n
     where n.delivery_id = d.id) t
 ) l
-where d.task_id = $1
 order by d.created_at, d.id
 `
+
+type TaskDeliveriesParams struct {
+	TaskID  uuid.UUID
+	AfterAt *time.Time
+	AfterID *uuid.UUID
+	Skip    int64
+	Most    int32
+}
 
 type TaskDeliveriesRow struct {
 	ID             uuid.UUID
@@ -239,9 +252,15 @@ type TaskDeliveriesRow struct {
 	Attempts       []byte
 }
 
-// The deliveries of a task with the log of their tries.
-func (q *Queries) TaskDeliveries(ctx context.Context, db DBTX, taskID uuid.UUID) ([]TaskDeliveriesRow, error) {
-	rows, err := db.Query(ctx, TaskDeliveries, taskID)
+// A page of the deliveries of a task, oldest first, with the log of their tries. The lateral look-up as above.
+func (q *Queries) TaskDeliveries(ctx context.Context, db DBTX, arg TaskDeliveriesParams) ([]TaskDeliveriesRow, error) {
+	rows, err := db.Query(ctx, TaskDeliveries,
+		arg.TaskID,
+		arg.AfterAt,
+		arg.AfterID,
+		arg.Skip,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

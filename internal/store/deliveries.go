@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/taskrunner/taskrunner/internal/db"
@@ -16,16 +15,22 @@ import (
 // replayChunk is how many deliveries one transaction of a replay looks at.
 const replayChunk = 1000
 
-// TaskDeliveries returns the deliveries of a task, oldest first, with the log of their tries.
-// Errors: CodeUnknown, CodeUnavailable.
-func (s *Store) TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.LoggedDelivery, error) {
+// TaskDeliveries returns a page of the deliveries of a task, oldest first, with the log of their tries, and the position of its last
+// row if more rows follow. Errors: CodeUnknown, CodeUnavailable.
+func (s *Store) TaskDeliveries(
+	ctx context.Context, taskID uuid.UUID, p task.Page,
+) (list []task.LoggedDelivery, next *task.Position, err error) {
 	const op = "deliveries of a task"
 	var known struct{ Exists bool }
 	var rows []db.TaskDeliveriesRow
-	err := s.do(ctx, call{op: op, reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
-		batch := &pgx.Batch{}
+	args := db.TaskDeliveriesParams{TaskID: taskID, Skip: p.Skip, Most: clampInt32(int64(p.Size) + 1)}
+	if p.After != nil {
+		args.AfterAt, args.AfterID = &p.After.CreatedAt, &p.After.ID
+	}
+	err = s.do(ctx, call{op: op, reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		batch := s.reading()
 		one(batch, &known, db.TaskExists, taskID)
-		many(batch, &rows, db.TaskDeliveries, taskID)
+		many(batch, &rows, db.TaskDeliveries, args.TaskID, args.AfterAt, args.AfterID, args.Skip, args.Most)
 		if err := send(ctx, conn, batch); err != nil {
 			return err
 		}
@@ -35,14 +40,17 @@ func (s *Store) TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.Lo
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	list := make([]task.LoggedDelivery, 0, len(rows))
+	if len(rows) > p.Size {
+		rows = rows[:p.Size]
+		next = &task.Position{CreatedAt: rows[p.Size-1].CreatedAt, ID: rows[p.Size-1].ID}
+	}
 	for _, row := range rows {
 		logged := task.LoggedDelivery{Attempts: []task.DeliveryAttempt{}}
 		if row.Attempts != nil {
 			if err := json.Unmarshal(row.Attempts, &logged.Attempts); err != nil {
-				return nil, mapError(op, fmt.Errorf("log of delivery %s: %w", row.ID, err))
+				return nil, nil, mapError(op, fmt.Errorf("log of delivery %s: %w", row.ID, err))
 			}
 		}
 		for i := range logged.Attempts {
@@ -56,7 +64,7 @@ func (s *Store) TaskDeliveries(ctx context.Context, taskID uuid.UUID) ([]task.Lo
 		})
 		list = append(list, logged)
 	}
-	return list, nil
+	return list, next, nil
 }
 
 // Deliveries returns a page of deliveries, newest first, and the position of its last row if more rows follow.
