@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			var stderr bytes.Buffer
-			require.Equal(t, tc.code, run(tc.args, streams{err: &stderr}), stderr.String())
+			require.Equal(t, tc.code, run(tc.args, streams{out: io.Discard, err: &stderr}), stderr.String())
 			require.Contains(t, stderr.String(), tc.says)
 		})
 	}
