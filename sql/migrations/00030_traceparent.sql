@@ -1,7 +1,6 @@
 -- +goose Up
 -- The trace that a webhook belongs to (W3C Trace Context): that of the request that creates it, which says so by the setting, or what
 -- an SQL client has put there. Whoever calls the webhook judges it. Null takes no room; only new rows get the default.
-set local lock_timeout = '1s';
 alter table taskrunner.action add column traceparent text;
 alter table taskrunner.action alter column traceparent set default nullif(left(current_setting('taskrunner.traceparent', true), 55), '');
 
