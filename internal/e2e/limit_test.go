@@ -139,7 +139,8 @@ func TestKilledReplicasHoldNoSlots(t *testing.T) {
 	const keys, limit, perKey = 4, 2, 12
 	db := newDB(t)
 	start := func() *process {
-		return startProcess(t, db, fmt.Sprintf("--worker-webhook-concurrency=%d", keys*limit), "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
+		// An eighth of the slots is for a receiver that has not answered yet: of both replicas together all that the rules allow.
+		return startProcess(t, db, fmt.Sprintf("--worker-webhook-concurrency=%d", 4*keys*limit), "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
 	}
 	replicas := []*process{start(), start()}
 	var alive struct {

@@ -159,7 +159,7 @@ func newHolding(t *testing.T) *holding {
 func TestKilledReplica(t *testing.T) {
 	t.Parallel()
 	const n = 10
-	const slots = "--worker-webhook-concurrency=20" // half of them for a receiver that has not answered yet
+	const slots = "--worker-webhook-concurrency=80" // an eighth of them for a receiver that has not answered yet
 	db := newDB(t)
 	victim := startProcess(t, db, slots, "--webhook-timeout-secs=60", "--worker-claim-timeout-secs=600")
 	hooks := newHolding(t)
