@@ -16,6 +16,7 @@ import (
 	autoscaling "k8s.io/api/autoscaling/v2"
 	core "k8s.io/api/core/v1"
 	policy "k8s.io/api/policy/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -80,7 +81,11 @@ func decode(t *testing.T) (m manifests) {
 			"monitoring.coreos.com/v1 ServiceMonitor": &m.monitor,
 		}[head.APIVersion+" "+head.Kind]
 		if into != nil {
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), into), head.Kind)
+			data, err := yaml.YAMLToJSONStrict([]byte(document))
+			require.NoError(t, err, head.Kind)
+			unknown, err := json.UnmarshalStrict(data, into) // Kubernetes' own, for which clusterip is not clusterIP
+			require.NoError(t, err, head.Kind)
+			require.Empty(t, unknown, head.Kind)
 			continue
 		}
 		require.Equal(t, "postgresql.cnpg.io/v1", head.APIVersion, head.Kind)
@@ -197,8 +202,28 @@ func TestKubernetesSettings(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, statements)
 
+	// All replicas, one more during a rollout, find their connections in one pooler, and both poolers theirs in the database.
+	number := func(from map[string]any, path ...string) int {
+		n, err := strconv.Atoi(fmt.Sprint(at(t, from, path...)))
+		require.NoError(t, err, path)
+		return n
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs/high-availability.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(text), "up to `POOL_MAX_SIZE` + 9 connections to PgBouncer, and two past it")
+	size, err := strconv.Atoi(settings["POOL_MAX_SIZE"])
+	require.NoError(t, err)
+	replicas := int(m.scaler.Spec.MaxReplicas) + 1
+	require.GreaterOrEqual(t, number(pooler, "spec", "pgbouncer", "parameters", "max_client_conn"), replicas*(size+9))
+	const ofTheOperator = 20
+	require.GreaterOrEqual(t, number(cluster, "spec", "postgresql", "parameters", "max_connections"),
+		number(pooler, "spec", "instances")*number(pooler, "spec", "pgbouncer", "parameters", "default_pool_size")+2*replicas+ofTheOperator)
+	for _, name := range []string{"server_login_retry", "query_wait_timeout"} {
+		require.Contains(t, string(text), fmt.Sprintf("%s = %d\n", name, number(pooler, "spec", "pgbouncer", "parameters", name)))
+	}
+
 	// Roles are those that the engine grants rights to.
-	text, err := os.ReadFile(filepath.Join(root, "sql/access/roles.sql"))
+	text, err = os.ReadFile(filepath.Join(root, "sql/access/roles.sql"))
 	require.NoError(t, err)
 	var managed []string
 	for _, role := range at(t, cluster, "spec", "managed", "roles").([]any) {
