@@ -12,7 +12,7 @@ select array_remove(array[c.task_id], null)::uuid[] as task_ids, array_remove(ar
 from taskrunner_private.claim_tasks(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
   sqlc.arg(claim_timeout_secs)::integer, sqlc.arg(mark_priorities)::integer[], sqlc.arg(mark_seqs)::bigint[],
   sqlc.arg(rescan)::boolean, sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer,
-  sqlc.arg(look)::boolean, sqlc.arg(host_after)::text) c;
+  sqlc.arg(look)::boolean, sqlc.narg(host_after)::text) c;
 
 -- name: GiveBackClaims :one
 select g.given_back::integer as given_back, g.counts::text as counts

@@ -12,7 +12,7 @@ select array_remove(array[d.delivery_id], null)::uuid[] as delivery_ids,
 from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)::integer,
   sqlc.arg(lease_secs)::integer, coalesce(sqlc.narg(after)::timestamptz, '-infinity'), sqlc.arg(rescan)::boolean,
   sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,
-  sqlc.arg(host_after)::text) d;
+  sqlc.narg(host_after)::text) d;
 
 -- name: SettleDeliveries :many
 -- What became of those that it settled.

@@ -3213,7 +3213,7 @@ begin
   select r.hosts, r.rooms into v_hosts, v_rooms
   from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
-  held := exists (
+  held := p_after is null or exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
     cross join lateral (
       select from taskrunner_private.queued_task q
@@ -3290,7 +3290,7 @@ begin
   select r.hosts, r.rooms into v_hosts, v_rooms
   from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
-  held := exists (
+  held := p_after is null or exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
     cross join lateral (
       select from taskrunner_private.due_delivery q

@@ -37,7 +37,7 @@ type ClaimTasksParams struct {
 	Rooms            []int32
 	OtherRoom        *int32
 	Look             bool
-	HostAfter        string
+	HostAfter        *string
 }
 
 type ClaimTasksRow struct {

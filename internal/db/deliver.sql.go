@@ -37,7 +37,7 @@ type ClaimDeliveriesParams struct {
 	Rooms     []int32
 	OtherRoom *int32
 	Look      bool
-	HostAfter string
+	HostAfter *string
 }
 
 type ClaimDeliveriesRow struct {

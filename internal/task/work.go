@@ -39,9 +39,9 @@ type Rooms struct {
 	Rooms []int32 // of each of Hosts; -1: none, and that may last
 	Other *int32  // of each other host; nil: all
 	// Look says that if some have no room, the calls of others are looked up by host, however many calls of the former stand before
-	// them; After is the host behind which that begins.
+	// them; After is the host behind which hosts that are not named here are gone through, nil: they are not.
 	Look  bool
-	After string
+	After *string
 }
 
 // Left is what a claim says about what it left.

@@ -130,7 +130,7 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 	if left.Held {
 		d.lookback.hint() // those that were left out may stand behind the mark now
 	}
-	again := d.hosts.claimed(began, ended, plan, left)
+	again := d.hosts.claimed(began, ended, plan, left, filled)
 	f := found[deliveryCall]{all: all, got: len(deliveries), held: left.Held || filled && plan.limit < limit, again: again}
 	for _, delivery := range deliveries {
 		f.items = append(f.items, deliveryCall{delivery, d.hosts.begin(delivery.Host, ended), ended})

@@ -27,6 +27,8 @@ const (
 	// they take long, as dead rows in the queue can make them: then it is as long as what they take beyond cheapLook.
 	lookEvery = 100 * time.Millisecond
 	cheapLook = 50 * time.Millisecond
+	// walkEvery is how often a look goes through hosts that are not known, while those that are have enough for all claims.
+	walkEvery = 20 * time.Millisecond
 	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
 	forgetAfter = 2 * time.Minute
 	maxHosts    = 1000
@@ -59,7 +61,9 @@ type hosts struct {
 	open   int           // calls
 	looked time.Time     // when the last look for the calls of others ended
 	took   time.Duration // that look
-	after  string        // where the next one begins
+	enough bool          // the last look found all that it wanted
+	walked time.Time     // when a look last went through the hosts that are not known
+	after  string        // where the next one begins to
 }
 
 // host is one receiver. Its fields belong to the lock of hosts, but for the circuit, which has its own.
@@ -126,7 +130,11 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 			p.again = next
 		}
 	} else {
-		p.rooms.Look, p.rooms.After = true, h.after
+		p.rooms.Look = true
+		if !h.enough || now.Sub(h.walked) >= walkEvery {
+			after := h.after
+			p.rooms.After = &after
+		}
 	}
 	other := min(share(free, false, false), max(h.slots/(state.busy+1), 1), state.rest, p.limit)
 	if other == 0 {
@@ -151,13 +159,20 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	return p
 }
 
-// claimed notes how a claim with this plan ended, and returns when to claim again in any case: when a host has room, or when the look
-// for the calls of others goes on, because it has not come to its end.
-func (h *hosts) claimed(began, now time.Time, p plan, left task.Left) (again time.Time) {
+// claimed notes how a claim with this plan ended, and whether it got all that it wanted. It returns when to claim again in any case: when
+// a host has room, or when the look for the calls of others goes on, because it has not come to its end.
+func (h *hosts) claimed(began, now time.Time, p plan, left task.Left, filled bool) (again time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if p.rooms.Look {
-		h.looked, h.took, h.after = now, now.Sub(began), left.Passed
+		h.looked, h.took, h.enough = now, now.Sub(began), filled
+		if p.rooms.After == nil {
+			if !filled {
+				return now
+			}
+			return p.again
+		}
+		h.walked, h.after = now, left.Passed
 		if next := now.Add((lookShare - 1) * h.took); left.Passed != "" && (p.again.IsZero() || next.Before(p.again)) {
 			return next
 		}

@@ -159,7 +159,7 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 	if left.Held {
 		s.lookback.hint() // those that were left out may stand behind the marks now
 	}
-	again := s.hosts.claimed(began, ended, plan, left)
+	again := s.hosts.claimed(began, ended, plan, left, filled)
 	f := found[startCall]{all: all, got: len(claims), held: left.Held || filled && plan.limit < limit, again: again}
 	for _, c := range claims {
 		if c.Webhook != nil { // else it is Running already, without a call

@@ -2,8 +2,9 @@
 -- hosts without room, however many of these stand before the others.
 -- p_hosts, p_rooms, p_other_room: as for claim_tasks; p_taken: what the claim has got already, whose hosts are p_taken_hosts.
 -- It looks up the hosts that are known to have room, and goes through the others by name, behind p_after, up to 200 of them; then passed
--- is the last one, from where the next look goes on, else null. Without room for others there is nothing to go through. held: hosts
--- without room have such tasks, or may have. Tasks without a host belong to every look.
+-- is the last one, from where the next look goes on, else null. Without room for others there is nothing to go through; p_after null: it
+-- is not done now, since it reads past what each host has had before. held: hosts without room have such tasks, or may have, or others
+-- were not gone through. Tasks without a host belong to every look.
 -- Locks: rows of task, for no key update skip locked. The queue rows are not locked (claim_candidates). Called by: fitting_candidates.
 create or replace function taskrunner_private.host_candidates(
   p_limit integer, p_hosts text[], p_rooms integer[], p_other_room integer, p_taken uuid[], p_taken_hosts text[], p_after text,
@@ -37,7 +38,7 @@ begin
   select r.hosts, r.rooms into v_hosts, v_rooms
   from taskrunner_private.hosts_with_room(v_walked, p_hosts, p_rooms, p_other_room, p_taken_hosts) r;
 
-  held := exists (
+  held := p_after is null or exists (
     select from unnest(p_hosts, p_rooms) r (host, room)
     cross join lateral (
       select from taskrunner_private.queued_task q
