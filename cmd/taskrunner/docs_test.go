@@ -41,9 +41,10 @@ import (
 //	<!-- beside: make run -->      the document is read beside the demo, which then has the ports 8085 and 8086
 //	<!-- run … -->                 commands that readers need not see, to cause a trouble for instance
 //	<!-- not run: reason -->       the next block is not run
+//	<!-- needs: pg_dump -->        the next block, of sh, is left out where pg_dump is older than the server: it refuses that one
 //	<!-- run by: TestName -->      the whole document is run by another test, or by a program of .ci
 var (
-	docBlock     = regexp.MustCompile("(?ms)^ *<!-- (run by|not run|beside): ([^>]*?) -->$|^ *<!-- run\n(.*?)^ *-->$|^ *```(\\w*)[^\n]*\n(.*?)^ *```$")
+	docBlock     = regexp.MustCompile("(?ms)^ *<!-- (run by|not run|beside|needs): ([^>]*?) -->$|^ *<!-- run\n(.*?)^ *-->$|^ *```(\\w*)[^\n]*\n(.*?)^ *```$")
 	docFile      = regexp.MustCompile(`^(?:#|//) ([a-z][\w.-]*\.\w+)(?::.*)?\n`)
 	docPort      = regexp.MustCompile(`\b80[89]\d\b`)
 	docID        = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
@@ -51,7 +52,7 @@ var (
 	docDuration  = regexp.MustCompile(`\d+\.\d+ s\b`)
 	docBlanks    = regexp.MustCompile(`[ \t]+`)
 	docRule      = regexp.MustCompile(`-{3,}`)
-	docDirective = regexp.MustCompile(`(?m)^ *<!-- *(run|not run|beside)`)
+	docDirective = regexp.MustCompile(`(?m)^ *<!-- *(run|not run|beside|needs)`)
 )
 
 const (
@@ -65,6 +66,7 @@ type docPart struct {
 	script string
 	want   string
 	silent bool // the output is not compared
+	dump   bool // needs a pg_dump of the server's version
 }
 
 // document is what a Markdown file says.
@@ -79,7 +81,7 @@ type document struct {
 func readDocument(t *testing.T, text string) (d document) {
 	t.Helper()
 	d.files = map[string]string{}
-	skip, directives := false, 0
+	skip, dump, directives := false, false, 0
 	for _, m := range docBlock.FindAllStringSubmatchIndex(text, -1) {
 		group := func(i int) string {
 			if m[2*i] < 0 {
@@ -93,7 +95,8 @@ func readDocument(t *testing.T, text string) (d document) {
 			directives++
 		}
 		follows := regexp.MustCompile("^\n+ *```text[^\n]*\n((?s:.*?))(?m:^) *```\n").FindStringSubmatch(text[m[1]:])
-		part := docPart{line: line + 1, silent: len(follows) == 0}
+		part := docPart{line: line + 1, silent: len(follows) == 0, dump: dump}
+		dump = false
 		if !part.silent {
 			part.want = follows[1]
 		}
@@ -110,6 +113,9 @@ func readDocument(t *testing.T, text string) (d document) {
 		case group(1) == "not run":
 			require.Greater(t, len(group(2)), 15, "line %d: say why", line)
 			skip = true
+		case group(1) == "needs":
+			require.Equal(t, "pg_dump", group(2), "line %d", line)
+			dump = true
 		case hidden != "":
 			d.parts = append(d.parts, docPart{line: line, script: "set -e\n" + hidden, silent: true})
 		case kind == "sh":
@@ -289,6 +295,9 @@ func runDocument(t *testing.T, program string, d document) {
 		}
 	}
 	var script strings.Builder
+	if pgDumpIsOld(t, db, env[0]) {
+		d.parts = slices.DeleteFunc(d.parts, func(part docPart) bool { return part.dump })
+	}
 	for i, part := range d.parts {
 		fmt.Fprintf(&script, "exit_code=$?; set +e; printf '%s%d\\n'; (exit $exit_code)\n%s\n", docMark, i, there(part.script))
 	}
@@ -305,6 +314,18 @@ func runDocument(t *testing.T, program string, d document) {
 		}
 	}
 	db.AssertInvariants(t)
+}
+
+// pgDumpIsOld reports whether the pg_dump of a PATH is older than the server, or absent, as it is beside servers that were fetched.
+func pgDumpIsOld(t *testing.T, db *testdb.DB, path string) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", "pg_dump --version")
+	cmd.Env = []string{path}
+	out, _ := cmd.Output() // absent: version 0
+	var version, server int
+	_, _ = fmt.Sscanf(string(out), "pg_dump (PostgreSQL) %d", &version)
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select current_setting('server_version_num')::integer / 10000").Scan(&server))
+	return version < server
 }
 
 // runShell returns what the script writes until it ends. Whatever it has left behind is ended then.
