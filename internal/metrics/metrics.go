@@ -79,7 +79,7 @@ func New() *Metrics {
 		breakerStates: counters("circuit_breaker_state_transitions_total", "Changes of the breaker's state.", "to_state"),
 		breakerNos:    counter("circuit_breaker_rejections_total", "Requests refused because the database was away."),
 		tasks:         newTasks(),
-		queryDuration: histograms("db_query_duration_seconds", "Duration of a query of the database, by its name; other: begin, commit and settings.",
+		queryDuration: histograms("db_query_duration_seconds", "Duration of a query of the database, by its name; other: begin and commit. Of queries that are sent together the first has the time of all.",
 			[]float64{.001, .005, .01, .025, .05, .1, .25, .5, 1}, "query"),
 		slowQueries:    counters("slow_queries_total", "Queries that took longer than SLOW_QUERY_THRESHOLD_MS.", "query"),
 		saveFailures:   counter("tasks_db_save_failures_total", "Write transactions that failed, after their repetitions."),

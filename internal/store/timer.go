@@ -55,9 +55,10 @@ func (t *timer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBat
 	return context.WithValue(ctx, timerKey{}, &timed{began: time.Now()})
 }
 
-// TraceBatchQuery is called when the answer of a query has been read; the server runs them one after the other.
+// TraceBatchQuery is called when the answer of a query has been read. The server sends all answers at the end, so that the first query
+// with a name has the time of the batch.
 func (t *timer) TraceBatchQuery(ctx context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
-	if b, ok := ctx.Value(timerKey{}).(*timed); ok {
+	if b, ok := ctx.Value(timerKey{}).(*timed); ok && queryName(data.SQL) != otherQuery {
 		now := time.Now()
 		t.ended(ctx, data.SQL, now.Sub(b.began))
 		b.began = now
