@@ -143,6 +143,12 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 	if len(created) > 0 {
 		return nil, fmt.Errorf("%v are created, all are %v", created, o.created)
 	}
+	var own []ref // of the request, also when it was refused
+	for i, t := range tasks {
+		if same[i] == nil {
+			own = append(own, t)
+		}
+	}
 	var inside, outside []link
 	for i, e := range o.entries {
 		if same[i] != nil {
@@ -162,7 +168,7 @@ func (o *submit) apply(m *model, seen observation) (verdict, error) {
 				parent = &tasks[d.entry]
 			}
 			l := &outside
-			if slices.Contains(o.created, *parent) || d.task == nil && same[d.entry] == nil {
+			if slices.Contains(own, *parent) {
 				l = &inside
 			}
 			*l = merged(*l, link{*parent, tasks[i], d.required})
