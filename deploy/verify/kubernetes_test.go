@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -264,5 +265,25 @@ func TestAutoscalerMetric(t *testing.T) {
 	require.Len(t, names, 3)
 	for _, name := range names {
 		require.Contains(t, string(source), `{"`+name[1]+`", `, "the service has no such gauge")
+	}
+}
+
+// The commands of the document make a rule of the alerts.
+func TestPrometheusRule(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "docs/deploying.md"))
+	require.NoError(t, err)
+	script := regexp.MustCompile(`(?s)\n(\{ printf '.*?\} \|) kubectl apply -f -\n`).FindSubmatch(text)
+	require.NotNil(t, script)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", string(script[1])+" cat")
+	cmd.Dir = root
+	document, err := cmd.Output()
+	require.NoError(t, err)
+	var rule monitoring.PrometheusRule
+	require.NoError(t, yaml.UnmarshalStrict(document, &rule))
+	require.Equal(t, "PrometheusRule", rule.Kind)
+	require.NotEmpty(t, rule.Spec.Groups)
+	for _, group := range rule.Spec.Groups {
+		require.NotEmpty(t, group.Rules, group.Name)
 	}
 }
