@@ -331,7 +331,7 @@ func TestDevHelpIsTrue(t *testing.T) {
 	for _, want := range []string{"By default a private PostgreSQL", "on 127.0.0.1 only", "($DATABASE_URL)", "($PORT)", "--log-level"} {
 		require.Contains(t, text, want)
 	}
-	for _, never := range []string{"Required", "all addresses", "json", "($HOST_URL)"} {
+	for _, never := range []string{"Required.", "all addresses", "json", "($HOST_URL)"} {
 		require.NotContains(t, text, never)
 	}
 }
