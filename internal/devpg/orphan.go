@@ -37,7 +37,10 @@ func (s *Server) endOrphan(ctx context.Context) error {
 		switch {
 		case known && !ours:
 			s.log.Info("removing a stale postmaster.pid", "pid", pid, "dir", s.layout.dir)
-			return os.Remove(s.layout.pidFile())
+			if err := os.Remove(s.layout.pidFile()); !errors.Is(err, os.ErrNotExist) { // the server may have ended since it was asked
+				return err
+			}
+			return nil
 		case !known:
 			var err error
 			if ours, err = s.answersAt(ctx, port); errors.Is(err, syscall.ECONNREFUSED) && !signalled {
