@@ -1,7 +1,7 @@
 -- What remote sides say about their tasks (PATCH, PUT): sql/functions/report_tasks.sql and progress_tasks.sql.
 
 -- name: ReportTasks :many
--- The counts are in each row.
+-- The counts are in the first row.
 select r.task_id::uuid as task_id, r.outcome::text as outcome, coalesce(r.current_status::text, '')::text as current_status, r.counts::text as counts
 from taskrunner_private.report_tasks(sqlc.arg(reports)::jsonb) r;
 

@@ -1785,9 +1785,9 @@ begin
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, c.counts, t.rules <> '[]', v_again,
+    case when t.status = 'Claimed' then a.params end, case when q.n = 1 then c.counts else '' end, t.rules <> '[]', v_again,
     q.host, t.id = any(v_by_host), v_held, v_passed, a.traceparent
-  from unnest((select v_claimed), (select v_claimed_hosts)) q (task_id, host)
+  from unnest((select v_claimed), (select v_claimed_hosts)) with ordinality q (task_id, host, n)
   join taskrunner.task t on t.id = q.task_id
   left join lateral (
       select x.id, x.params, x.traceparent from taskrunner.action x
@@ -5696,8 +5696,8 @@ begin
 
   v_counts := taskrunner_private.take_counts();
   return query
-  select answer.task_id, answer.outcome, answer.status, v_counts
-  from unnest(v_ids, v_outcomes, v_statuses) as answer (task_id, outcome, status);
+  select answer.task_id, answer.outcome, answer.status, case when answer.n = 1 then v_counts else '' end
+  from unnest(v_ids, v_outcomes, v_statuses) with ordinality as answer (task_id, outcome, status, n);
 end $function$
 ;
 

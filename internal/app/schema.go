@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/taskrunner/taskrunner/internal/migrate"
 	"github.com/taskrunner/taskrunner/internal/outage"
 )
 
@@ -30,7 +29,9 @@ func (r *replica) watchSchema(work context.Context, end context.CancelFunc) {
 			return
 		case err != nil:
 			trouble.Failed(err)
-		case status.State == migrate.Newer:
+		// The functions are newer, which may answer in words that this program does not know. Before that, while tables are migrated, which
+		// may take long, its own still stand.
+		case status.DatabaseRevision > status.Revision:
 			r.log.Warn("this process claims nothing any more", "reason", status.String())
 			end()
 			return

@@ -95,7 +95,7 @@ type ReportTasksRow struct {
 }
 
 // What remote sides say about their tasks (PATCH, PUT): sql/functions/report_tasks.sql and progress_tasks.sql.
-// The counts are in each row.
+// The counts are in the first row.
 func (q *Queries) ReportTasks(ctx context.Context, db DBTX, reports []byte) ([]ReportTasksRow, error) {
 	rows, err := db.Query(ctx, ReportTasks, reports)
 	if err != nil {

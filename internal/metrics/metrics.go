@@ -163,9 +163,12 @@ func New() *Metrics {
 	return m
 }
 
+// maxScrapes is how many are answered at once: each takes some MB, and nobody has to say who he is where the metrics are public.
+const maxScrapes = 5
+
 // Handler serves the metrics in Prometheus' text format. One that cannot be collected keeps none of the others away.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, ErrorHandling: promhttp.ContinueOnError})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes})
 }
 
 // Request counts an answered HTTP request. endpoint is the route's pattern, "" for a path that has none.

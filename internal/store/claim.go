@@ -48,7 +48,11 @@ func (s *Store) ClaimTasks(
 	if err != nil || len(rows) == 0 {
 		return nil, task.Left{}, err
 	}
-	s.counted(op, rows[0].Counts) // each row has them all
+	for _, row := range rows {
+		if row.Counts != "" { // one has them all
+			s.counted(op, row.Counts)
+		}
+	}
 	claims = make([]task.Claim, 0, len(rows))
 	for _, row := range rows {
 		if len(row.TaskIds) == 0 {

@@ -49,7 +49,7 @@ func (s *Store) HandleKey(ctx context.Context) ([]byte, error) {
 // CheckSchema compares the database with this program.
 func (s *Store) CheckSchema(ctx context.Context) (migrate.Status, error) {
 	var status migrate.Status
-	err := s.do(ctx, call{op: "check schema", idempotent: true},
+	err := s.do(ctx, call{op: "check schema", idempotent: true, reads: true},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			status, err = migrate.Check(ctx, conn)
 			return err

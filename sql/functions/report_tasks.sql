@@ -87,6 +87,6 @@ begin
 
   v_counts := taskrunner_private.take_counts();
   return query
-  select answer.task_id, answer.outcome, answer.status, v_counts
-  from unnest(v_ids, v_outcomes, v_statuses) as answer (task_id, outcome, status);
+  select answer.task_id, answer.outcome, answer.status, case when answer.n = 1 then v_counts else '' end
+  from unnest(v_ids, v_outcomes, v_statuses) with ordinality as answer (task_id, outcome, status, n);
 end $$;
