@@ -74,7 +74,12 @@ func UpFrom(ctx context.Context, fsys fs.FS, dsn string, log *slog.Logger) (Resu
 	return up(ctx, src, dsn, log)
 }
 
-func up(ctx context.Context, src *source, dsn string, log *slog.Logger) (Result, error) {
+func up(ctx context.Context, src *source, dsn string, log *slog.Logger) (_ Result, err error) {
+	defer func() {
+		if ended := ctx.Err(); err != nil && ended != nil && !errors.Is(err, ended) { // drivers call it a bad connection
+			err = fmt.Errorf("%w (%w)", ended, err)
+		}
+	}()
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
