@@ -8200,7 +8200,6 @@ grant select on table taskrunner_private.gate to taskrunner_service;
 grant execute on function taskrunner_private.give_back_claims(uuid,uuid[]) to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
-grant execute on function taskrunner_private.held_hosts() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;
 grant execute on function taskrunner_private.is_engine() to taskrunner_admin, taskrunner_producer, taskrunner_worker;
 grant execute on function taskrunner_private.is_progress() to taskrunner_admin, taskrunner_producer, taskrunner_worker;
