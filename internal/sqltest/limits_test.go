@@ -116,6 +116,32 @@ func (e *engine) counted(kind string, shapes ...[]string) {
 	e.wakes()
 }
 
+// What a claim counts is said by one row of it, also if it only parks.
+func TestClaimSaysWhatItCounted(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.counted("k", nil)
+	e.replica("r")
+	claim := func() []string {
+		return e.lines(`select c.counts from taskrunner_private.claim_tasks($1::uuid, 10, 30, '{}', '{}', true) c where c.counts <> ''`, id("r"))
+	}
+	e.ruled([]string{concurency(1, "k")}, "a", "b", "c")
+	both := claim()
+	require.Len(t, both, 1)
+	require.Contains(t, both[0], `["Pending", "Claimed", "k", 1, "claim", false, [`)
+	require.Contains(t, both[0], `["", "blocked", "", 2]`)
+	require.Empty(t, claim())
+	e.ruled([]string{concurency(1, "k")}, "d")
+	require.Equal(t, []string{`["", "blocked", "", 1]`}, trimmed(claim()))
+}
+
+func trimmed(lines []string) (list []string) {
+	for _, l := range lines {
+		list = append(list, strings.TrimSpace(l))
+	}
+	return list
+}
+
 // A worker in SQL needs no replica: his claim begins to count what it needs, unless somebody starts or ends tasks of the kind at this
 // moment; also when he has written the rule in the same transaction.
 func TestFirstUseBySQL(t *testing.T) {
