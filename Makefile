@@ -4,6 +4,7 @@
 GO       ?= go
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 SQLC     := CGO_ENABLED=0 $(GO) run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+TSC      := typescript@5.9.3
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
@@ -36,6 +37,10 @@ build: ## bin/taskrunner, one static binary
 test: ## every test, on a real PostgreSQL
 	$(if $(RACE),,@echo 'no C compiler found: testing without the race detector')
 	$(WITHPG) $(GO) test $(RACE) -timeout 14m $(PACKAGES)
+
+.PHONY: test/js
+test/js: ## the modules of the web page without a browser; needs Node.js 20 or newer
+	node --test internal/ui/web-tests/
 
 .PHONY: test/versions
 test/versions: ## every test on PostgreSQL 15, 16, 17 and 18, installed or fetched; VERSIONS="17 18", PACKAGES=./internal/sqltest: fewer
@@ -91,6 +96,10 @@ verify/config: ## config.example.toml is what the tags make
 .PHONY: verify/deploy
 verify/deploy: ## the files of deploy/, Dockerfile and docker-compose.yml; their libraries are in a module of their own
 	cd deploy/verify && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+.PHONY: verify/js
+verify/js: ## types of the web page's modules, by TypeScript; needs npx
+	npx --yes --package=$(TSC) tsc --project internal/ui
 
 .PHONY: lint
 lint: ## golangci-lint, which has to be installed
