@@ -1,0 +1,91 @@
+package layout
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// TestLayered says what holds of every picture: nothing overlaps, links go right, layers are strips from left to right, and
+// all is within the picture.
+func TestLayered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nodes := rapid.IntRange(0, 200).Draw(t, "nodes")
+		check(t, nodes, acyclic(t, nodes))
+	})
+}
+
+// acyclic draws links that make no cycle, in any order, under numbers in any order.
+func acyclic(t *rapid.T, nodes int) [][2]int32 {
+	if nodes < 2 {
+		return nil
+	}
+	numbers := make([]int32, nodes)
+	for i := range numbers {
+		numbers[i] = int32(i)
+	}
+	if rapid.Bool().Draw(t, "shuffled") {
+		numbers = rapid.Permutation(numbers).Draw(t, "numbers")
+	}
+	reach := rapid.IntRange(1, nodes).Draw(t, "reach")
+	var links [][2]int32
+	for range rapid.IntRange(0, 3*nodes).Draw(t, "links") {
+		child := rapid.IntRange(1, nodes-1).Draw(t, "child")
+		parent := rapid.IntRange(max(0, child-reach), child-1).Draw(t, "parent")
+		links = append(links, [2]int32{numbers[parent], numbers[child]})
+	}
+	return links
+}
+
+// check lays a graph without cycles out and says what is wrong with it.
+func check(t require.TestingT, nodes int, links [][2]int32) Result {
+	r := Layered(nodes, links)
+	require.Equal(t, r, Layered(nodes, links), "another one of the same graph")
+	checkPlaces(t, nodes, r)
+	for _, l := range links {
+		require.Greater(t, r.Layer[l[1]], r.Layer[l[0]], "link %v", l)
+		require.GreaterOrEqual(t, r.X[l[1]]-r.X[l[0]], float32(NodeWidth+layerGap), "link %v", l)
+	}
+	return r
+}
+
+func checkPlaces(t require.TestingT, nodes int, r Result) {
+	require.Len(t, r.Layer, nodes)
+	require.Len(t, r.X, nodes)
+	require.Len(t, r.Y, nodes)
+	type span struct{ left, right float32 }
+	layers := map[int32]span{}
+	columns := map[float32][]int{}
+	for v := range nodes {
+		require.GreaterOrEqual(t, r.X[v], float32(NodeWidth/2))
+		require.GreaterOrEqual(t, r.Y[v], float32(NodeHeight/2))
+		require.LessOrEqual(t, r.X[v], r.Width-NodeWidth/2)
+		require.LessOrEqual(t, r.Y[v], r.Height-NodeHeight/2)
+		s, ok := layers[r.Layer[v]]
+		if !ok {
+			s = span{r.X[v], r.X[v]}
+		}
+		layers[r.Layer[v]] = span{min(s.left, r.X[v]), max(s.right, r.X[v])}
+		columns[r.X[v]] = append(columns[r.X[v]], v)
+	}
+	end := float32(-1)
+	for l := range int32(len(layers)) { // there are no empty ones
+		s, ok := layers[l]
+		require.True(t, ok, "layer %d is empty", l)
+		require.Greater(t, s.left, end, "layer %d", l)
+		end = s.right
+	}
+	xs := slices.Sorted(maps.Keys(columns))
+	for i, x := range xs {
+		require.True(t, i == 0 || x-xs[i-1] >= columnPitch, "columns at %v and %v", xs[max(0, i-1)], x)
+		column := columns[x]
+		slices.SortFunc(column, func(a, b int) int { return cmp.Compare(r.Y[a], r.Y[b]) })
+		for i, v := range column[1:] {
+			require.GreaterOrEqual(t, r.Y[v]-r.Y[column[i]], float32(rowPitch), "tasks %d and %d", column[i], v)
+		}
+	}
+}
