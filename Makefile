@@ -34,7 +34,10 @@ build: ## bin/taskrunner, one static binary
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/taskrunner ./cmd/taskrunner
 
 .PHONY: test
-test: ## every test, on a real PostgreSQL
+test: test/go test/browser ## every test, on a real PostgreSQL and in a real browser
+
+.PHONY: test/go
+test/go: ## those without a browser; PACKAGES=./internal/sqltest: fewer
 	$(if $(RACE),,@echo 'no C compiler found: testing without the race detector')
 	$(WITHPG) $(GO) test $(RACE) -timeout 14m $(PACKAGES)
 
@@ -42,10 +45,14 @@ test: ## every test, on a real PostgreSQL
 test/js: ## the modules of the web page without a browser; needs Node.js 20 or newer
 	node --test internal/ui/web-tests/
 
+.PHONY: test/browser
+test/browser: ## those of the page, in Chromium, which has to be installed; ARGS="-run Live": fewer
+	$(WITHPG) $(GO) test -C internal/browsertest $(RACE) -count=1 -timeout 10m $(ARGS) .
+
 .PHONY: test/versions
-test/versions: ## every test on PostgreSQL 15, 16, 17 and 18, installed or fetched; VERSIONS="17 18", PACKAGES=./internal/sqltest: fewer
+test/versions: ## those without a browser on PostgreSQL 15, 16, 17 and 18, installed or fetched; VERSIONS="17 18", PACKAGES=./internal/sqltest: fewer
 	@for major in $(VERSIONS); do \
-		TEST_DATABASE_URL= TEST_POSTGRES_MAJOR=$$major $(MAKE) --no-print-directory test || exit 1; done
+		TEST_DATABASE_URL= TEST_POSTGRES_MAJOR=$$major $(MAKE) --no-print-directory test/go || exit 1; done
 
 .PHONY: bench
 bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP; scheduled; rules
@@ -80,6 +87,7 @@ verify/format: ## gofmt has nothing to change
 .PHONY: verify/vet
 verify/vet: ## go vet
 	$(GO) vet ./...
+	$(GO) vet -C internal/browsertest ./...
 
 .PHONY: verify/sqlc
 verify/sqlc: ## internal/db is what queries/ and sql/ make

@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"testing"
 
 	"go.uber.org/goleak"
 )
 
 // Main runs a package's tests, stops the server if one was started, fails the run if goroutines are left over, and
-// exits. It is the body of TestMain.
-func Main(m *testing.M, options ...goleak.Option) {
+// exits. It is the body of TestMain. m is its *testing.M, or what wraps it to end something else before goroutines are counted.
+func Main(m interface{ Run() int }, options ...goleak.Option) {
 	code := m.Run()
 	if shared.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
