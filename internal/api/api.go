@@ -23,6 +23,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/tracing"
+	"github.com/taskrunner/taskrunner/internal/view"
 )
 
 // Store is what the API needs of internal/store.
@@ -49,6 +50,8 @@ type Store interface {
 	ReplayDeliveries(ctx context.Context, f task.DeliveryFilter) (int64, error)
 	Ping(ctx context.Context) error
 	Stat() (size, idle int)
+	ViewGraph(ctx context.Context, batchID uuid.UUID, most int) (task.ViewGraph, error)
+	ViewStates(ctx context.Context, batchID uuid.UUID, most int, links bool) (task.ViewStates, error)
 }
 
 // Config is what the API works with.
@@ -61,6 +64,7 @@ type Config struct {
 	MaxPageSize     int             // >= PageSize; PAGINATION_MAX
 	IdempotencyLife time.Duration   // > 0; RETENTION_IDEMPOTENCY_SECS
 	RetryAfter      time.Duration   // told to clients with 503; at least a second
+	ViewTasks       int             // most tasks of a batch that the web page draws; 0: view.MostTasks
 	MaxInFlight     int             // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
 	Log             *slog.Logger    // nil: slog.Default()
 	Tracer          *tracing.Tracer // may be nil
@@ -94,6 +98,7 @@ type server struct {
 	Config
 	log      *slog.Logger
 	document []byte // the OpenAPI document
+	layouts  *view.Layouts
 
 	inFlight atomic.Int64
 	bodies   budget
@@ -113,6 +118,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("api: PageSize must be positive and at most MaxPageSize")
 	}
 	c.Egress = cmp.Or(c.Egress, egress.Public())
+	c.ViewTasks = cmp.Or(c.ViewTasks, view.MostTasks)
 	c.RetryAfter = max(c.RetryAfter, time.Second)
 	if c.BodyMemory == 0 {
 		c.BodyMemory = max(leastBudget, budgetBodies*c.MaxBodyBytes)
@@ -148,7 +154,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: the OpenAPI document: %w", err)
 	}
-	s := &server{Config: c, document: document, log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
+	s := &server{Config: c, document: document, layouts: view.NewLayouts(), log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
 	return s.router(s.routes()), nil
 }
 

@@ -28,7 +28,10 @@ import (
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
-const maxBody = 4 << 20
+const (
+	maxBody   = 4 << 20
+	viewTasks = 300 // most tasks that the page draws
+)
 
 // testBundle is the API over HTTP, on a real store whose login has the role taskrunner_service and no other.
 type testBundle struct {
@@ -68,6 +71,7 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 		MaxBodyBytes:    maxBody,
 		PageSize:        50,
 		MaxPageSize:     100,
+		ViewTasks:       viewTasks,
 		IdempotencyLife: 24 * time.Hour,
 		Metrics:         metrics.New().Handler(),
 		RetryAfter:      1500 * time.Millisecond,

@@ -108,8 +108,6 @@ func (c *contract) fail(t *testing.T, b *testBundle, path string, body any) {
 		switch p.Name {
 		case "delivery_id":
 			send(http.StatusConflict, c.path("delivery_id", b.delivery(t, "Start")), body)
-		case "batch":
-			send(http.StatusBadRequest, path+"?batch=1&batch=2", body)
 		case "attempt":
 			send(http.StatusConflict, path+"?attempt=0", body)
 			send(http.StatusUnauthorized, path+"?attempt=1&token=x", body)
@@ -150,6 +148,15 @@ func (c *contract) succeed(t *testing.T, b *testBundle, path string, body any) {
 	require.Less(t, a.Status, 300, a.Body)
 	if c.HasParameter("header", "Idempotency-Key") {
 		c.repeat(t, b, path, body)
+	}
+	if c.Responses[http.StatusNotModified] != nil {
+		r := c.request(t, b, path, body)
+		r.Header.Set("If-None-Match", a.Header.Get("ETag"))
+		require.Equal(t, http.StatusNotModified, b.send(t, r).Status)
+	}
+	if strings.HasPrefix(path, "/view/") && c.Responses[http.StatusConflict] != nil {
+		b.exec(t, "insert into taskrunner.task (batch_id, name, kind) select $1, 'load', 'etl' from generate_series(1, $2)", exampleBatch, viewTasks)
+		require.Equal(t, http.StatusConflict, b.send(t, c.request(t, b, path, body)).Status)
 	}
 }
 

@@ -52,6 +52,7 @@ var codes = map[task.Code]int{
 	task.CodeAhead:       http.StatusBadRequest,
 	task.CodeOverflow:    http.StatusConflict,
 	task.CodeTooMany:     http.StatusRequestEntityTooLarge,
+	task.CodeTooLarge:    http.StatusConflict,
 	task.CodeKeyReused:   http.StatusUnprocessableEntity,
 	task.CodeBusy:        http.StatusServiceUnavailable,
 	task.CodeUnavailable: http.StatusServiceUnavailable,

@@ -2,107 +2,171 @@ package api_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"image/png"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
-
-	"github.com/taskrunner/taskrunner/internal/task"
 )
 
-// page asks for the page and requires its headers.
-func (b *testBundle) page(t *testing.T, query string) string {
-	t.Helper()
-	a := b.ok(t, http.StatusOK, "GET", "/view"+query, nil, nil)
-	require.Equal(t, "text/html; charset=utf-8", a.Header.Get("Content-Type"))
-	require.Equal(t, "no-cache", a.Header.Get("Cache-Control"))
-	policy := a.Header.Get("Content-Security-Policy")
-	require.Contains(t, policy, "default-src 'none'")
-	require.NotContains(t, policy, "unsafe")
-	require.NotContains(t, policy, "script")
-	_, rest, _ := strings.Cut(a.Body, "<style>")
-	style, _, _ := strings.Cut(rest, "</style>")
-	hash := sha256.Sum256([]byte(style))
-	require.Contains(t, policy, "style-src 'sha256-"+base64.StdEncoding.EncodeToString(hash[:])+"'", "else browsers ignore it")
-	require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
-	require.NotContains(t, strings.ToLower(a.Body), "<script")
-	head := b.do(t, "HEAD", "/view"+query, nil)
+func TestViewPage(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withTokens(t))
+	b.reachable(t, false) // the page needs no database
+	page := b.ok(t, http.StatusOK, "GET", "/view", nil, nil)
+	require.Equal(t, "text/html; charset=utf-8", page.Header.Get("Content-Type"))
+	require.Equal(t, "no-cache", page.Header.Get("Cache-Control"))
+	require.Equal(t, "nosniff", page.Header.Get("X-Content-Type-Options"))
+	require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'", page.Header.Get("Content-Security-Policy"))
+	require.NotContains(t, page.Body, "style=")
+	for _, query := range []string{"?batch=" + uuid.NewString(), "?batch=<script>", "?batch="} {
+		require.Equal(t, page.Body, b.ok(t, http.StatusOK, "GET", "/view"+query, nil, nil).Body, "it is the same for everybody")
+	}
+	head := b.do(t, "HEAD", "/view", nil)
 	require.Equal(t, http.StatusOK, head.Status)
-	require.Equal(t, a.Header.Get("Content-Length"), head.Header.Get("Content-Length"))
-	return a.Body
+	require.Empty(t, head.Body)
 }
 
-func TestView(t *testing.T) {
+func TestViewAssets(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withTokens(t))
+	script := b.with(t, "GET", "/view/assets/main.js", "Accept-Encoding", "identity")
+	require.Equal(t, http.StatusOK, script.Status)
+	require.Equal(t, "text/javascript; charset=utf-8", script.Header.Get("Content-Type"))
+	require.Equal(t, fmt.Sprint(len(script.Body)), script.Header.Get("Content-Length"))
+	require.Equal(t, "text/css; charset=utf-8", b.ok(t, http.StatusOK, "GET", "/view/assets/app.css", nil, nil).Header.Get("Content-Type"))
+
+	compressed := b.with(t, "GET", "/view/assets/main.js", "Accept-Encoding", "br, gzip")
+	require.Equal(t, "gzip", compressed.Header.Get("Content-Encoding"))
+	require.NotEqual(t, script.Header.Get("ETag"), compressed.Header.Get("ETag"))
+	require.Equal(t, script.Body, b.ok(t, http.StatusOK, "GET", "/view/assets/main.js", nil, nil).Body)
+
+	tag := script.Header.Get("ETag")
+	for header, want := range map[string]int{tag: 304, `"x", W/` + tag: 304, `"x"`: 200, "": 200} {
+		a := b.with(t, "GET", "/view/assets/main.js", "Accept-Encoding", "identity", "If-None-Match", header)
+		require.Equal(t, want, a.Status, header)
+		require.Equal(t, want == 304, a.Body == "", header)
+	}
+	for _, name := range []string{"", "index.html", "x.js", "main.js/", "..", "../ui.go", "%2e%2e/ui.go", "."} {
+		b.do(t, "GET", "/view/assets/"+name, nil).failure(t, http.StatusNotFound)
+	}
+}
+
+// columns is an answer for the page.
+type columns struct {
+	Revision      string
+	Now           int64
+	Statuses      []string
+	Kinds         []string
+	Index         []int
+	Status        []int
+	Priority      []int
+	Success       []int64
+	Failures      []int64
+	ExpectedCount []*int64 `json:"expected_count"`
+	StartedAt     []*int64 `json:"started_at"`
+	EndedAt       []*int64 `json:"ended_at"`
+	Tasks         *columns
+	ID            []uuid.UUID
+	Name          []string
+	Kind, Layer   []int
+	X, Y          []float64
+	Links         struct{ Parent, Child, Required []int }
+	ExternalLinks []object `json:"external_links"`
+	Width, Height float64
+}
+
+func TestViewGraphAndStates(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	require.Contains(t, b.page(t, ""), "<form")
-
-	evil := entry("evil")
-	evil["name"], evil["kind"] = `<script>alert("1")</script>`, `"onmouseover='x'`
-	var tasks []task.Task
-	b.ok(t, http.StatusCreated, "POST", "/task", object{"name": "<b>nightly & co</b>", "tasks": []object{entry("first"), evil, entry("last", "first")}}, &tasks)
+	evil := entry("b", "a")
+	evil["name"], evil["kind"], evil["priority"], evil["expected_count"] = `<img onerror="alert(1)"> & ünï`, "it's", 7, 9
+	evil["dependencies"] = []object{{"id": "a", "requires_success": false}}
+	tasks := b.submit(t, entry("a"), evil, entry("c", "b"))
 	batch := tasks[0].BatchID.String()
-	front := b.page(t, "?unknown=1")
-	require.Contains(t, front, `<a href="view?batch=`+batch+`">`)
-	require.Contains(t, front, "&lt;b&gt;nightly &amp; co&lt;/b&gt;")
+	b.start(t)
+	b.ok(t, http.StatusAccepted, "PUT", "/task/"+tasks[0].ID.String(), object{"new_success": 5, "new_failures": 2}, nil)
+	other := b.submit(t, entry("x"))[0]
+	b.exec(t, "insert into taskrunner.link (parent_id, child_id) values ($1, $2)", other.ID, tasks[2].ID)
 
-	shown := b.page(t, "?batch="+strings.ToUpper(batch))
-	for _, want := range []string{"&lt;b&gt;nightly &amp; co&lt;/b&gt;", "2 Pending", "1 Waiting", "task first", "task last",
-		"&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;", `<a href="task/` + tasks[2].ID.String() + `">`, `http-equiv="refresh"`} {
-		require.Contains(t, shown, want)
+	get := func(path string) (c columns) {
+		t.Helper()
+		b.ok(t, http.StatusOK, "GET", path, nil, &c)
+		return c
 	}
-	require.NotContains(t, shown, `"onmouseover`)
-	require.Less(t, strings.Index(shown, "task first"), strings.Index(shown, "task last"), "oldest first")
-	require.NotContains(t, shown, "These are the last")
-	b.ok(t, http.StatusOK, "DELETE", "/batch/"+batch, nil, nil)
-	shown = b.page(t, "?batch="+batch)
-	require.Contains(t, shown, "3 Canceled")
-	require.NotContains(t, shown, `http-equiv="refresh"`, "nothing will change")
+	g := get("/view/graph/" + batch)
+	require.Equal(t, []string{"Waiting", "Pending", "Claimed", "Running", "Failure", "Success", "Paused", "Canceled"}, g.Statuses)
+	require.Equal(t, []string{"etl", "it's"}, g.Kinds)
+	require.Equal(t, []uuid.UUID{tasks[0].ID, tasks[1].ID, tasks[2].ID}, g.Tasks.ID)
+	require.Equal(t, []string{"task a", `<img onerror="alert(1)"> & ünï`, "task c"}, g.Tasks.Name)
+	require.Equal(t, []int{0, 1, 0}, g.Tasks.Kind)
+	require.Equal(t, []int{3, 0, 0}, g.Tasks.Status)
+	require.Equal(t, []int{0, 7, 0}, g.Tasks.Priority)
+	require.EqualValues(t, 5, g.Tasks.Success[0])
+	require.EqualValues(t, 2, g.Tasks.Failures[0])
+	require.Nil(t, g.Tasks.ExpectedCount[0])
+	require.EqualValues(t, 9, *g.Tasks.ExpectedCount[1])
+	require.InDelta(t, g.Now, *g.Tasks.StartedAt[0], 3.6e6)
+	require.Nil(t, g.Tasks.StartedAt[1])
+	require.Nil(t, g.Tasks.EndedAt[0])
+	require.Equal(t, []int{0, 1, 2}, g.Tasks.Layer)
+	require.Less(t, g.Tasks.X[0], g.Tasks.X[1])
+	require.Less(t, g.Tasks.X[1], g.Tasks.X[2])
+	require.GreaterOrEqual(t, g.Width, g.Tasks.X[2]+80)
+	require.ElementsMatch(t, [][3]int{{0, 1, 0}, {1, 2, 1}}, [][3]int{
+		{g.Links.Parent[0], g.Links.Child[0], g.Links.Required[0]}, {g.Links.Parent[1], g.Links.Child[1], g.Links.Required[1]}})
+	require.Equal(t, []object{{"parent_id": other.ID.String(), "child_id": tasks[2].ID.String(), "requires_success": false}}, g.ExternalLinks)
 
-	for _, query := range []string{"?batch=", "?batch=x", "?batch=<script>"} {
-		require.Contains(t, b.page(t, query), "must be a UUID", query)
+	s := get("/view/states/" + batch)
+	require.Equal(t, g.Revision, s.Revision)
+	require.Equal(t, []int{0, 1, 2}, s.Index)
+	require.Equal(t, []any{g.Tasks.Status, g.Tasks.Priority, g.Tasks.Success, g.Tasks.ExpectedCount, g.Tasks.StartedAt, g.Tasks.EndedAt},
+		[]any{s.Status, s.Priority, s.Success, s.ExpectedCount, s.StartedAt, s.EndedAt})
+
+	// States change without the revision; links and tasks change it.
+	b.ok(t, http.StatusOK, "PATCH", "/task/"+tasks[0].ID.String(), object{"status": "Success"}, nil)
+	s = get("/view/states/" + batch)
+	require.Equal(t, g.Revision, s.Revision)
+	require.Equal(t, []int{5, 1, 0}, s.Status)
+	require.NotNil(t, s.EndedAt[0])
+	revisions := map[string]bool{g.Revision: true}
+	for _, change := range []string{
+		"insert into taskrunner.link (parent_id, child_id) select t.id, u.id from taskrunner.task t, taskrunner.task u where t.name = 'task a' and u.name = 'task c'",
+		"insert into taskrunner.task (batch_id, name, kind) select batch_id, 'new', 'etl' from taskrunner.task where name = 'task a'",
+		"delete from taskrunner.task where name = 'task a'",
+	} {
+		b.exec(t, change)
+		g, s := get("/view/graph/"+batch), get("/view/states/"+batch)
+		require.Equal(t, g.Revision, s.Revision, change)
+		require.Equal(t, len(g.Tasks.ID), len(s.Status))
+		require.False(t, revisions[g.Revision], change)
+		revisions[g.Revision] = true
 	}
-	for _, query := range []string{"?batch=" + batch + "&batch=" + batch, "?batch=%zz", "?batch=%00"} {
-		b.do(t, "GET", "/view"+query, nil).failure(t, http.StatusBadRequest)
+	for _, path := range []string{"/view/graph/", "/view/states/"} {
+		b.fails(t, http.StatusNotFound, "GET", path+uuid.NewString(), nil)
+		b.fails(t, http.StatusBadRequest, "GET", path+"x", nil)
 	}
-	unknown := uuid.NewString()
-	require.Contains(t, b.page(t, "?batch="+unknown), "There is no batch "+unknown)
 }
 
-// However large a batch is, the page is not.
 func TestViewOfALargeBatch(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	entries := []object{}
-	for i := range 501 {
-		entries = append(entries, entry(fmt.Sprintf("%04d", i)))
-	}
-	batch := b.submit(t, entries...)[0].BatchID.String()
-	shown := b.page(t, "?batch="+batch)
-	require.Contains(t, shown, "These are the last 500 of 501 tasks.")
-	require.Equal(t, 500, strings.Count(shown, "task 0"))
-	require.NotContains(t, shown, "task 0000")
-}
-
-// With tokens the page is the same for everybody, whatever there is.
-func TestViewShowsNothingWithoutAToken(t *testing.T) {
-	t.Parallel()
-	b := setup(t, withTokens(t))
 	id := uuid.New()
-	b.exec(t, "insert into taskrunner.batch (id, name) values ($1, 'secret name')", id)
-	shown := b.page(t, "?batch="+id.String())
-	require.Contains(t, shown, "/batch/"+id.String())
-	require.NotContains(t, shown, "secret")
-	unknown := uuid.NewString()
-	require.Equal(t, shown, strings.ReplaceAll(b.page(t, "?batch="+unknown), unknown, id.String()))
-	require.NotContains(t, b.page(t, ""), id.String())
-	b.page(t, "?batch=x")
+	b.exec(t, "insert into taskrunner.batch (id) values ($1)", id)
+	b.exec(t, "insert into taskrunner.task (batch_id, name, kind) select $1, repeat('x', 200), 'etl' from generate_series(1, $2)", id, viewTasks)
+	for _, path := range []string{"/view/graph/", "/view/states/"} {
+		b.ok(t, http.StatusOK, "GET", path+id.String(), nil, nil)
+	}
+	a := b.with(t, "GET", "/view/graph/"+id.String(), "Accept-Encoding", "gzip")
+	require.Equal(t, "gzip", a.Header.Get("Content-Encoding"))
+	require.Less(t, len(a.Body), 200*viewTasks)
+	b.exec(t, "insert into taskrunner.task (batch_id, name, kind) values ($1, 'one too many', 'etl')", id)
+	for _, path := range []string{"/view/graph/", "/view/states/"} {
+		require.Contains(t, b.fails(t, http.StatusConflict, "GET", path+id.String(), nil).Error, fmt.Sprintf("more than %d tasks", viewTasks))
+	}
 }
 
 func TestIcon(t *testing.T) {

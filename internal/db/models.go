@@ -30,3 +30,9 @@ type TaskrunnerDelivery struct {
 	LastStatusCode *int32
 	LastError      *string
 }
+
+type TaskrunnerLink struct {
+	ParentID        uuid.UUID
+	ChildID         uuid.UUID
+	RequiresSuccess bool
+}

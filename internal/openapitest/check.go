@@ -2,9 +2,11 @@ package openapitest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -86,7 +88,22 @@ func (r *Response) answer(method string, h http.Header, body []byte) error {
 			faults = append(faults, fmt.Errorf("header %s is missing", name))
 		}
 	}
+	if h.Get("Content-Encoding") == "gzip" && method != http.MethodHead {
+		plain, err := gunzip(body)
+		if err != nil {
+			return errors.Join(append(faults, err)...)
+		}
+		body = plain
+	}
 	return errors.Join(append(faults, r.body(method, h.Get("Content-Type"), body))...)
+}
+
+func gunzip(body []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
 }
 
 func (r *Response) body(method, contentType string, body []byte) error {

@@ -14,6 +14,7 @@ const (
 	CodeAhead       Code = "ahead"       // the attempt has not begun
 	CodeOverflow    Code = "overflow"    // a counter would overflow
 	CodeTooMany     Code = "too_many"    // more than 100,000 tasks
+	CodeTooLarge    Code = "too_large"   // a batch with more tasks or links than the web page draws
 	CodeKeyReused   Code = "key_reused"  // the Idempotency-Key belongs to another body
 	CodeBusy        Code = "busy"        // somebody else holds what the call needs; nothing has happened
 	CodeUnavailable Code = "unavailable" // the database cannot be reached, or no connection is free

@@ -1,17 +1,20 @@
-// Package ui is what people see in a browser: a page about a batch, and the icon. The page has no script, and its policy
-// allows none, so that no name of a task can become one.
+// Package ui is what people see in a browser: the page under /view with its files, and the icon. They are plain files of
+// folder web, as the browser gets them. The page holds no data: its script asks the API.
 package ui
 
 import (
-	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
-	"fmt"
-	"html/template"
-	"time"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
 
-	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/httpgzip"
 )
 
 // Icon is a PNG image.
@@ -19,63 +22,78 @@ import (
 //go:embed icon.png
 var Icon []byte
 
-//go:embed view.css
-var style string
+//go:embed web
+var web embed.FS
 
-//go:embed view.html
-var page string
+// Page is the name of the page itself.
+const Page = "index.html"
 
-var view = template.Must(template.New("view").Funcs(template.FuncMap{
-	"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // ours
-	"moment": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
-}).Parse(page))
+// policy lets the page load what is served here and nothing else. Pictures that it makes itself are blobs.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Policy is the Content-Security-Policy of the page: its own style and icon, and forms that lead back to it.
-var Policy = func() string {
-	hash := sha256.Sum256([]byte(style))
-	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-		base64.StdEncoding.EncodeToString(hash[:]))
-}()
-
-// View is what the page shows: that the API is locked; or a batch; or which there are.
-type View struct {
-	Title   string
-	Message string // what is wrong; "": nothing
-	Refresh int    // seconds after which a browser loads it again; 0: it does not
-
-	Locked  bool
-	Example string // the batch to ask for
-
-	Batch *task.Batch
-	Tasks []task.Basic
-	Note  string // about the tasks
-
-	Batches []task.ListedBatch
+// types are those of the files that are served; the operating system's list may have others.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml", ".png": "image/png",
 }
 
-// Count is how many tasks are in a state.
-type Count struct {
-	Status task.Status
-	Count  int64
+type file struct {
+	contentType, tag  string
+	plain, compressed []byte
 }
 
-// Counts are the states of the batch's tasks that occur.
-func (v View) Counts() (counts []Count) {
-	c := v.Batch.StatusCounts
-	for _, n := range []Count{
-		{task.Waiting, c.Waiting}, {task.Pending, c.Pending}, {task.Claimed, c.Claimed}, {task.Running, c.Running},
-		{task.Paused, c.Paused}, {task.Success, c.Success}, {task.Failure, c.Failure}, {task.Canceled, c.Canceled},
-	} {
-		if n.Count > 0 {
-			counts = append(counts, n)
+// files are read and compressed at their first use.
+var files = sync.OnceValues(func() (map[string]file, error) {
+	all := map[string]file{}
+	err := fs.WalkDir(web, "web", func(name string, entry fs.DirEntry, err error) error {
+		contentType, served := types[path.Ext(name)]
+		if err != nil || entry.IsDir() || !served {
+			return err
 		}
-	}
-	return counts
-}
+		plain, err := web.ReadFile(name)
+		sum := sha256.Sum256(plain)
+		all[strings.TrimPrefix(name, "web/")] = file{contentType: contentType, tag: hex.EncodeToString(sum[:12]),
+			plain: plain, compressed: httpgzip.Compress(plain, gzip.BestCompression)}
+		return err
+	})
+	return all, err
+})
 
-// HTML writes the page.
-func (v View) HTML() ([]byte, error) {
-	var b bytes.Buffer
-	err := view.Execute(&b, v)
-	return b.Bytes(), err
+// Serve answers with a file. It reports false if there is no such file. A browser keeps it and asks each time whether it is still
+// the same.
+func Serve(w http.ResponseWriter, r *http.Request, name string) (bool, error) {
+	all, err := files()
+	if err != nil {
+		return false, err
+	}
+	f, ok := all[name]
+	if !ok {
+		return false, nil
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("X-Content-Type-Options", "nosniff")
+	body, tag := f.plain, `"`+f.tag+`"`
+	if httpgzip.Taken(r) {
+		body, tag = f.compressed, `"`+f.tag+`-gzip"`
+	}
+	h.Set("ETag", tag)
+	if strings.Contains(strings.Join(r.Header.Values("If-None-Match"), ","), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return true, nil
+	}
+	if name == Page {
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Referrer-Policy", "no-referrer")
+	}
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if httpgzip.Taken(r) {
+		h.Set("Content-Encoding", "gzip")
+	}
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(body) // that the client did not take it is nobody's concern
+	return true, nil
 }

@@ -9,8 +9,9 @@ import (
 	"io"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
+
+	"github.com/taskrunner/taskrunner/internal/httpgzip"
 )
 
 //go:embed static
@@ -61,7 +62,7 @@ func write(w http.ResponseWriter, name string) error {
 // writeCompressed sends a compressed file as it is to whoever takes that.
 func writeCompressed(w http.ResponseWriter, r *http.Request, name string) error {
 	w.Header().Set("Vary", "Accept-Encoding")
-	if takesGzip(r) {
+	if httpgzip.Taken(r) {
 		w.Header().Set("Content-Encoding", "gzip")
 		return write(w, name)
 	}
@@ -75,19 +76,4 @@ func writeCompressed(w http.ResponseWriter, r *http.Request, name string) error 
 	}
 	_, _ = io.Copy(w, plain)
 	return nil
-}
-
-func takesGzip(r *http.Request) bool {
-	for _, value := range r.Header.Values("Accept-Encoding") {
-		for coding := range strings.SplitSeq(value, ",") {
-			name, parameter, _ := strings.Cut(coding, ";")
-			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
-				continue
-			}
-			quality, weighted := strings.CutPrefix(strings.TrimSpace(parameter), "q=")
-			weight, err := strconv.ParseFloat(quality, 64)
-			return !weighted || err == nil && weight > 0
-		}
-	}
-	return false
 }

@@ -1,0 +1,39 @@
+-- What the web page looks at. Tasks come in the order of their insertion, by task_batch_idx.
+
+-- name: ViewBatch :one
+select b.name, b.created_at, clock_timestamp()::timestamptz as now from taskrunner.batch b where b.id = $1;
+
+-- name: ViewTasks :many
+select t.seq, t.status, t.priority, t.success, t.failures, t.expected_count, t.started_at, t.ended_at, t.id, t.name, t.kind, t.created_at
+from taskrunner.task t
+where t.batch_id = sqlc.arg(batch_id)
+order by t.created_at, t.seq
+limit sqlc.arg(most);
+
+-- name: ViewStates :many
+select t.seq, t.status, t.priority, t.success, t.failures, t.expected_count, t.started_at, t.ended_at
+from taskrunner.task t
+where t.batch_id = sqlc.arg(batch_id)
+order by t.created_at, t.seq
+limit sqlc.arg(most);
+
+-- name: ViewLinks :many
+-- Links with at least one end in the batch; as BatchLinks.
+select l.parent_id, l.child_id, l.requires_success
+from taskrunner.task p
+cross join lateral (select l.* from taskrunner.link l where l.parent_id = p.id offset 0) l
+where p.batch_id = sqlc.arg(batch_id)
+union all
+select l.parent_id, l.child_id, l.requires_success
+from taskrunner.task c
+cross join lateral (select l.* from taskrunner.link l where l.child_id = c.id offset 0) l
+cross join lateral (select p.batch_id from taskrunner.task p where p.id = l.parent_id offset 0) p
+where c.batch_id = sqlc.arg(batch_id) and p.batch_id is distinct from sqlc.arg(batch_id)
+limit sqlc.arg(most);
+
+-- name: CountViewLinks :one
+-- Those of which the parent is in the batch: an index has them.
+select count(*) as links
+from taskrunner.task p
+cross join lateral (select from taskrunner.link l where l.parent_id = p.id offset 0) l
+where p.batch_id = sqlc.arg(batch_id);
