@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/taskrunner/taskrunner/internal/requestid"
 	"github.com/taskrunner/taskrunner/internal/tracing"
@@ -56,6 +55,18 @@ func about(r *http.Request, name string, id uuid.UUID) {
 	tracing.Note(r.Context(), name, id)
 }
 
+// trace begins the span of a request that is permitted. Whoever is not permitted does not decide what is recorded.
+func (s *server) trace(r *http.Request, pattern string) {
+	ctx := s.Tracer.Request(r.Context(), r, pattern)
+	if ctx == r.Context() {
+		return
+	}
+	*r = *r.WithContext(ctx) // also for serve, whose request it is
+	if c := callOf(r); c.about != "" {
+		tracing.Note(ctx, c.about, c.aboutID)
+	}
+}
+
 // unreadGrace is how long the rest of a body may take that nobody reads: net/http takes it in before it answers.
 const unreadGrace = 2 * time.Second
 
@@ -64,12 +75,7 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, at *resource, f 
 	began := time.Now()
 	c := &call{id: requestid.Of(r.Header)}
 	w := &response{ResponseWriter: rw, call: c, hasBody: r.ContentLength != 0}
-	ctx := context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c)
-	span := trace.SpanFromContext(ctx)
-	if !at.quiet {
-		ctx, span = s.Tracer.Request(ctx, r, at.pattern)
-	}
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
 	header := w.Header() // Set would make a slice of each value, for each request
 	header[requestid.Header] = []string{c.id}
 	header["X-Content-Type-Options"] = noSniff
@@ -89,7 +95,7 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, at *resource, f 
 		took := time.Since(began)
 		s.logCall(r, w, took)
 		s.Observe(at.pattern, r.Method, w.sent(), took)
-		tracing.EndRequest(span, w.sent())
+		tracing.EndRequest(r.Context(), w.sent())
 	}()
 	if err := f(w, r); err != nil {
 		c.err = err

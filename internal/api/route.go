@@ -77,7 +77,6 @@ func (s *server) routes() []route {
 type resource struct {
 	pattern   string
 	parameter string // the name in the pattern, "" without one
-	quiet     bool   // all of its routes are exempt from load shedding: not worth a trace
 	methods   map[string]route
 	allow     string // the header of that name
 }
@@ -89,9 +88,8 @@ func (s *server) router(table []route) http.Handler {
 	for _, r := range table {
 		at := paths.add(r.pattern)
 		if at.methods == nil {
-			at.methods, at.quiet = map[string]route{}, true
+			at.methods = map[string]route{}
 		}
-		at.quiet = at.quiet && r.manner == exempt
 		at.methods[r.method] = r
 		if r.method == http.MethodGet {
 			at.methods[http.MethodHead] = r
@@ -132,6 +130,9 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 	}
 	if err := s.permit(r, to, taskID); err != nil {
 		return err
+	}
+	if to.manner != exempt && to.scope != bearer.None {
+		s.trace(r, at.pattern)
 	}
 	if to.manner != exempt {
 		if err := s.enter(r); err != nil {

@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -285,6 +287,40 @@ func TestTraceThatIsNotSampled(t *testing.T) {
 	require.Empty(t, spansOf.spans())
 }
 
+// Who is not permitted, or asks for what everybody may have, does not decide what is recorded.
+func TestStrangersAreNotTraced(t *testing.T) {
+	t.Parallel()
+	spansOf := newCollector(t)
+	token := func(scope string) string { return fmt.Sprintf("%s:%[1]s:%x", scope, sha256.Sum256([]byte(scope))) }
+	p := traced(t, newDB(t), spansOf, "--otel-sampling-ratio=1", "--auth-tokens="+token("read")+","+token("write"))
+	ask := func(secret, method, path string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, nil)
+		require.NoError(t, err)
+		req.Header.Set("Traceparent", "00-"+clientTrace+"-"+clientSpan+"-01")
+		if secret != "" {
+			req.Header.Set("Authorization", "Bearer "+secret)
+		}
+		resp, err := client.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	task := "/task/" + uuid.NewString()
+	require.Equal(t, http.StatusUnauthorized, ask("", http.MethodPost, "/task"))
+	require.Equal(t, http.StatusUnauthorized, ask("guess", http.MethodGet, task))
+	require.Equal(t, http.StatusUnauthorized, ask("", http.MethodPatch, task+"?attempt=1&token=guess"))
+	require.Equal(t, http.StatusForbidden, ask("read", http.MethodDelete, task))
+	require.Equal(t, http.StatusNotFound, ask("", http.MethodGet, "/nowhere"))
+	require.Equal(t, http.StatusMethodNotAllowed, ask("", http.MethodPost, task))
+	require.Equal(t, http.StatusOK, ask("", http.MethodGet, "/view"))
+	require.Equal(t, http.StatusNotFound, ask("read", http.MethodGet, task))
+	p.end(t)
+	spans := spansOf.spans()
+	require.Len(t, spans, 2, "the last request and its statement")
+	require.Len(t, spans["GET /task/{task_id}"], 1)
+	require.Equal(t, clientTrace, hex.EncodeToString(spans["GET /task/{task_id}"][0].TraceId))
+}
+
 // Without tracing the calls of a graph carry what its client said, unless that is none; and a header of the action wins.
 func TestTraceparentIsPassedOn(t *testing.T) {
 	t.Parallel()
@@ -364,7 +400,7 @@ func TestNoSecretsInTraces(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, do(t, http.MethodGet, p.url+"/hunter2h", nil, nil))
 	p.end(t)
 	text := spansOf.text()
-	for _, want := range []string{"webhook start", "webhook cancel", "webhook end", "GET unmatched", "404", "500"} {
+	for _, want := range []string{"webhook start", "webhook cancel", "webhook end", "404", "500"} {
 		require.Contains(t, text, want)
 	}
 	for _, secret := range []string{"hunter2", "secret-path", "token", "handle", "bWU6"} {

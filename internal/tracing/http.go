@@ -13,20 +13,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Request begins the span of a request to a route. It belongs to the trace that the client names, if it names one, else it begins
-// one.
-func (t *Tracer) Request(ctx context.Context, r *http.Request, route string) (context.Context, trace.Span) {
+// Request begins the span of a request that a route has. It belongs to the trace that the client names, if it names one, else it
+// begins one.
+func (t *Tracer) Request(ctx context.Context, r *http.Request, route string) context.Context {
 	ctx = withHeader(ctx, r.Header)
 	if t == nil {
-		return ctx, trace.SpanFromContext(ctx)
+		return ctx
 	}
-	method := method(r.Method)
-	return t.tracer.Start(ctx, method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route)))
+	ctx, _ = t.tracer.Start(ctx, r.Method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("http.route", route)))
+	return ctx
 }
 
-// EndRequest ends the span of a request with the status of its answer.
-func EndRequest(span trace.Span, status int) {
+// EndRequest ends the span of a request, if it has one, with the status of its answer.
+func EndRequest(ctx context.Context, status int) {
+	span := trace.SpanFromContext(ctx)
 	if span.IsRecording() {
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
 		if status >= http.StatusInternalServerError {
@@ -41,15 +42,6 @@ func Note(ctx context.Context, name string, id uuid.UUID) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetAttributes(attribute.String(name, id.String()))
 	}
-}
-
-// method is a method whose number is bounded.
-func method(text string) string {
-	switch text {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return text
-	}
-	return "HTTP"
 }
 
 // Call is a webhook call.
