@@ -3,6 +3,7 @@ package sqltest
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -288,4 +289,25 @@ func TestLinkNeedsItsChild(t *testing.T) {
 	}
 	pgErr := e.fails("23503", insertLinks("p>nobody"))
 	require.Equal(t, []string{"taskrunner", "link", "link_child_id_fkey"}, []string{pgErr.SchemaName, pgErr.TableName, pgErr.ConstraintName})
+}
+
+// Tasks count as created with dependencies when they have some: no list is as good as an empty one, beside links to existing tasks too.
+func TestLinkedIsWhatHasDependencies(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("p")
+	request := func(b string) string {
+		entry := func(id, dependencies string) string {
+			return `{"id": "` + id + `", "name": "` + id + `", "kind": "k", "dependencies": ` + dependencies + `,
+				"on_start": {"kind": "Webhook", "params": {"url": "https://a.example", "verb": "Post"}}}`
+		}
+		return "[" + entry("a", b) + "," + entry("b", "null") + "," + entry("c", "[]") + "]"
+	}
+	for dependencies, want := range map[string]string{
+		"null": "", `[{"id": "b", "requires_success": false}]`: `["", "linked", "", 1]`,
+		`[{"task_id": "` + id("p") + `", "requires_success": true}]`: `["", "linked", "", 1]`,
+	} {
+		counts := e.line("select counts from taskrunner_private.submit(taskrunner.uuidv7(), $1)", request(dependencies))
+		require.Equal(t, want, strings.Join(regexp.MustCompile(`\["", "linked".*\]`).FindAllString(counts, -1), ""), dependencies)
+	}
 }

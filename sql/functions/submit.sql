@@ -121,7 +121,7 @@ begin
   end if;
   if v_external <> '{}' then
     perform taskrunner_private.add_count('linked', (
-      select count(*) from jsonb_array_elements(v_tasks) task where jsonb_path_exists(task, 'lax $.dependencies[*]')));
+      select count(*) from jsonb_array_elements(v_tasks) task where jsonb_path_exists(task, 'lax $.dependencies[*].requires_success')));
   else
     perform taskrunner_private.add_count('linked', (select count(distinct c.child) from unnest(v_graph.children) c (child)));
   end if;
