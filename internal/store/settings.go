@@ -38,7 +38,7 @@ func (s *Store) SaveSettings(ctx context.Context, settings Settings) (Settings, 
 // HandleKey returns the key of handle tokens that was made with the database.
 func (s *Store) HandleKey(ctx context.Context) ([]byte, error) {
 	var key []byte
-	err := s.do(ctx, call{op: "handle key", idempotent: true},
+	err := s.do(ctx, call{op: "handle key", reads: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			key, err = s.queries.HandleKey(ctx, conn)
 			return err
@@ -49,7 +49,7 @@ func (s *Store) HandleKey(ctx context.Context) ([]byte, error) {
 // CheckSchema compares the database with this program.
 func (s *Store) CheckSchema(ctx context.Context) (migrate.Status, error) {
 	var status migrate.Status
-	err := s.do(ctx, call{op: "check schema", idempotent: true, reads: true},
+	err := s.do(ctx, call{op: "check schema", reads: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 			status, err = migrate.Check(ctx, conn)
 			return err

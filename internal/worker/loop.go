@@ -375,6 +375,8 @@ func (l *loop[C, R]) noteSettled(err error) {
 		l.trouble["settle"].Worked()
 	case cut:
 		err = nil // it is over
+	case isHeld(err) && !l.backlog.late(time.Now()):
+		l.log.Debug("results wait for a lock", "error", err) // somebody works on the same task
 	default:
 		l.trouble["settle"].Failed(err)
 	}

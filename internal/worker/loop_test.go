@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 const patience = 10 * time.Second
@@ -217,6 +222,30 @@ func TestResultsSurviveAnOutage(t *testing.T) {
 	require.ElementsMatch(t, []int{1, 2, 3}, got)
 	stop()()
 	require.Empty(t, s.settled, "nothing is written twice")
+}
+
+// Somebody who works on the same task is no trouble, unless he holds it for longer than the claim lasts.
+func TestResultsWaitForLocks(t *testing.T) {
+	t.Parallel()
+	for keep, warned := range map[time.Duration]bool{time.Hour: false, -time.Hour: true} {
+		s := newShop(1)
+		var text bytes.Buffer // of the loop until it has stopped
+		tries := 0
+		s.refuse = func([]int) error {
+			if tries++; tries < 3 {
+				return &task.Error{Code: task.CodeBusy, Message: "held"}
+			}
+			return nil
+		}
+		_, stop := s.start(t, func(w *work[int, int]) {
+			w.keep, w.lasting = keep, func(int) bool { return true }
+			w.log = slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		})
+		s.release <- true
+		receive(t, s.settled, "result")
+		stop()()
+		require.Equal(t, warned, strings.Contains(text.String(), "error=held"), text.String())
+	}
 }
 
 func TestStaleResultsAreDropped(t *testing.T) {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,6 +54,11 @@ func (b *backlog[R]) keys() (keys []uuid.UUID) {
 		keys = append(keys, r.key)
 	}
 	return keys
+}
+
+// late reports whether the group that is being written holds a result that has become late.
+func (b *backlog[R]) late(now time.Time) bool {
+	return slices.ContainsFunc(b.group, func(r result[R]) bool { return !r.expires.After(now) })
 }
 
 // expire drops what is of no use any more and returns it. Of what lasts it keeps so many that are late, the newest.
@@ -156,6 +162,12 @@ func (b *backlog[R]) done(err error, now time.Time) {
 		}
 	}
 	b.waiting = append(group, b.waiting...)
+}
+
+// isHeld reports that somebody else holds what is to be written.
+func isHeld(err error) bool {
+	var e *task.Error
+	return errors.As(err, &e) && e.Code == task.CodeBusy
 }
 
 // unavailable reports that the database could not be reached, as opposed to that it refused something.
