@@ -1,0 +1,199 @@
+// @ts-check
+// Calls of the API: its errors as they are, the token if it needs one, and live events.
+
+import { askToken, token } from './token.js';
+
+const base = new URL('./', document.baseURI); // the page may be served below another path
+
+/** What the API refused, in its own words. */
+export class ApiError extends Error {
+  /** @param {number} status @param {{error?: string, details?: string[], current_status?: string}} body */
+  constructor(status, body) {
+    super(body.error ?? `HTTP ${status}`);
+    this.name = 'ApiError';
+    this.status = status; // 0: there was no answer
+    this.error = this.message;
+    /** @type {string[]} */
+    this.details = body.details ?? [];
+    this.currentStatus = body.current_status;
+  }
+}
+
+/** @param {unknown} e Whether it only says that nobody waits for the answer any more. */
+export const isAbort = (e) => e instanceof DOMException && e.name === 'AbortError';
+
+/**
+ * Asks for a token and tries again, as often as the API wants one and somebody gives one.
+ *
+ * @param {string} path @param {RequestInit} [init] @returns {Promise<Response>}
+ */
+async function call(path, init = {}) {
+  for (;;) {
+    const used = token();
+    const headers = new Headers(init.headers);
+    if (used) headers.set('Authorization', `Bearer ${used}`);
+    let answer;
+    try {
+      answer = await fetch(new URL(path, base), { ...init, headers, cache: 'no-store', redirect: 'error' });
+    } catch (e) {
+      if (isAbort(e)) throw e;
+      throw new ApiError(0, { error: 'The service does not answer.' });
+    }
+    if (answer.status === 401 && await askToken(used)) continue;
+    if (answer.ok) return answer;
+    throw new ApiError(answer.status, await readError(answer));
+  }
+}
+
+/** @param {Response} answer */
+async function readError(answer) {
+  try {
+    const body = await answer.json();
+    if (typeof body?.error === 'string') return body;
+  } catch {
+    // something before the service answered, with a page of its own
+  }
+  return { error: `The answer was ${answer.status} ${answer.statusText}.` };
+}
+
+/**
+ * @param {string} path Relative, without a slash in front.
+ * @param {{signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
+export async function get(path, { signal } = {}) {
+  return (await call(path, { signal })).json();
+}
+
+/**
+ * A page of a list, and the cursor of the next one, null if there is none.
+ *
+ * @param {string} path @param {{signal?: AbortSignal}} [options]
+ * @returns {Promise<{rows: any[], next: string|null}>}
+ */
+export async function getPage(path, { signal } = {}) {
+  const answer = await call(path, { signal });
+  return { rows: await answer.json(), next: answer.headers.get('X-Next-Cursor') };
+}
+
+/**
+ * @param {'POST'|'PATCH'|'DELETE'} method @param {string} path @param {object} [body]
+ * @returns {Promise<any>}
+ */
+export async function send(method, path, body) {
+  const init = body === undefined ? { method }
+    : { method, body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+  return (await call(path, init)).json();
+}
+
+/** @typedef {'live'|'polling'|'offline'} Connection */
+
+const pollPause = 2000;
+const silence = 40000; // the service says something every 15 s
+const longestPause = 30000;
+
+/**
+ * Follows a batch until signal is aborted: by events, and while these cannot be had, by asking every two seconds.
+ *
+ * @param {string} batch
+ * @param {{onEvent: (type: string, data: any) => void, onState: (state: Connection) => void, signal: AbortSignal}} to
+ */
+export async function follow(batch, { onEvent, onState, signal }) {
+  let failures = 0;
+  while (!signal.aborted) {
+    const from = Date.now();
+    let ended = false;
+    try {
+      ended = await readEvents(`view/events?batch=${batch}`, (type, data) => {
+        failures = 0;
+        onState('live');
+        onEvent(type, data);
+      }, signal);
+    } catch {
+      // as an end of the stream
+    }
+    if (ended || signal.aborted) return;
+    // A stream that held on for long was ended by a deployment or a proxy: it comes back at once.
+    failures = Date.now() - from > 60000 ? 0 : failures + 1;
+    await pollFor(Math.min(longestPause, 1000 * 2 ** failures));
+  }
+
+  /** @param {number} ms */
+  async function pollFor(ms) {
+    for (const until = Date.now() + ms; Date.now() < until && !signal.aborted;) {
+      try {
+        onEvent('states', await get(`view/states/${batch}`, { signal }));
+        onState('polling');
+      } catch (e) {
+        if (signal.aborted) return;
+        if (e instanceof ApiError && e.status === 404) {
+          onEvent('gone', {});
+          return;
+        }
+        onState('offline');
+      }
+      await pause(Math.min(pollPause, Math.max(0, until - Date.now())), signal);
+    }
+  }
+}
+
+/**
+ * Reads a stream of server-sent events; EventSource could not send the token.
+ *
+ * @param {string} path @param {(type: string, data: any) => void} onEvent @param {AbortSignal} signal
+ * @returns {Promise<boolean>} whether there is nothing more to come
+ */
+async function readEvents(path, onEvent, signal) {
+  const quiet = new AbortController();
+  let timer = setTimeout(() => quiet.abort(), silence);
+  try {
+    const answer = await call(path, { signal: AbortSignal.any([signal, quiet.signal]), headers: { Accept: 'text/event-stream' } });
+    const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+    let gone = false;
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return gone;
+      clearTimeout(timer);
+      timer = setTimeout(() => quiet.abort(), silence);
+      text += decoder.decode(value, { stream: true });
+      for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+        const event = readEvent(text.slice(0, end));
+        text = text.slice(end + 2);
+        if (!event) continue;
+        gone ||= event.type === 'gone';
+        onEvent(event.type, event.data);
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+    quiet.abort();
+  }
+}
+
+/** @param {string} block */
+function readEvent(block) {
+  let type = 'message';
+  let data = '';
+  for (const line of block.split('\n')) {
+    if (line.startsWith('event:')) type = line.slice(6).trim();
+    else if (line.startsWith('data:')) data += line.slice(5);
+  }
+  return data === '' && type === 'message' ? null : { type, data: data ? JSON.parse(data) : {} };
+}
+
+/** @param {number} ms @param {AbortSignal} [signal] Ends earlier if it is aborted. */
+export function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve(undefined);
+    }
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
+  });
+}
+

@@ -1,0 +1,26 @@
+// @ts-check
+import { el } from './dom.js';
+import { badge, STATUSES } from './status.js';
+
+const keys = [
+  ['?', 'this help'],
+  ['/', 'search'],
+  ['1 2 3', 'graph, table, timeline'],
+  ['f', 'the whole graph'],
+  ['+ −', 'nearer, farther'],
+  ['c', 'the critical path: the longest way through the graph by time'],
+  ['← ↑ → ↓', 'walk from task to task, along the links in the graph'],
+  ['Enter', 'details of the selected task'],
+  ['Esc', 'close what is open; then empty the search'],
+];
+
+/** What the keys do and the states mean. */
+export function helpText() {
+  return [
+    el('h3', { text: 'On the page of a batch' }),
+    el('dl', { class: 'keys' }, ...keys.flatMap(([k, what]) => [el('dt', {}, el('kbd', { text: k })), el('dd', { text: what })])),
+    el('h3', { text: 'States' }),
+    el('dl', { class: 'keys' }, ...STATUSES.flatMap((s) => [el('dt', {}, badge(s.name)), el('dd', { text: s.says })])),
+    el('p', { class: 'dim', text: 'A dashed link is optional: the task after it starts also if the one before fails.' }),
+  ];
+}
