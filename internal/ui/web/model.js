@@ -28,6 +28,42 @@ import { criticalPath } from './critical.js';
 const PATH_AGE_MS = 5000;
 
 export class Graph extends EventTarget {
+  /** @type {string} */ batchId;
+  /** @type {string|null} */ batchName;
+  /** @type {string} */ revision;
+  /** @type {string[]} */ statuses; // names; a status is an index
+  /** @type {string[]} */ kinds; // names; a kind is an index
+  /** @type {number} */ width;
+  /** @type {number} */ height;
+  /** @type {ExternalLink[]} */ externalLinks;
+
+  // By task.
+  /** @type {number} */ count;
+  /** @type {string[]} */ ids;
+  /** @type {string[]} */ names;
+  /** @type {Int32Array} */ kind;
+  /** @type {Uint8Array} */ status;
+  /** @type {Int32Array} */ priority;
+  /** @type {Float64Array} */ success;
+  /** @type {Float64Array} */ failures;
+  /** @type {(number|null)[]} */ expected;
+  /** @type {Float64Array} */ createdAt; // milliseconds since the epoch, as all times here
+  /** @type {(number|null)[]} */ startedAt;
+  /** @type {(number|null)[]} */ endedAt;
+  /** @type {Int32Array} */ layer;
+  /** @type {Float64Array} */ x;
+  /** @type {Float64Array} */ y;
+
+  // By link.
+  /** @type {Int32Array} */ linkParent;
+  /** @type {Int32Array} */ linkChild;
+  /** @type {Uint8Array} */ linkRequired;
+
+  /** All tasks, parents before their children. @type {Int32Array} */
+  order;
+  /** How many tasks match the filter. @type {number} */
+  matchCount;
+
   /** @param {Answer} answer of GET /view/graph/{batch_id} */
   constructor(answer) {
     super();
@@ -216,7 +252,6 @@ export class Graph extends EventTarget {
     this.linkRequired = Uint8Array.from(links.required);
     this.#parents = byTask(this.linkChild, this.count);
     this.#children = byTask(this.linkParent, this.count);
-    /** All tasks, parents before their children. */
     this.order = this.#sort();
 
     this.#index = new Map(this.ids.map((id, i) => [id, i]));
