@@ -11,12 +11,12 @@ export function duration(seconds) {
   const s = Math.max(0, seconds);
   if (s < 10 && !Number.isInteger(s)) return `${s.toFixed(1)} s`;
   if (s < 120) return `${Math.round(s)} s`;
-  if (s < 7200) return `${Math.round(s / 60)} min`;
+  if (s < 7200) return `${Math.floor(s / 60)} min`;
   if (s < 2 * day) {
-    const minutes = Math.round(s / 60);
+    const minutes = Math.floor(s / 60);
     return minutes % 60 === 0 ? `${minutes / 60} h` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
-  return `${Math.round(s / day)} d`;
+  return `${Math.floor(s / day)} d`;
 }
 
 /** @param {number} ms @returns {string} 12 s ago */

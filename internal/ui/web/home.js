@@ -1,6 +1,7 @@
 // @ts-check
 import { showBatches } from './batches.js';
 import { el } from './dom.js';
+import { showOverview } from './overview.js';
 import { keepAges } from './poll.js';
 
 /**
@@ -12,5 +13,6 @@ export function showHome(main, params, signal) {
   document.title = 'Task Runner';
   main.append(el('h1', { class: 'hidden', text: 'Overview' }));
   keepAges(signal);
+  showOverview(main, signal);
   return showBatches(main, params, signal);
 }
