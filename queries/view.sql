@@ -37,3 +37,10 @@ select count(*) as links
 from taskrunner.task p
 cross join lateral (select from taskrunner.link l where l.parent_id = p.id offset 0) l
 where p.batch_id = sqlc.arg(batch_id);
+
+-- name: WatchBatch :one
+-- Told of the next change, and whether there was none since the last time; it writes, and so does UnwatchBatch.
+select taskrunner_private.watch_batch(sqlc.arg(replica)::uuid, sqlc.arg(batch_id)::uuid)::boolean as unchanged;
+
+-- name: UnwatchBatch :exec
+select taskrunner_private.unwatch_batch(sqlc.arg(replica)::uuid, sqlc.arg(batch_id)::uuid);

@@ -347,6 +347,13 @@ create table taskrunner_private.wake (
   constraint wake_pkey PRIMARY KEY (id)
 ) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, vacuum_truncate=off);
 
+create unlogged table taskrunner_private.watch (
+  replica_id uuid not null,
+  batch_id uuid not null,
+  expires_at timestamp with time zone not null
+) with (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500, vacuum_truncate=off);
+CREATE INDEX watch_batch_idx ON taskrunner_private.watch USING btree (batch_id);
+
 -- functions
 
 CREATE OR REPLACE FUNCTION taskrunner.add_progress(p_task_id uuid, p_new_success bigint, p_new_failures bigint, p_attempt integer DEFAULT NULL::integer)
@@ -4487,6 +4494,22 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.notify_watchers(p_batches uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+begin
+  delete from taskrunner_private.watch w
+  where w.ctid = any(array(select x.ctid from taskrunner_private.watch x where x.batch_id = any(p_batches) for update skip locked));
+  if found then
+    perform pg_notify('taskrunner', 'watch');
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.number_error(p_value jsonb, p_min numeric, p_max numeric)
  RETURNS text
  LANGUAGE sql
@@ -6539,6 +6562,10 @@ begin
   end if;
   if v_all then
     delete from taskrunner_private.replica r where r.id = any(v_dead);
+    delete from taskrunner_private.watch w
+    where w.ctid = any(array(
+      select x.ctid from taskrunner_private.watch x
+      where x.replica_id = any(v_dead) or x.expires_at < clock_timestamp() for update skip locked));
   end if;
   return query select cardinality(v_dead), cardinality(v_locked), taskrunner_private.take_counts();
 end $function$
@@ -6637,6 +6664,9 @@ AS $function$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
+  if exists (select from taskrunner_private.watch) then
+    perform taskrunner_private.notify_watchers(array(select distinct n.batch_id from new_rows n where n.batch_id is not null));
+  end if;
   if v_counts = '' then
     return null;
   end if;
@@ -7659,6 +7689,19 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.unwatch_batch(p_replica uuid, p_batch uuid)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+  delete from taskrunner_private.watch w
+  where w.ctid = any(array(
+    select x.ctid from taskrunner_private.watch x where x.batch_id = p_batch and x.replica_id = p_replica for update skip locked));
+$function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.url_host(p_url text)
  RETURNS text
  LANGUAGE sql
@@ -7859,6 +7902,29 @@ begin
       offset 0)
     order by b.created_at desc, b.seq desc
     offset p_skip limit p_limit);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.watch_batch(p_replica uuid, p_batch uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_until timestamptz;
+begin
+  select max(w.expires_at) into v_until
+  from taskrunner_private.watch w
+  where w.batch_id = p_batch and w.replica_id = p_replica and w.expires_at > v_now;
+  if v_until is null or v_until < v_now + interval '30 seconds' then
+    delete from taskrunner_private.watch w
+    where w.ctid = any(array(select x.ctid from taskrunner_private.watch x where x.expires_at <= v_now limit 1000 for update skip locked));
+    insert into taskrunner_private.watch (replica_id, batch_id, expires_at) values (p_replica, p_batch, v_now + interval '1 minute');
+  end if;
+  return v_until is not null;
 end $function$
 ;
 
@@ -8237,6 +8303,9 @@ grant execute on function taskrunner_private.take_counts() to taskrunner_service
 grant execute on function taskrunner_private.take_idempotency_key(text,text,bytea,uuid,integer) to taskrunner_service;
 grant execute on function taskrunner_private.tick(uuid,text,text,integer,boolean,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.troubled_delivery to taskrunner_service;
+grant execute on function taskrunner_private.unwatch_batch(uuid,uuid) to taskrunner_service;
 grant execute on function taskrunner_private.valid_graph(jsonb,jsonb) to taskrunner_service;
 grant select on table taskrunner_private.wake to taskrunner_service;
 grant execute on function taskrunner_private.wake_limits(integer,uuid,integer) to taskrunner_service;
+grant select on table taskrunner_private.watch to taskrunner_service;
+grant execute on function taskrunner_private.watch_batch(uuid,uuid) to taskrunner_service;

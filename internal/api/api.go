@@ -64,6 +64,7 @@ type Config struct {
 	MaxPageSize     int             // >= PageSize; PAGINATION_MAX
 	IdempotencyLife time.Duration   // > 0; RETENTION_IDEMPOTENCY_SECS
 	RetryAfter      time.Duration   // told to clients with 503; at least a second
+	View            *view.Hub       // tells the web page what changes; nil: GET /view/events is refused
 	ViewTasks       int             // most tasks of a batch that the web page draws; 0: view.MostTasks
 	MaxInFlight     int             // requests that are served at once; 0: any number. POOL_MAX_IN_FLIGHT
 	Log             *slog.Logger    // nil: slog.Default()

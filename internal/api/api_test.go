@@ -24,6 +24,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/testdb"
+	"github.com/taskrunner/taskrunner/internal/view"
 )
 
 func TestMain(m *testing.M) { testdb.Main(m) }
@@ -41,6 +42,7 @@ type testBundle struct {
 	server  *httptest.Server
 	client  *http.Client
 	replica uuid.UUID
+	view    *view.Hub
 	log     syncBuffer
 
 	mu       sync.Mutex
@@ -65,8 +67,10 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	t.Cleanup(b.store.Close)
 	b.handles, err = handle.New("https://runner.example.com", [][]byte{[]byte("new key"), []byte("old key")})
 	require.NoError(t, err)
+	b.view = view.NewHub(b.store, b.replica, viewTasks, slog.New(slog.DiscardHandler))
 	c := api.Config{
 		Store:           b.store,
+		View:            b.view,
 		Handles:         b.handles,
 		MaxBodyBytes:    maxBody,
 		PageSize:        50,
@@ -104,7 +108,7 @@ func setupStore(t *testing.T, options func(*store.Options), change ...func(*api.
 	b.client = &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
-	t.Cleanup(func() { b.client.CloseIdleConnections(); b.server.Close() })
+	t.Cleanup(func() { b.view.Close(); b.client.CloseIdleConnections(); b.server.Close() })
 	return b
 }
 

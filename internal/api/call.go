@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -18,13 +19,15 @@ import (
 
 // call is what becomes known of a request while it is served. It belongs to the goroutine that serves it.
 type call struct {
-	id      string            // of the request
+	id      string // of the request
+	began   time.Time
 	token   string            // name of the bearer token that permitted it
 	attempt *int32            // for which it speaks
 	sent    [sha256.Size]byte // SHA-256 of the body as it was sent, if there is an Idempotency-Key
 	held    int64             // bytes of the body's memory that are taken from the common budget
 	read    bool              // the body was read to its end
 	shed    bool              // it was refused because there is too much to do
+	took    time.Duration     // until a stream began; 0: it is none
 	err     error             // why it was refused
 	stack   []byte            // where it panicked
 	about   string            // the name of what it is about: task_id, batch_id or delivery_id; "" when that is nothing of these
@@ -73,7 +76,7 @@ const unreadGrace = 2 * time.Second
 // serve answers a request by f: it writes the error that f returns, survives a panic, logs, traces, and tells Observe.
 func (s *server) serve(rw http.ResponseWriter, r *http.Request, at *resource, f func(http.ResponseWriter, *http.Request) error) {
 	began := time.Now()
-	c := &call{id: requestid.Of(r.Header)}
+	c := &call{id: requestid.Of(r.Header), began: began}
 	w := &response{ResponseWriter: rw, call: c, hasBody: r.ContentLength != 0}
 	r = r.WithContext(context.WithValue(requestid.With(r.Context(), c.id), callKey{}, c))
 	header := w.Header() // Set would make a slice of each value, for each request
@@ -92,7 +95,7 @@ func (s *server) serve(rw http.ResponseWriter, r *http.Request, at *resource, f 
 				s.fail(w, r, c.err)
 			}
 		}
-		took := time.Since(began)
+		took := cmp.Or(c.took, time.Since(began))
 		s.logCall(r, w, took)
 		s.Observe(at.pattern, r.Method, w.sent(), took)
 		tracing.EndRequest(r.Context(), w.sent())

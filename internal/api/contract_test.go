@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -41,8 +42,12 @@ func TestContract(t *testing.T) {
 				for _, body := range c.bodies() {
 					b := setup(t)
 					path := c.example(t, b)
-					c.fail(t, b, path, body)
-					c.succeed(t, b, path, body)
+					if c.ID == "getViewEvents" {
+						path = c.stream(t, b)
+					} else {
+						c.fail(t, b, path, body)
+						c.succeed(t, b, path, body)
+					}
 					c.failInside(t, b, path, body)
 					b.server.Close() // the handler notes an answer after it was sent
 					mu.Lock()
@@ -172,6 +177,31 @@ func (c *contract) repeat(t *testing.T, b *testBundle, path string, body any) {
 	require.Equal(t, first.Status, second.Status)
 	require.Equal(t, "true", second.Header.Get("Idempotent-Replayed"))
 	require.Equal(t, http.StatusUnprocessableEntity, send("[ ]").Status)
+}
+
+// stream is fail and succeed of the operation whose answer ends when the batch is removed. It returns the path.
+func (c *contract) stream(t *testing.T, b *testBundle) string {
+	b.fails(t, http.StatusBadRequest, "GET", c.Path, nil)
+	b.fails(t, http.StatusBadRequest, "GET", c.Path+"?batch=x", nil)
+	b.fails(t, http.StatusNotFound, "GET", c.Path+"?batch="+uuid.NewString(), nil)
+	large := uuid.New()
+	b.exec(t, "insert into taskrunner.batch (id) values ($1)", large)
+	b.exec(t, "insert into taskrunner.task (batch_id, name, kind) select $1, 'load', 'etl' from generate_series(0, $2)", large, viewTasks)
+	b.fails(t, http.StatusConflict, "GET", c.Path+"?batch="+large.String(), nil)
+
+	path := c.Path + "?batch=" + exampleBatch
+	b.ok(t, http.StatusOK, "HEAD", path, nil, nil)
+	resp, err := b.client.Do(c.request(t, b, path, nil))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b.exec(t, "select taskrunner.cancel_task($1)", exampleTask)
+	b.exec(t, "delete from taskrunner.task where id = $1", exampleTask)
+	b.exec(t, "delete from taskrunner.batch where id = $1", exampleBatch)
+	events, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(events), "event: states\ndata: {")
+	require.Contains(t, string(events), "event: gone\ndata: {")
+	return path
 }
 
 // failInside takes the engine away, and then the whole database.

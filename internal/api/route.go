@@ -24,6 +24,7 @@ const (
 	plain    manner = iota
 	exempt          // from load shedding: it says how the process is, or costs nothing
 	byHandle        // the token in a task's handle permits it too
+	stream          // goes on for as long as the client wants: not one of the requests that are in progress
 )
 
 // route is one line of the table of endpoints. A parameter in a pattern is a UUID; a pattern has at most one.
@@ -48,6 +49,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/task", bearer.Read, plain, s.listTasks},
 		{http.MethodGet, "/view", bearer.None, exempt, s.showView},
 		{http.MethodGet, "/view/assets/*", bearer.None, exempt, s.showAsset},
+		{http.MethodGet, "/view/events", bearer.Read, stream, s.viewEvents},
 		{http.MethodGet, "/view/graph/{batch_id}", bearer.Read, plain, s.viewGraph},
 		{http.MethodGet, "/view/states/{batch_id}", bearer.Read, plain, s.viewStates},
 		{http.MethodGet, "/icon.png", bearer.None, exempt, s.showIcon},
@@ -131,10 +133,10 @@ func (s *server) dispatch(w http.ResponseWriter, r *http.Request, at *resource, 
 	if err := s.permit(r, to, taskID); err != nil {
 		return err
 	}
-	if to.manner != exempt && to.scope != bearer.None {
+	if to.manner != exempt && to.manner != stream && to.scope != bearer.None {
 		s.trace(r, at.pattern)
 	}
-	if to.manner != exempt {
+	if to.manner != exempt && to.manner != stream {
 		if err := s.enter(r); err != nil {
 			return err
 		}

@@ -2,9 +2,12 @@ package api
 
 import (
 	"compress/gzip"
+	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -53,6 +56,77 @@ func (s *server) viewStates(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	}
 	replyCompressed(w, r, view.StatesJSON(states, nil))
 	return nil
+}
+
+const (
+	// keepalive is sent when there is nothing to tell, so that nobody between takes the connection for a dead one.
+	keepaliveEvery = 15 * time.Second
+	keepalive      = ":\n\n"
+)
+
+// viewEvents is GET /view/events: a stream of what changes of a batch.
+func (s *server) viewEvents(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
+	q, err := readQuery(r)
+	if err != nil {
+		return err
+	}
+	batch := q.uuid("batch")
+	if batch == nil && len(q.faults) == 0 {
+		q.fault("batch", "is required")
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	if s.View == nil {
+		return &problem{Status: http.StatusServiceUnavailable, Message: "this process tells nobody what changes"}
+	}
+	client, err := s.View.Subscribe(r.Context(), *batch)
+	switch {
+	case errors.Is(err, view.ErrFull):
+		return s.shed(r, shedInFlight, err.Error())
+	case errors.Is(err, view.ErrClosed):
+		return &problem{Status: http.StatusServiceUnavailable, Message: err.Error()}
+	case err != nil:
+		return err
+	}
+	defer client.Close()
+	out := http.NewResponseController(w)
+	_ = out.SetReadDeadline(time.Time{}) // a request goes on at most so long; fails only without a connection, in tests
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for more
+	c := callOf(r)
+	c.took = time.Since(c.began)
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	send := func(b []byte) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(allowed(int64(len(b)))))
+		_, err := w.Write(b)
+		return err == nil && out.Flush() == nil
+	}
+	tick := time.NewTicker(keepaliveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-tick.C:
+			if !send([]byte(keepalive)) {
+				return nil
+			}
+		case <-client.Ready():
+			events, more := client.Take()
+			for _, e := range events {
+				if !send(fmt.Appendf(nil, "event: %s\ndata: %s\n\n", e.Name, e.Data)) {
+					return nil
+				}
+			}
+			if !more {
+				return nil
+			}
+		}
+	}
 }
 
 // replyCompressed answers with JSON that may be large.

@@ -1,11 +1,16 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"image/png"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -179,5 +184,109 @@ func TestIcon(t *testing.T) {
 		icon, err := png.Decode(bytes.NewReader([]byte(a.Body)))
 		require.NoError(t, err)
 		require.Equal(t, 64, icon.Bounds().Dx())
+	}
+}
+
+// events reads a stream.
+type events struct {
+	t    *testing.T
+	body *bufio.Scanner
+}
+
+// watch opens a stream of events of a batch that ends with the test.
+func (b *testBundle) watch(t *testing.T, batch string) *events {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", b.server.URL+"/view/events?batch="+batch, nil)
+	require.NoError(t, err)
+	resp, err := b.client.Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+	scanner := bufio.NewScanner(resp.Body)
+	scanner.Buffer(nil, 16<<20)
+	return &events{t, scanner}
+}
+
+// next returns the next event; name is "" when there is none any more.
+func (e *events) next() (name string, c columns) {
+	e.t.Helper()
+	for e.body.Scan() {
+		line := e.body.Text()
+		if text, ok := strings.CutPrefix(line, "event: "); ok {
+			name = text
+		}
+		if text, ok := strings.CutPrefix(line, "data: "); ok {
+			require.NoError(e.t, json.Unmarshal([]byte(text), &c), text)
+			return name, c
+		}
+	}
+	return "", c
+}
+
+// states returns the next event, which must be of this kind.
+func (e *events) states() columns {
+	e.t.Helper()
+	name, c := e.next()
+	require.Equal(e.t, "states", name)
+	return c
+}
+
+func TestViewEvents(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tasks := b.submit(t, entry("a"), entry("b"), entry("c", "b"))
+	batch := tasks[0].BatchID.String()
+	e := b.watch(t, batch)
+	c := e.states()
+	require.Equal(t, []int{0, 1, 2}, c.Index)
+	require.Equal(t, []int{1, 1, 0}, c.Status)
+	var g columns
+	b.ok(t, http.StatusOK, "GET", "/view/graph/"+batch, nil, &g)
+	require.Equal(t, g.Revision, c.Revision)
+
+	// Only what has changed follows: by a status, progress, a priority.
+	b.ok(t, http.StatusOK, "DELETE", "/task/"+tasks[0].ID.String(), nil, nil)
+	c = e.states()
+	require.Equal(t, []int{0}, c.Index)
+	require.Equal(t, []int{7}, c.Status)
+	require.Equal(t, g.Revision, c.Revision)
+	b.start(t)
+	c = e.states()
+	require.Equal(t, []int{1}, c.Index)
+	b.ok(t, http.StatusAccepted, "PUT", "/task/"+tasks[1].ID.String(), object{"new_success": 5}, nil)
+	for c.Success[0] != 5 { // claim and start may be two
+		c = e.states()
+		require.Equal(t, []int{1}, c.Index)
+	}
+	require.Equal(t, []int{3}, c.Status)
+	b.exec(t, "update taskrunner.task set priority = 9 where id = $1", tasks[2].ID)
+	c = e.states()
+	require.Equal(t, []int{2}, c.Index)
+	require.Equal(t, []int{9}, c.Priority)
+
+	// Whoever comes later gets all of it, and the structure may change.
+	late := b.watch(t, batch)
+	require.Equal(t, []int{7, 3, 0}, late.states().Status)
+	b.exec(t, "insert into taskrunner.task (batch_id, name, kind) values ($1, 'd', 'etl')", batch)
+	for _, e := range []*events{e, late} {
+		name, c := e.next()
+		require.Equal(t, "graph", name)
+		require.NotEqual(t, g.Revision, c.Revision)
+		all := e.states()
+		require.Equal(t, c.Revision, all.Revision)
+		require.Equal(t, []int{0, 1, 2, 3}, all.Index)
+	}
+	b.exec(t, "select taskrunner.stop_batch($1)", batch)
+	b.exec(t, "delete from taskrunner.task where batch_id = $1", batch)
+	b.exec(t, "delete from taskrunner.batch where id = $1", batch)
+	for _, e := range []*events{e, late} {
+		last := ""
+		for name, _ := e.next(); name != ""; name, _ = e.next() {
+			last = name
+		}
+		require.Equal(t, "gone", last)
 	}
 }

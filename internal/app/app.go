@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/taskrunner/taskrunner/internal/api"
@@ -23,6 +24,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/tracing"
+	"github.com/taskrunner/taskrunner/internal/view"
 )
 
 // Options are what a caller decides beyond the settings.
@@ -43,7 +45,9 @@ type replica struct {
 	egress  *egress.Policy
 	metrics *metrics.Metrics
 	tracer  *tracing.Tracer // nil: nothing is traced
-	claims  bool            // the schema is this program's, so it may claim
+	id      uuid.UUID
+	view    *view.Hub // what people look at
+	claims  bool      // the schema is this program's, so it may claim
 
 	unstarted *tally // tasks that failed while they were being started, nearly always because on_start was refused
 	givenUp   *tally // webhooks that failed for good
@@ -66,7 +70,7 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(),
+	r := &replica{config: c, options: o, log: o.Log, egress: policy, metrics: metrics.New(), id: uuid.New(),
 		unstarted: newTally(func(n int64) {
 			o.Log.Warn("tasks failed before they ran; failure_reason of each says why, GET /task?status=Failure lists them", "tasks", n)
 		}),
@@ -281,8 +285,10 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	if err != nil {
 		return err
 	}
+	r.view = view.NewHub(r.store, r.id, view.MostTasks, r.log)
+	defer r.view.Close()
 	handler, err := api.New(api.Config{
-		Store: r.store, Handles: r.handles, Egress: r.egress, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
+		Store: r.store, Handles: r.handles, View: r.view, Egress: r.egress, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
 		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
 		IdempotencyLife: r.config.IdempotencyLife(), InFlight: r.metrics.InFlight, Shed: r.metrics.Shed, AuthFailed: r.metrics.AuthFailed,
 		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
@@ -303,6 +309,7 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	defer context.AfterFunc(drain, func() {
 		r.draining.Store(true)
 		r.log.Info("shutting down", "drain_timeout", r.config.DrainTimeout())
+		r.view.Close() // pages go on at another replica
 	})()
 	worked := make(chan struct{})
 	if r.claims && r.config.WorkerEnabled.On() {

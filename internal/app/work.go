@@ -16,6 +16,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/store"
 	"github.com/taskrunner/taskrunner/internal/task"
 	"github.com/taskrunner/taskrunner/internal/tracing"
+	"github.com/taskrunner/taskrunner/internal/view"
 	"github.com/taskrunner/taskrunner/internal/webhook"
 	"github.com/taskrunner/taskrunner/internal/worker"
 )
@@ -33,6 +34,8 @@ type work struct {
 	start    *worker.StartLoop
 	deliver  *worker.DeliverLoop
 	chores   *chores.Chores
+	view     *view.Hub
+	changed  notify.Signal // a batch that somebody looks at
 }
 
 // newWork makes them. signer may be nil.
@@ -42,7 +45,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{log: r.log, store: r.store, id: uuid.New()}
+	w := &work{log: r.log, store: r.store, id: r.id}
 	w.listener = notify.New(c.Direct(), notify.Options{Log: r.log, Observer: r.metrics})
 	w.client = webhook.New(webhook.Config{
 		Timeout: c.Webhook.Timeout(), ConnectTimeout: c.ConnectTimeout(), MaxResponseBytes: c.WebhookMaxResponseBytes,
@@ -68,6 +71,7 @@ func (r *replica) newWork(signer *signature.Signer) (*work, error) {
 		IdempotencyLife: c.IdempotencyLife(), Retention: r.retention(), Notified: w.listener.Subscribe(notify.Chores), Freed: w.listener.Subscribe(notify.Wake),
 		FreeSlots: w.start.FreeSlots, HeldHosts: w.start.HeldHosts, WakeStart: w.start.Wake, WakeDeliver: w.deliver.Wake, Log: r.log,
 	}, r.store)
+	w.view, w.changed = r.view, w.listener.Subscribe(notify.Watch)
 	return w, nil
 }
 
@@ -101,6 +105,7 @@ func (w *work) run(drain context.Context) error {
 	group := errgroup.Group{}
 	group.Go(func() error { return w.chores.Run(pulse, drain) })
 	group.Go(func() error { return w.listener.Run(drain) })
+	group.Go(func() error { w.view.Run(drain, w.changed); return nil })
 
 	select {
 	case <-w.chores.Registered():

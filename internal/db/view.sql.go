@@ -28,6 +28,20 @@ func (q *Queries) CountViewLinks(ctx context.Context, db DBTX, batchID *uuid.UUI
 	return links, err
 }
 
+const UnwatchBatch = `-- name: UnwatchBatch :exec
+select taskrunner_private.unwatch_batch($1::uuid, $2::uuid)
+`
+
+type UnwatchBatchParams struct {
+	Replica uuid.UUID
+	BatchID uuid.UUID
+}
+
+func (q *Queries) UnwatchBatch(ctx context.Context, db DBTX, arg UnwatchBatchParams) error {
+	_, err := db.Exec(ctx, UnwatchBatch, arg.Replica, arg.BatchID)
+	return err
+}
+
 const ViewBatch = `-- name: ViewBatch :one
 
 select b.name, b.created_at, clock_timestamp()::timestamptz as now from taskrunner.batch b where b.id = $1
@@ -199,4 +213,21 @@ func (q *Queries) ViewTasks(ctx context.Context, db DBTX, arg ViewTasksParams) (
 		return nil, err
 	}
 	return items, nil
+}
+
+const WatchBatch = `-- name: WatchBatch :one
+select taskrunner_private.watch_batch($1::uuid, $2::uuid)::boolean as unchanged
+`
+
+type WatchBatchParams struct {
+	Replica uuid.UUID
+	BatchID uuid.UUID
+}
+
+// Told of the next change, and whether there was none since the last time; it writes, and so does UnwatchBatch.
+func (q *Queries) WatchBatch(ctx context.Context, db DBTX, arg WatchBatchParams) (bool, error) {
+	row := db.QueryRow(ctx, WatchBatch, arg.Replica, arg.BatchID)
+	var unchanged bool
+	err := row.Scan(&unchanged)
+	return unchanged, err
 }

@@ -25,6 +25,7 @@ const (
 	Deliver = "deliver"
 	Wake    = "wake"
 	Chores  = "chores"
+	Watch   = "watch" // a batch that somebody looks at has changed (sql/functions/notify_watchers.sql)
 )
 
 const (

@@ -162,3 +162,20 @@ func milliseconds(t pgtype.Timestamptz) int64 {
 	}
 	return finite(t).UnixMilli()
 }
+
+// WatchBatch has the replica notified of the next change of a batch. It reports whether it was to be notified already and nothing
+// has changed since. Errors: CodeUnavailable.
+func (s *Store) WatchBatch(ctx context.Context, replica, batch uuid.UUID) (unchanged bool, err error) {
+	err = s.do(ctx, call{op: "watch batch", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		unchanged, err = s.queries.WatchBatch(ctx, conn, db.WatchBatchParams{Replica: replica, BatchID: batch})
+		return err
+	})
+	return unchanged, err
+}
+
+// UnwatchBatch ends it. Errors: CodeUnavailable.
+func (s *Store) UnwatchBatch(ctx context.Context, replica, batch uuid.UUID) error {
+	return s.do(ctx, call{op: "unwatch batch", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return s.queries.UnwatchBatch(ctx, conn, db.UnwatchBatchParams{Replica: replica, BatchID: batch})
+	})
+}

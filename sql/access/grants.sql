@@ -78,6 +78,7 @@ declare
         integer),
       taskrunner_private.list_batches(taskrunner.status_kind, text, text, timestamptz, timestamptz, timestamptz, bigint,
         bigint, integer),
+      taskrunner_private.watch_batch(uuid, uuid), taskrunner_private.unwatch_batch(uuid, uuid),
       taskrunner_private.handle_key(), taskrunner_private.save_settings(boolean, integer, integer)'
   ];
 begin

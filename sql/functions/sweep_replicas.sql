@@ -2,7 +2,7 @@
 -- Pending. Its Running tasks belong to the remote side and stay. When no claim is left the replica's row goes, so that
 -- its tasks are not looked at again. One bounded chunk.
 -- Locks: the silent rows of replica, skip locked and re-tested, so that a heartbeat in flight wins and no two sweep the
--- same one; graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
+-- same one; rows of watch, skip locked; graph lock shared, rows of task by rank, all only tried. SQLSTATE: TR009.
 create or replace function taskrunner_private.sweep_replicas(p_limit integer, p_silence_secs integer)
 returns table (replicas integer, requeued integer, counts text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -40,6 +40,10 @@ begin
   end if;
   if v_all then
     delete from taskrunner_private.replica r where r.id = any(v_dead);
+    delete from taskrunner_private.watch w
+    where w.ctid = any(array(
+      select x.ctid from taskrunner_private.watch x
+      where x.replica_id = any(v_dead) or x.expires_at < clock_timestamp() for update skip locked));
   end if;
   return query select cardinality(v_dead), cardinality(v_locked), taskrunner_private.take_counts();
 end $$;

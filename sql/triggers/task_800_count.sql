@@ -1,13 +1,17 @@
 -- Counts status changes and retries for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
 -- line: ["from","to","kind",n,"cause",retried,[seconds]]. The seconds are those from creation to a claim, and from start to end.
 -- Off in every other transaction. Why a full join: task_500_propagate.sql.
--- Locks: none.
+-- Before that it tells replicas at which people look at these batches. The table is empty unless somebody looks.
+-- Locks: rows of watch, skip locked. Writes watch (notify_watchers).
 create or replace function taskrunner_private.task_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
+  if exists (select from taskrunner_private.watch) then
+    perform taskrunner_private.notify_watchers(array(select distinct n.batch_id from new_rows n where n.batch_id is not null));
+  end if;
   if v_counts = '' then
     return null;
   end if;
