@@ -1551,6 +1551,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, 
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -1694,6 +1695,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limi
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
@@ -3192,6 +3194,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_candidates(p_limit integer, p
  SET enable_mergejoin TO 'off'
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
@@ -3274,6 +3277,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.host_deliveries(p_now timestamp wi
  SET enable_mergejoin TO 'off'
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
@@ -5798,6 +5802,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.requeue_stale(p_ids uuid[])
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
 AS $function$
 declare
@@ -5937,6 +5942,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.ruled_candidates(p_limit integer, 
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -6456,6 +6462,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.sweep_active(p_limit integer, p_cl
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_material TO 'off'
  SET jit TO 'off'
 AS $function$
 #variable_conflict use_column

@@ -11,7 +11,8 @@ create or replace function taskrunner_private.host_candidates(
   out task_ids uuid[], out kinds text[], out passed text, out held boolean
 )
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set enable_sort = off
+set enable_material = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   c_hosts constant integer := 200;

@@ -3,7 +3,7 @@
 -- Locks: none; the caller holds those of p_ids and of all that fails with them. Called by: sweep_active, sweep_replicas.
 create or replace function taskrunner_private.requeue_stale(p_ids uuid[]) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set jit = off as $$
 declare
   v_tries jsonb;
 begin

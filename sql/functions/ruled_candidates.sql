@@ -3,7 +3,7 @@
 -- Locks: rows of task, for no key update skip locked. Called by: decide_candidates.
 create or replace function taskrunner_private.ruled_candidates(p_limit integer, out ids uuid[], out more boolean)
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
+set enable_seqscan = off set enable_material = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
 begin
   select coalesce(array_agg(c.id) filter (where c.before < 2000), '{}'), count(*) = p_limit or coalesce(bool_or(c.before >= 2000), false)
   into ids, more
