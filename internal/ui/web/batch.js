@@ -106,7 +106,7 @@ function page(main, graph, createdAt, params, signal) {
   /** @param {URLSearchParams} p */
   function update(p) {
     const wantedTab = p.get('tab');
-    show(wantedTab === 'graph' || wantedTab === 'timeline' ? wantedTab : 'table');
+    show(wantedTab === 'table' || wantedTab === 'timeline' ? wantedTab : 'graph');
     const task = p.get('task');
     if (!task) {
       const had = details.task;

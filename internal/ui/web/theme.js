@@ -1,8 +1,10 @@
+// @ts-check
 // The theme, set before anything is drawn so that nothing flashes, which is why this is no module: what somebody chose, else
 // that of the system.
 (() => {
   const dark = matchMedia('(prefers-color-scheme: dark)');
   const root = document.documentElement;
+  /** @type {string|null} */
   let chosen = null;
   try {
     chosen = localStorage.getItem('taskrunner-theme');

@@ -33,7 +33,7 @@ export function toolbar(graph, { onTab, onReveal, view }) {
   });
 
   const search = el('input', { type: 'search', placeholder: 'Search (/)', 'aria-label': 'Search tasks by name or id', maxlength: 255, data: { test: 'search' } });
-  const found = el('span', { class: 'dim found', role: 'status' });
+  const found = el('span', { class: 'dim found', role: 'status', data: { test: 'found' } });
   const kinds = kindMenu(graph, filter);
   const statuses = statusFilter(graph, filter);
   const critical = button('Critical path', () => setCritical(critical.getAttribute('aria-pressed') !== 'true'), { 'aria-pressed': 'false', title: 'The longest way through the graph by time (c)', data: { test: 'critical' } });
