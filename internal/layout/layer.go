@@ -7,9 +7,9 @@ const layerPasses = 4
 // shortens links by moving tasks where more links get shorter than longer, in the manner of Nikolov, Tarawneh and Branke
 // (2005): right, towards the children, and back left, towards the parents. A task with as many links on either side ends near
 // its parents, and a task without parents right before its first child.
-func layerOf(p part) (layer []int32, layers int) {
+func layerOf(p part) []int32 {
 	n := int32(len(p.nodes))
-	layer = make([]int32, n)
+	layer := make([]int32, n)
 	behind := func(v int32) int32 {
 		first := int32(0)
 		for _, u := range p.parents.of(v) {
@@ -38,5 +38,5 @@ func layerOf(p part) (layer []int32, layers int) {
 			}
 		}
 	}
-	return layer, int(last) + 1
+	return layer
 }

@@ -51,8 +51,8 @@ type box struct {
 }
 
 func (p part) arrange() box {
-	layer, layers := layerOf(p)
-	o := newOrdering(p, layer, layers)
+	layer := layerOf(p)
+	o := newOrdering(p, layer)
 	o.improve()
 	b := place(o)
 	b.nodes, b.layer = p.nodes, layer

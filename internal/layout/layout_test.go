@@ -44,13 +44,42 @@ func acyclic(t *rapid.T, nodes int) [][2]int32 {
 // check lays a graph without cycles out and says what is wrong with it.
 func check(t require.TestingT, nodes int, links [][2]int32) Result {
 	r := Layered(nodes, links)
-	require.Equal(t, r, Layered(nodes, links), "another one of the same graph")
+	backwards := slices.Clone(links)
+	slices.Reverse(backwards)
+	require.Equal(t, r, Layered(nodes, backwards), "another one of the same graph")
 	checkPlaces(t, nodes, r)
 	for _, l := range links {
 		require.Greater(t, r.Layer[l[1]], r.Layer[l[0]], "link %v", l)
 		require.GreaterOrEqual(t, r.X[l[1]]-r.X[l[0]], float32(NodeWidth+layerGap), "link %v", l)
 	}
 	return r
+}
+
+// TestLayeredOdd: whatever the links are, everything has a place.
+func TestLayeredOdd(t *testing.T) { rapid.Check(t, odd) }
+
+func FuzzLayered(f *testing.F) { f.Fuzz(rapid.MakeFuzz(odd)) }
+
+func odd(t *rapid.T) {
+	nodes := rapid.IntRange(0, 50).Draw(t, "nodes")
+	end := rapid.Int32Range(-1, int32(nodes))
+	var links [][2]int32
+	for range rapid.IntRange(0, 3*nodes).Draw(t, "links") {
+		links = append(links, [2]int32{end.Draw(t, "parent"), end.Draw(t, "child")})
+	}
+	checkPlaces(t, nodes, Layered(nodes, links))
+}
+
+// TestLayeredCycle: a link that closes a cycle is the one that goes left.
+func TestLayeredCycle(t *testing.T) {
+	const nodes = 2000
+	cycle := make([][2]int32, nodes)
+	for v := range cycle {
+		cycle[v] = [2]int32{int32(v), int32((v + 1) % nodes)}
+	}
+	r := Layered(nodes, cycle)
+	checkPlaces(t, nodes, r)
+	require.Equal(t, check(t, nodes, cycle[:nodes-1]), r)
 }
 
 func checkPlaces(t require.TestingT, nodes int, r Result) {
