@@ -15,5 +15,6 @@ from taskrunner_private.claim_tasks(sqlc.arg(replica)::uuid, sqlc.arg(most)::int
   sqlc.arg(look)::boolean, sqlc.narg(host_after)::text) c;
 
 -- name: GiveBackClaims :one
-select g.given_back::integer as given_back, g.counts::text as counts
+-- given_back is -1 while a claim has not ended.
+select coalesce(g.given_back, -1)::integer as given_back, g.counts::text as counts
 from taskrunner_private.give_back_claims(sqlc.arg(replica)::uuid, sqlc.arg(kept)::uuid[]) g;

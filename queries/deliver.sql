@@ -1,4 +1,4 @@
--- Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql and settle_deliveries.sql.
+-- Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql, give_back_deliveries.sql and settle_deliveries.sql.
 
 -- name: ClaimDeliveries :many
 -- batch_ids holds the batch, or nothing for a task without one. delivery_ids is empty in a row that says only that some were left out.
@@ -13,6 +13,10 @@ from taskrunner_private.claim_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(most)
   sqlc.arg(lease_secs)::integer, coalesce(sqlc.narg(after)::timestamptz, '-infinity'), sqlc.arg(rescan)::boolean,
   sqlc.arg(hosts)::text[], sqlc.arg(rooms)::integer[], sqlc.narg(other_room)::integer, sqlc.arg(look)::boolean,
   sqlc.narg(host_after)::text) d;
+
+-- name: GiveBackDeliveries :one
+-- -1 while a claim has not ended.
+select coalesce(taskrunner_private.give_back_deliveries(sqlc.arg(replica)::uuid, sqlc.arg(kept)::uuid[]), -1)::integer as given_back;
 
 -- name: SettleDeliveries :many
 -- What became of those that it settled.

@@ -1626,6 +1626,7 @@ declare
   v_held boolean := false;
   v_passed text;
 begin
+  perform pg_advisory_xact_lock_shared(1414681425, hashtext(p_replica::text));
   select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_ids, v_hosts
   from (
     select d.delivery_id, d.host from taskrunner_private.due_delivery d
@@ -1715,6 +1716,7 @@ declare
   v_uncalled uuid[];
   v_delivered bigint;
 begin
+  perform pg_advisory_xact_lock_shared(1414681424, hashtext(p_replica::text));
   perform taskrunner_private.begin_counts();
   select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
   from taskrunner_private.fitting_candidates(
@@ -2983,6 +2985,10 @@ declare
   v_unknown uuid[];
   v_tries jsonb;
 begin
+  if not pg_try_advisory_xact_lock(1414681424, hashtext(p_replica::text)) then
+    return query select null::integer, '';
+    return;
+  end if;
   perform taskrunner_private.begin_counts();
   v_unknown := array(
     select a.task_id
@@ -3001,6 +3007,41 @@ begin
     end if;
   end if;
   return query select coalesce(jsonb_array_length(v_tries), 0), taskrunner_private.take_counts();
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION taskrunner_private.give_back_deliveries(p_replica uuid, p_kept uuid[])
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_unknown uuid[];
+  v_given_back integer;
+begin
+  if not pg_try_advisory_xact_lock(1414681425, hashtext(p_replica::text)) then
+    return null;
+  end if;
+  v_unknown := array(
+    select f.delivery_id
+    from (
+      select d.delivery_id, d.leased_by from taskrunner_private.due_delivery d
+      where d.next_try_at <= v_now
+      order by d.next_try_at
+      limit 1000) f
+    where f.leased_by = p_replica and f.delivery_id <> all(p_kept));
+  -- Is it still the same lease, under the lock?
+  update taskrunner_private.due_delivery d
+  set leased_by = null, leased_until = null
+  where d.delivery_id = any(array(
+    select x.delivery_id from taskrunner_private.due_delivery x
+    where x.delivery_id = any(v_unknown) and x.leased_by = p_replica for update skip locked));
+  get diagnostics v_given_back = row_count;
+  return v_given_back;
 end $function$
 ;
 
@@ -8271,6 +8312,7 @@ grant execute on function taskrunner_private.fail_starts(uuid,jsonb,integer) to 
 grant execute on function taskrunner_private.fall_asleep(uuid,text,xid8) to taskrunner_service;
 grant select on table taskrunner_private.gate to taskrunner_service;
 grant execute on function taskrunner_private.give_back_claims(uuid,uuid[]) to taskrunner_service;
+grant execute on function taskrunner_private.give_back_deliveries(uuid,uuid[]) to taskrunner_service;
 grant select on table taskrunner_private.goose_db_version to taskrunner_service;
 grant execute on function taskrunner_private.handle_key() to taskrunner_service;
 grant select on table taskrunner_private.idempotency_key to taskrunner_service;

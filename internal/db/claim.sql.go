@@ -112,7 +112,7 @@ func (q *Queries) ClaimTasks(ctx context.Context, db DBTX, arg ClaimTasksParams)
 }
 
 const GiveBackClaims = `-- name: GiveBackClaims :one
-select g.given_back::integer as given_back, g.counts::text as counts
+select coalesce(g.given_back, -1)::integer as given_back, g.counts::text as counts
 from taskrunner_private.give_back_claims($1::uuid, $2::uuid[]) g
 `
 
@@ -126,6 +126,7 @@ type GiveBackClaimsRow struct {
 	Counts    string
 }
 
+// given_back is -1 while a claim has not ended.
 func (q *Queries) GiveBackClaims(ctx context.Context, db DBTX, arg GiveBackClaimsParams) (GiveBackClaimsRow, error) {
 	row := db.QueryRow(ctx, GiveBackClaims, arg.Replica, arg.Kept)
 	var i GiveBackClaimsRow

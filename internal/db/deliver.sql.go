@@ -58,7 +58,7 @@ type ClaimDeliveriesRow struct {
 	Traceparent    string
 }
 
-// Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql and settle_deliveries.sql.
+// Deliveries of End and Cancel actions: sql/functions/claim_deliveries.sql, give_back_deliveries.sql and settle_deliveries.sql.
 // batch_ids holds the batch, or nothing for a task without one. delivery_ids is empty in a row that says only that some were left out.
 func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliveriesParams) ([]ClaimDeliveriesRow, error) {
 	rows, err := db.Query(ctx, ClaimDeliveries,
@@ -105,6 +105,23 @@ func (q *Queries) ClaimDeliveries(ctx context.Context, db DBTX, arg ClaimDeliver
 		return nil, err
 	}
 	return items, nil
+}
+
+const GiveBackDeliveries = `-- name: GiveBackDeliveries :one
+select coalesce(taskrunner_private.give_back_deliveries($1::uuid, $2::uuid[]), -1)::integer as given_back
+`
+
+type GiveBackDeliveriesParams struct {
+	Replica uuid.UUID
+	Kept    []uuid.UUID
+}
+
+// -1 while a claim has not ended.
+func (q *Queries) GiveBackDeliveries(ctx context.Context, db DBTX, arg GiveBackDeliveriesParams) (int32, error) {
+	row := db.QueryRow(ctx, GiveBackDeliveries, arg.Replica, arg.Kept)
+	var given_back int32
+	err := row.Scan(&given_back)
+	return given_back, err
 }
 
 const OthersDeliveries = `-- name: OthersDeliveries :many

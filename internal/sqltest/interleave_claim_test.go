@@ -79,6 +79,65 @@ func TestClaimAndClaim(t *testing.T) {
 	require.Equal(t, "1", e.line("select count(*) from taskrunner_private.active_task where task_id = $1 and replica_id = $2", id("f"), id("r")))
 }
 
+// A claim of which nobody heard may still be open when its replica asks for what it does not know of. It goes back when it has ended.
+func TestClaimThatCommitsLate(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.tasks("a", "b", "c")
+	for _, task := range []string{"a", "b", "c"} {
+		e.action(task, "Start", "start")
+	}
+	giveBack := func(replica string, kept ...string) string {
+		return "select coalesce(given_back, -1) from taskrunner_private.give_back_claims('" + id(replica) + "', array['" + strings.Join(ids(kept...), "', '") + "']::uuid[])"
+	}
+	first, second := e.pair()
+	require.Equal(t, []string{"a"}, second.run(claimSQL("r", "1")))
+	first.script("begin")
+	require.Equal(t, []string{"b"}, first.run(claimSQL("r", "1")))
+	require.Equal(t, []string{"-1"}, second.run(giveBack("r", "a")))
+	require.Equal(t, []string{"0"}, second.run(giveBack("s", "a")), "another replica's")
+	require.Equal(t, []string{"c"}, second.run(claimSQL("r", "1")), "it works on meanwhile")
+	first.run(commit)
+	require.Equal(t, []string{"1"}, second.run(giveBack("r", "a", "c")))
+	e.requireStates("a: Claimed 0/0", "b: Pending 0/0", "c: Claimed 0/0")
+
+	// A claim waits until what it does not know of has gone back.
+	first.script("begin")
+	require.Equal(t, []string{"2"}, first.run(giveBack("r", "b")))
+	waits := second.begins(claimSQL("r", "3"))
+	first.run(commit)
+	require.Equal(t, []string{"a", "b", "c"}, e.requireEnds(waits))
+}
+
+// The same for deliveries: a lease that its replica knows of stays, whatever else goes back, so nobody sends it a second time.
+func TestLeaseThatCommitsLate(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for _, task := range []string{"a", "b", "c"} {
+		e.tasks(task)
+		e.action(task, "End", task)
+		e.move(task, "Claimed", "Running", "Success")
+	}
+	lease := func(replica, n string) string {
+		return "select t.name from taskrunner_private.claim_deliveries('" + id(replica) + "', " + n + ", 100, '-infinity', true) d join taskrunner.task t on t.id = d.task_id order by 1"
+	}
+	giveBack := func(replica string, kept ...string) string {
+		return "select coalesce(taskrunner_private.give_back_deliveries('" + id(replica) + "', array(select d.id from taskrunner_private.delivery d join taskrunner.task t on t.id = d.task_id where t.name in ('" +
+			strings.Join(kept, "', '") + "'))), -1)"
+	}
+	first, second := e.pair()
+	require.Equal(t, []string{"a"}, second.run(lease("r", "1")))
+	first.script("begin")
+	require.Equal(t, []string{"b"}, first.run(lease("r", "1")))
+	require.Equal(t, []string{"-1"}, second.run(giveBack("r", "a")))
+	require.Equal(t, []string{"c"}, second.run(lease("s", "9")))
+	first.run(commit)
+	require.Empty(t, second.run(lease("s", "9")), "leased, and nobody knows")
+	require.Equal(t, []string{"1"}, second.run(giveBack("r", "a")), "neither its own that it knows of, nor another's")
+	require.Equal(t, []string{"b"}, second.run(lease("s", "9")))
+	require.Equal(t, []string{"0"}, second.run(giveBack("r", "a")))
+}
+
 // A parent's end and a claim: the child can be claimed when the end is committed, never before.
 func TestClaimAndComplete(t *testing.T) {
 	t.Parallel()

@@ -178,6 +178,9 @@ func (r *round) statements() []struct{ name, sql string } {
 		{"release", "select taskrunner_private.release_scheduled(100)"},
 		{"due deliveries", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, '-infinity', true)"},
 		{"due deliveries behind a mark", "select count(*) from taskrunner_private.claim_deliveries('" + replica + "', 10, 100, now() - interval '2 hours', true)"},
+		{"deliveries not heard of", `select taskrunner_private.give_back_deliveries('` + replica + `', array(
+			select delivery_id from taskrunner_private.due_delivery
+			where next_try_at <= now() and leased_by = '` + replica + `' order by delivery_id offset 1))`},
 		{"settled deliveries", `select count(*) from taskrunner_private.settle_deliveries((select jsonb_agg(jsonb_build_object('delivery_id', delivery_id, 'number', 1, 'leased_until', leased_until,
 			'outcome', case when random() < 0.5 then 'delivered' else 'failed' end, 'at', now(), 'latency_ms', 1)) from taskrunner_private.due_delivery
 			where next_try_at <= now() and leased_by = '` + replica + `'), 10, 3, 100)`},

@@ -84,17 +84,17 @@ func (s *Store) ClaimTasks(
 }
 
 // GiveBackClaims gives back what a replica has claimed without knowing of it, as when the answer of ClaimTasks was lost with its connection.
-// kept are the tasks that it knows of. No claim of the replica may be open.
-func (s *Store) GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, err error) {
+// kept are the tasks that it knows of. open: such a claim has not ended in the database, so this is to be asked again.
+func (s *Store) GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, open bool, err error) {
 	const op = "give back claims"
 	var row db.GiveBackClaimsRow
 	err = s.do(ctx, call{op: op, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		row, err = s.queries.GiveBackClaims(ctx, conn, db.GiveBackClaimsParams{Replica: replica, Kept: append([]uuid.UUID{}, kept...)}) // never null
 		return err
 	})
-	if err != nil {
-		return 0, err
+	if err != nil || row.GivenBack < 0 {
+		return 0, err == nil, err
 	}
 	s.counted(op, row.Counts)
-	return int(row.GivenBack), nil
+	return int(row.GivenBack), false, nil
 }

@@ -68,6 +68,19 @@ func (s *Store) ClaimDeliveries(
 	return deliveries, task.Left{Held: rows[0].Held, Passed: rows[0].Passed}, nil
 }
 
+// GiveBackDeliveries is GiveBackClaims for deliveries: it ends leases that the replica has taken without knowing of it.
+func (s *Store) GiveBackDeliveries(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, open bool, err error) {
+	var n int32
+	err = s.do(ctx, call{op: "give back deliveries", idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		n, err = s.queries.GiveBackDeliveries(ctx, conn, db.GiveBackDeliveriesParams{Replica: replica, Kept: append([]uuid.UUID{}, kept...)}) // never null
+		return err
+	})
+	if err != nil || n < 0 {
+		return 0, err == nil, err
+	}
+	return int(n), false, nil
+}
+
 // SettleDeliveries records tries of deliveries, failures only while their lease is the last one. A delivery may occur once. Idempotent:
 // a try whose number is recorded already changes nothing. CodeBusy as for StartTasks.
 func (s *Store) SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error {

@@ -24,6 +24,7 @@ const (
 type DeliverStore interface {
 	SleepStore
 	ClaimDeliveries(ctx context.Context, replica uuid.UUID, limit int, lease time.Duration, after time.Time, rescan bool, rooms task.Rooms) ([]task.Delivery, task.Left, error)
+	GiveBackDeliveries(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, open bool, err error)
 	SettleDeliveries(ctx context.Context, tries []task.DeliveryTry, backoff task.Backoff) error
 }
 
@@ -71,6 +72,8 @@ func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *Deliver
 		slots:    c.Slots,
 		batch:    c.Slots,
 		claim:    d.claim,
+		giveBack: d.giveBack,
+		id:       func(c deliveryCall) uuid.UUID { return c.ID },
 		sleep:    &sleep{store: store, replica: c.Replica, loop: notify.Deliver},
 		hears:    c.Hears,
 		call:     d.call,
@@ -96,6 +99,14 @@ func (d *DeliverLoop) Run(ctx context.Context) error {
 
 // Wake makes the loop look for due deliveries now.
 func (d *DeliverLoop) Wake() { d.loop.wake() }
+
+func (d *DeliverLoop) giveBack(ctx context.Context, kept []uuid.UUID) (open bool, err error) {
+	n, open, err := d.store.GiveBackDeliveries(ctx, d.config.Replica, kept)
+	if n > 0 && d.config.Log != nil {
+		d.config.Log.Info("deliveries whose claim was not heard of go back", "deliveries", n)
+	}
+	return open, err
+}
 
 func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[deliveryCall], error) {
 	if woken {

@@ -44,9 +44,9 @@ type work[C, R any] struct {
 	// claim gets at most limit. woken: something new may be there.
 	claim func(ctx context.Context, limit int, woken bool) (found[C], error)
 	// giveBack gives back what was claimed by a claim that failed, though nobody heard of it; kept is what was heard of and is not
-	// settled. nil: that goes back by itself.
-	giveBack func(ctx context.Context, kept []uuid.UUID) error
-	id       func(C) uuid.UUID // what key is to its result; may be nil without giveBack
+	// settled. open: such a claim may not have ended yet.
+	giveBack func(ctx context.Context, kept []uuid.UUID) (open bool, err error)
+	id       func(C) uuid.UUID // what key is to its result
 	sleep    *sleep            // used by the one claim that is open
 	hears    func() bool       // notifications come through; nil: always
 	call     func(ctx context.Context, item C) R
@@ -93,9 +93,10 @@ type loop[C, R any] struct {
 	lie      bool // fall asleep before the next claim, or find out whether everybody knows
 	sound    bool // it sleeps, and is notified of all that comes
 	busy     busy
-	failures int // claims in a row that failed
+	failures int  // claims in a row that failed
+	unheard  bool // a claim that failed may have claimed something that is not given back yet
 	stopping bool
-	called   map[uuid.UUID]struct{} // whose calls are open, with giveBack
+	called   map[uuid.UUID]struct{} // whose calls are open
 
 	free atomic.Int64 // slots; read by the pulse
 }
@@ -143,6 +144,7 @@ type claimed[C any] struct {
 	stands bool // the stamp stood before it looked
 	quiet  bool // and all who might not have seen it had ended
 	lay    bool // it asked
+	open   bool // an earlier one may not have ended
 	err    error
 }
 
@@ -262,17 +264,17 @@ func (l *loop[C, R]) startClaim() {
 	}
 	woken, busy, lie := l.woken, l.busy.is(time.Now()), l.lie
 	l.want, l.woken, l.lie, l.claiming = false, false, false, true
-	lost := l.failures > 0 && l.giveBack != nil
+	unheard := l.unheard
 	var kept []uuid.UUID
-	if lost {
+	if unheard {
 		kept = slices.AppendSeq(l.backlog.keys(), maps.Keys(l.called))
 	}
 	go func() {
 		ctx, cancel := context.WithTimeout(l.queries, queryTimeout)
 		defer cancel()
 		c := claimed[C]{limit: limit, began: time.Now()}
-		if lost {
-			c.err = l.giveBack(ctx, kept)
+		if unheard {
+			c.open, c.err = l.giveBack(ctx, kept)
 		}
 		switch {
 		case c.err != nil:
@@ -283,7 +285,7 @@ func (l *loop[C, R]) startClaim() {
 		}
 		c.stands, c.quiet = l.sleep.stands(), l.sleep.quiet
 		if c.err == nil {
-			c.found, c.err = l.claim(ctx, limit, woken || c.lay || lost)
+			c.found, c.err = l.claim(ctx, limit, woken || c.lay || unheard)
 		}
 		if c.err != nil {
 			l.sleep.forget()
@@ -299,17 +301,16 @@ func (l *loop[C, R]) noteClaim(c claimed[C]) {
 	if c.err != nil {
 		l.trouble["claim"].Failed(c.err)
 		l.failures++
+		l.unheard = true
 		pause := min(firstPause<<min(l.failures-1, 10), longestErrorPause)
 		l.poll.Reset(pause/2 + rand.N(pause))
 		return
 	}
 	l.trouble["claim"].Worked()
-	l.failures, l.held = 0, c.held
+	l.failures, l.unheard, l.held = 0, c.open, c.held
 	for _, item := range c.items {
 		l.running++
-		if l.giveBack != nil {
-			l.called[l.id(item)] = struct{}{}
-		}
+		l.called[l.id(item)] = struct{}{}
 		go l.callOne(item, c.began.Add(l.keep))
 	}
 	l.busy.add(c.began, c.got, c.got == c.limit)

@@ -84,13 +84,17 @@ func (s *shop) settle(_ context.Context, _ int, numbers []int) error {
 	return nil
 }
 
+func numbered(n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte{byte(n)}) }
+
 // start runs a loop over the shop. stop ends its context at once; what it returns waits for its end.
 func (s *shop) start(t *testing.T, change func(*work[int, int])) (l *loop[int, int], stop func() (wait func())) {
 	t.Helper()
 	w := work[int, int]{
 		name: "test", slots: 3, batch: 100, claim: s.claim, call: s.call, settle: s.settle,
 		lane:     func(int) int { return 0 },
-		key:      func(n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, []byte{byte(n)}) },
+		key:      numbered,
+		id:       numbered,
+		giveBack: func(context.Context, []uuid.UUID) (bool, error) { return false, nil },
 		sleep:    &sleep{store: &s.bed},
 		keep:     time.Hour,
 		interval: time.Hour, drain: patience,
@@ -163,15 +167,11 @@ func TestFailedClaimsAreGivenBack(t *testing.T) {
 	s := newShop(1, 2)
 	hold := make(chan struct{})
 	s.refuse = func([]int) error { <-hold; return nil }
-	given, outages := make(chan []uuid.UUID, 100), 2
+	given, answers := make(chan []uuid.UUID, 100), make(chan func() (bool, error), 100)
 	l, _ := s.start(t, func(w *work[int, int]) {
-		w.id = w.key
-		w.giveBack = func(_ context.Context, kept []uuid.UUID) error {
+		w.giveBack = func(_ context.Context, kept []uuid.UUID) (bool, error) {
 			given <- kept
-			if outages--; outages > 0 {
-				return errAway
-			}
-			return nil
+			return (<-answers)()
 		}
 	})
 	receive(t, s.called, "call")
@@ -185,14 +185,19 @@ func TestFailedClaimsAreGivenBack(t *testing.T) {
 	require.ElementsMatch(t, both, receive(t, given, "kept"))
 	s.fail(nil)
 	s.add(3)
+	answers <- func() (bool, error) { return false, errAway }
 	require.ElementsMatch(t, both, receive(t, given, "kept"))
+	answers <- func() (bool, error) { return true, nil } // the claim goes on in the database
 	require.Equal(t, 3, receive(t, s.called, "call"))
+	l.wake()
+	require.ElementsMatch(t, append(both, l.key(3)), receive(t, given, "kept"))
+	answers <- func() (bool, error) { return false, nil }
 	s.add(4)
 	l.wake()
 	close(hold)
 	s.release <- true
 	require.Equal(t, 4, receive(t, s.called, "call"))
-	require.Empty(t, given, "the claim in between has worked")
+	require.Empty(t, given, "everything is given back")
 }
 
 // Results go in groups of what came while the one before was being written, and one that the database refuses does not

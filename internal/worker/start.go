@@ -16,7 +16,7 @@ import (
 type StartStore interface {
 	SleepStore
 	ClaimTasks(ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool, rooms task.Rooms) (claims []task.Claim, left task.Left, err error)
-	GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, err error)
+	GiveBackClaims(ctx context.Context, replica uuid.UUID, kept []uuid.UUID) (givenBack int, open bool, err error)
 	StartTasks(ctx context.Context, tries []task.StartTry) ([]task.RefusedAction, error)
 	FailStarts(ctx context.Context, replica uuid.UUID, tries []task.StartTry, backoff time.Duration) error
 }
@@ -117,12 +117,12 @@ func (s *StartLoop) FreeSlots() int { return int(s.loop.free.Load()) }
 // HeldHosts are the hosts whose on_starts are not called now, though slots may be free.
 func (s *StartLoop) HeldHosts() []task.HeldHost { return s.hosts.held(time.Now()) }
 
-func (s *StartLoop) giveBack(ctx context.Context, kept []uuid.UUID) error {
-	n, err := s.store.GiveBackClaims(ctx, s.config.Replica, kept)
+func (s *StartLoop) giveBack(ctx context.Context, kept []uuid.UUID) (open bool, err error) {
+	n, open, err := s.store.GiveBackClaims(ctx, s.config.Replica, kept)
 	if n > 0 && s.config.Log != nil {
 		s.config.Log.Info("tasks whose claim was not heard of go back", "tasks", n)
 	}
-	return err
+	return open, err
 }
 
 func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[startCall], error) {

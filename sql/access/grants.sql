@@ -66,6 +66,7 @@ declare
       taskrunner_private.read_gauges(),
       taskrunner_private.fall_asleep(uuid, text, xid8), taskrunner_private.stay_awake(uuid, text), taskrunner_private.leave(uuid),
       taskrunner_private.give_back_claims(uuid, uuid[]),
+      taskrunner_private.give_back_deliveries(uuid, uuid[]),
       taskrunner_private.sweep_active(integer, integer), taskrunner_private.sweep_replicas(integer, integer),
       taskrunner_private.release_scheduled(integer), taskrunner_private.drain_dead_ends(integer),
       taskrunner_private.register_shape(), taskrunner_private.drop_shape(), taskrunner_private.wake_limits(integer, uuid, integer),

@@ -3,7 +3,8 @@
 -- queue. p_hosts, p_rooms, p_other_room, p_look, p_host_after: as for claim_tasks, with its by_host, held and passed; a row without a
 -- delivery says only these. leased_until names the lease for settle_deliveries. What is left due after a full look, since somebody
 -- has locked it, counts as held. traceparent: the trace that the call belongs to, null without one.
--- Locks: rows of due_delivery, skip locked. Writes due_delivery (leased_by, leased_until).
+-- Locks: advisory (1414681425, replica) shared, for give_back_deliveries; rows of due_delivery, skip locked. Writes due_delivery
+-- (leased_by, leased_until).
 create or replace function taskrunner_private.claim_deliveries(
   p_replica uuid, p_limit integer, p_lease_secs integer, p_after timestamptz, p_rescan boolean, p_hosts text[] default '{}',
   p_rooms integer[] default '{}', p_other_room integer default null, p_look boolean default false, p_host_after text default ''
@@ -26,6 +27,7 @@ declare
   v_held boolean := false;
   v_passed text;
 begin
+  perform pg_advisory_xact_lock_shared(1414681425, hashtext(p_replica::text));
   select coalesce(array_agg(f.delivery_id), '{}'), coalesce(array_agg(f.host), '{}') into v_ids, v_hosts
   from (
     select d.delivery_id, d.host from taskrunner_private.due_delivery d

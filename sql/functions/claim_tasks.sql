@@ -10,8 +10,8 @@
 -- behind p_after; passed is where the next look goes on. by_host: found so, which says nothing about marks. held: some were left out.
 -- traceparent: the trace that on_start belongs to, null without one.
 -- claimed_at is the claim: fail_starts compares it, so that a claim that went stale cannot settle its successor.
--- Locks: rows of task, skip locked; those of decide_candidates; rows of queued_task. Writes task (status, contacted,
--- last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request.
+-- Locks: advisory (1414681424, replica) shared, for give_back_claims; rows of task, skip locked; those of decide_candidates; rows of
+-- queued_task. Writes task (status, contacted, last_updated, started_at), queued_task, active_task, slot, gate, wake, shape_request.
 create or replace function taskrunner_private.claim_tasks(
   p_replica uuid, p_limit integer, p_claim_timeout_secs integer,
   p_mark_priorities integer[], p_mark_seqs bigint[], p_rescan boolean, p_hosts text[] default '{}', p_rooms integer[] default '{}',
@@ -40,6 +40,7 @@ declare
   v_uncalled uuid[];
   v_delivered bigint;
 begin
+  perform pg_advisory_xact_lock_shared(1414681424, hashtext(p_replica::text));
   perform taskrunner_private.begin_counts();
   select c.task_ids, c.kinds, c.by_host, c.held, c.passed into v_candidates, v_kinds, v_by_host, v_held, v_passed
   from taskrunner_private.fitting_candidates(

@@ -12,6 +12,10 @@ declare
   v_unknown uuid[];
   v_tries jsonb;
 begin
+  if not pg_try_advisory_xact_lock(1414681424, hashtext(p_replica::text)) then
+    return query select null::integer, '';
+    return;
+  end if;
   perform taskrunner_private.begin_counts();
   v_unknown := array(
     select a.task_id
