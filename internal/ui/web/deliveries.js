@@ -10,6 +10,7 @@ import { keepAges, repeat } from './poll.js';
 import { address, navigate } from './route.js';
 
 const statuses = ['Failed', 'Pending', 'Sending', 'Delivered', 'Canceled'];
+const triggers = ['Start', 'End', 'Cancel'];
 
 /** @param {HTMLElement} main @param {URLSearchParams} params @param {AbortSignal} signal @returns {import('./main.js').Page} */
 export function showDeliveries(main, params, signal) {
@@ -29,16 +30,21 @@ export function showDeliveries(main, params, signal) {
   const empty = el('p', { class: 'dim', hidden: true });
   const newer = button('Newer', () => { cursors.pop(); now(); });
   const older = button('Older', () => { cursors.push(next); now(); });
+  const trigger = el('select', { id: 'd-trigger', data: { test: 'filter-trigger' } }, el('option', { value: '', text: 'Any' }),
+    ...triggers.map((t) => el('option', { value: t, text: t })));
   choice.value = status;
-  choice.addEventListener('change', () => navigate(address({ deliveries: choice.value }), { replace: true }));
+  trigger.value = params.get('trigger') ?? '';
+  for (const c of [choice, trigger]) c.addEventListener('change', () => navigate(address({ deliveries: choice.value, trigger: trigger.value }), { replace: true }));
   main.append(el('p', {}, el('a', { href: 'view', text: 'Overview' })), el('h1', { text: 'Webhooks' }),
-    el('div', { class: 'filters' }, el('div', { class: 'field' }, el('label', { for: 'd-status', text: 'in the state' }), choice)),
+    el('div', { class: 'filters' }, el('div', { class: 'field' }, el('label', { for: 'd-status', text: 'in the state' }), choice),
+      el('div', { class: 'field' }, el('label', { for: 'd-trigger', text: 'sent at' }), trigger)),
     errors, table, empty, el('div', { class: 'pages' }, newer, older));
 
   const now = repeat(5000, load, (e) => errors.replaceChildren(errorBox(e)), signal);
 
   async function load() {
     const q = new URLSearchParams({ status });
+    if (trigger.value) q.set('trigger', trigger.value);
     const cursor = cursors.at(-1);
     if (cursor) q.set('cursor', cursor);
     const answer = await getPage(`deliveries?${q}`, { signal });
@@ -65,6 +71,7 @@ export function showDeliveries(main, params, signal) {
     update(p) {
       status = p.get('deliveries') || 'Failed';
       choice.value = status;
+      trigger.value = p.get('trigger') ?? '';
       cursors = [null];
       now();
     },

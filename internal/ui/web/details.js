@@ -6,7 +6,7 @@ import { get } from './api.js';
 import { deliveryItem } from './delivery.js';
 import { errorBox } from './dialog.js';
 import { add, button, el, setText } from './dom.js';
-import { age, duration, moment, number, plural, progress } from './format.js';
+import { age, clock, duration, moment, number, plural, progress } from './format.js';
 import { repeat } from './poll.js';
 import { address } from './route.js';
 import { badge, isTerminal, sign } from './status.js';
@@ -204,7 +204,7 @@ function fields(task) {
 }
 
 /** @param {string} at */
-const when = (at) => el('span', {}, moment(at), ' ', el('span', { class: 'dim' }, '(', age(at), ')'));
+const when = (at) => el('span', { title: moment(at) }, clock(new Date(at).getTime()), ' ', el('span', { class: 'dim' }, '(', age(at), ')'));
 
 /** @param {any} value @param {string} [title] @param {string} [test] */
 function json(value, title = '', test = undefined) {

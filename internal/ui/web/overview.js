@@ -75,7 +75,7 @@ function whatIsWrong(o, alive) {
   const say = (/** @type {(Node|string)[]} */ ...what) => { found.push(el('li', {}, el('span', { class: 'sign status-failure', 'aria-hidden': 'true', text: '!' }), ' ', ...what)); };
   if (alive === 0) say('No replica is alive: nobody starts tasks or sends webhooks. Start one, or look at its log.');
   if (o.deliveries.failed > 0) {
-    say(`${plural(o.deliveries.failed, 'webhook was', 'webhooks were')} given up: the receivers do not know what happened. `,
+    say(`${plural(o.deliveries.failed, 'webhook was', 'webhooks were')} given up. `,
       el('a', { href: address({ deliveries: 'Failed' }), text: 'Look at them and send them again' }));
   }
   if (o.tasks.Pending > 0 && o.oldest_pending_age_seconds > oldPending) {
