@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -32,7 +33,7 @@ func (s *server) permit(r *http.Request, to route, about *uuid.UUID) error {
 		c.token = caller.Name
 	case h.valid && to.manner == byHandle:
 	case caller.Scope != bearer.None:
-		return &problem{Status: http.StatusForbidden, Message: "the scope of this token does not permit it"}
+		return &problem{Status: http.StatusForbidden, Message: fmt.Sprintf("the scope of this token does not permit it: %s is needed", to.scope)}
 	case h.token && !h.valid:
 		return unauthorized("the handle token is not valid for this task and attempt")
 	case len(s.Tokens) > 0:

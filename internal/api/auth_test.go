@@ -167,7 +167,9 @@ func TestAuthorizationHeader(t *testing.T) {
 		a.failure(t, c.status)
 	}
 	require.Len(t, failures, 19)
-	require.Equal(t, http.StatusForbidden, b.with(t, "DELETE", path, "Authorization", "Bearer r-secret").Status)
+	refused := b.with(t, "DELETE", path, "Authorization", "Bearer r-secret")
+	require.Equal(t, http.StatusForbidden, refused.Status)
+	require.Contains(t, refused.Body, "write is needed", "or nobody knows which token to ask for")
 	require.Equal(t, http.StatusForbidden, failures[19])
 
 	// The API is open: whatever a proxy puts there is ignored.

@@ -21,6 +21,11 @@ const (
 	Admin
 )
 
+// String returns the word with which it is written.
+func (s Scope) String() string {
+	return [...]string{"none", "read", "write", "admin"}[s]
+}
+
 var scopes = map[string]Scope{"read": Read, "write": Write, "admin": Admin}
 
 // Token is one who may call.

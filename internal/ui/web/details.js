@@ -47,7 +47,17 @@ export function detailsPanel(container, { onClose }) {
       panel.dataset.task = id;
       delete panel.dataset.loaded;
       panel.scrollTop = 0;
-      now = repeat(every, () => load(taskId), fail, leaving.signal, { quiet: true });
+      let settled = false; // nothing changes any more by itself
+      let due = true;
+      const soon = repeat(every, async () => {
+        if (settled && !due) return;
+        due = false;
+        settled = await load(taskId);
+      }, fail, leaving.signal, { quiet: true });
+      now = () => {
+        due = true;
+        soon();
+      };
     }
     if (focus) title.focus({ preventScroll: true });
   }
@@ -63,7 +73,7 @@ export function detailsPanel(container, { onClose }) {
     errors.replaceChildren(errorBox(e));
   }
 
-  /** @param {string} taskId */
+  /** @param {string} taskId @returns {Promise<boolean>} whether the task and its webhooks are through */
   async function load(taskId) {
     const signal = leaving.signal;
     /** @type {unknown[]} */
@@ -78,10 +88,12 @@ export function detailsPanel(container, { onClose }) {
       get(`view/task/${taskId}`, { signal }).catch(without({ why: [], parents: [], children: [] })),
       get(`task/${taskId}/deliveries?page_size=100`, { signal }).catch(without([])),
     ]);
-    if (id !== taskId || signal.aborted) return;
+    if (id !== taskId || signal.aborted) return true;
     errors.replaceChildren(...failures.map((e) => errorBox(e)));
     show(task, view, deliveries);
     panel.dataset.loaded = task.status; // for tests: what is shown is of this task
+    return failures.length === 0 && isTerminal(task.status) &&
+      deliveries.every((/** @type {any} */ d) => d.status !== 'Pending' && d.status !== 'Sending');
   }
 
   /** @param {any} task @param {any} view @param {any[]} deliveries */
