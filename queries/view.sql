@@ -44,3 +44,37 @@ select taskrunner_private.watch_batch(sqlc.arg(replica)::uuid, sqlc.arg(batch_id
 
 -- name: UnwatchBatch :exec
 select taskrunner_private.unwatch_batch(sqlc.arg(replica)::uuid, sqlc.arg(batch_id)::uuid);
+
+-- name: ViewParents :many
+-- Some of the tasks that this one waits for, and the same of those that wait for it.
+select p.id, p.name, p.kind, p.status, p.batch_id, l.requires_success
+from (select k.* from taskrunner.link k where k.child_id = sqlc.arg(task_id) limit sqlc.arg(most)) l
+cross join lateral (select x.* from taskrunner.task x where x.id = l.parent_id offset 0) p
+order by p.seq;
+
+-- name: ViewChildren :many
+select c.id, c.name, c.kind, c.status, c.batch_id, l.requires_success
+from (select k.* from taskrunner.link k where k.parent_id = sqlc.arg(task_id) limit sqlc.arg(most)) l
+cross join lateral (select x.* from taskrunner.task x where x.id = l.child_id offset 0) c
+order by c.seq;
+
+-- name: ViewParked :many
+select p.words::text as words, coalesce(p.rule, 'null')::jsonb as rule, p.waiting::bigint as waiting
+from taskrunner_private.parked_limits() p;
+
+-- name: ViewReplicas :many
+select r.id, r.name, r.version, extract(epoch from clock_timestamp() - r.heartbeat_at)::double precision as silence
+from taskrunner_private.replica r
+where isfinite(r.heartbeat_at)
+order by r.name, r.id
+limit 100;
+
+-- name: ViewEnded :many
+-- How many tasks have ended in each minute since one of them. An index has them.
+select date_trunc('minute', e.ended_at)::timestamptz as minute, count(*) as ended
+from taskrunner_private.ended_task e
+where e.ended_at >= greatest(sqlc.arg(since)::timestamptz, date_trunc('minute', now()) - interval '14 minutes')
+group by 1;
+
+-- name: ViewNow :one
+select clock_timestamp()::timestamptz as now;

@@ -4644,6 +4644,60 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION taskrunner_private.parked_limits()
+ RETURNS TABLE(words text, rule jsonb, waiting bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+ SET max_parallel_workers_per_gather TO '0'
+AS $function$
+declare
+  c_most constant integer := 20000;
+  v_weight double precision := greatest((
+    select count(*) from taskrunner_private.queued_task q where q.state = 'parked')::double precision / c_most, 1);
+begin
+  return query
+  with parked as materialized (
+    select o.gate_id as gate, count(*) as n
+    from (
+      select q.gate_id from taskrunner_private.queued_task q where q.state = 'parked' order by q.created_at, q.seq limit c_most) o
+    group by o.gate_id
+  ), held as materialized (
+    select g.blocked_by, g.maximum, g.is_capacity, sum(p.n) as n, (array_agg(p.gate order by p.n desc, p.gate))[1] as gate
+    from parked p
+    left join lateral (select x.* from taskrunner_private.gate x where x.id = p.gate offset 0) g on true
+    group by g.blocked_by, g.maximum, g.is_capacity
+    order by sum(p.n) desc
+    limit 50
+  )
+  select case
+      when h.blocked_by is null then 'A Capacity rule limits them, but they have no expected_count.'
+      when r.rule is null then 'Rules that are changing.'
+      when h.is_capacity then format('Active %s may have less than %s left to do.', r.tasks, h.maximum)
+      else format('At most %s of the %s may be active at once.', h.maximum, r.tasks) end,
+    r.rule, round(h.n * v_weight)::bigint
+  from held h
+  left join lateral (
+    select n.rule, format('tasks of kind "%s"', n.kind) || coalesce(' with ' || (
+      select string_agg(format('%s = %s', f.name, left((t.metadata -> f.name)::text, 100)), ', ' order by f.o)
+      from unnest(n.fields) with ordinality f (name, o)), '') as tasks
+    from (
+      select q.task_id from taskrunner_private.queued_task q
+      where q.gate_id = h.gate and q.state = 'parked' order by q.priority desc, q.seq limit 1) one
+    cross join lateral (select x.metadata from taskrunner.task x where x.id = one.task_id offset 0) t
+    cross join lateral (
+      select y.* from taskrunner_private.rule_needs(array[one.task_id]) y
+      where y.limit_id = h.blocked_by and y.is_capacity = h.is_capacity and y.maximum = h.maximum
+      order by y.n limit 1) n
+    offset 0) r on true
+  order by h.n desc, r.rule;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION taskrunner_private.passable_gates(p_all boolean)
  RETURNS TABLE(gate_id bigint, limit_id bigint, is_capacity boolean, used bigint, maximum bigint)
  LANGUAGE sql
@@ -8325,6 +8379,7 @@ grant execute on function taskrunner_private.list_batches(taskrunner.status_kind
 grant execute on function taskrunner_private.list_deliveries(taskrunner.delivery_status,taskrunner.trigger_kind,uuid,uuid,text,timestamp with time zone,timestamp with time zone,timestamp with time zone,uuid,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.list_tasks(taskrunner.status_kind,uuid,text,text,integer,jsonb,timestamp with time zone,bigint,bigint,integer) to taskrunner_service;
 grant execute on function taskrunner_private.note_nothing_created(text,text) to taskrunner_service;
+grant execute on function taskrunner_private.parked_limits() to taskrunner_service;
 grant execute on function taskrunner_private.progress_task(uuid,integer,bigint,bigint) to taskrunner_service;
 grant execute on function taskrunner_private.progress_tasks(uuid[],integer[],bigint[],bigint[]) to taskrunner_service;
 grant execute on function taskrunner_private.prune(integer,integer,jsonb) to taskrunner_service;

@@ -38,7 +38,7 @@ func (c *whyCmd) Run(ctx context.Context, std streams) error {
 					TaskID uuid.UUID       `json:"task_id"`
 					Reason string          `json:"reason"`
 					Detail json.RawMessage `json:"detail"`
-				}{id, r.Sentence, json.RawMessage(r.Detail)})
+				}{id, r.Sentence, r.Detail})
 				if err != nil {
 					return err
 				}

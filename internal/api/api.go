@@ -52,6 +52,8 @@ type Store interface {
 	Stat() (size, idle int)
 	ViewGraph(ctx context.Context, batchID uuid.UUID, most int) (task.ViewGraph, error)
 	ViewStates(ctx context.Context, batchID uuid.UUID, most int, links bool) (task.ViewStates, error)
+	Surroundings(ctx context.Context, taskID uuid.UUID) (task.Surroundings, error)
+	Overview(ctx context.Context, ended []task.MinuteCount) (task.Overview, error)
 }
 
 // Config is what the API works with.
@@ -100,6 +102,7 @@ type server struct {
 	log      *slog.Logger
 	document []byte // the OpenAPI document
 	layouts  *view.Layouts
+	overview *view.Overview
 
 	inFlight atomic.Int64
 	bodies   budget
@@ -155,7 +158,8 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: the OpenAPI document: %w", err)
 	}
-	s := &server{Config: c, document: document, layouts: view.NewLayouts(), log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
+	s := &server{Config: c, document: document, layouts: view.NewLayouts(), overview: view.NewOverview(c.Store.Overview),
+		log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
 	return s.router(s.routes()), nil
 }
 

@@ -21,7 +21,7 @@ import (
 // contractScopes is the table of the contract's section 3.1 over the paths of its section 4, and those of the web page.
 var contractScopes = map[string]string{
 	"GET /health": "none", "GET /ready": "none", "GET /view": "none", "GET /icon.png": "none", "GET /favicon.ico": "none",
-	"GET /view/assets/*": "none", "GET /view/events": "read", "GET /view/graph/{batch_id}": "read", "GET /view/states/{batch_id}": "read",
+	"GET /view/assets/*": "none", "GET /view/events": "read", "GET /view/overview": "read", "GET /view/task/{task_id}": "read", "GET /view/graph/{batch_id}": "read", "GET /view/states/{batch_id}": "read",
 	"GET /swagger-ui/*": "none", "GET /api-docs/openapi.json": "none",
 	"GET /metrics": "read", "GET /task": "read", "GET /task/{task_id}": "read", "GET /task/{task_id}/deliveries": "read", "GET /deliveries": "read",
 	"GET /batch/{batch_id}": "read", "GET /batches": "read", "GET /dag/{batch_id}": "read",

@@ -50,6 +50,8 @@ func (s *server) routes() []route {
 		{http.MethodGet, "/view", bearer.None, exempt, s.showView},
 		{http.MethodGet, "/view/assets/*", bearer.None, exempt, s.showAsset},
 		{http.MethodGet, "/view/events", bearer.Read, stream, s.viewEvents},
+		{http.MethodGet, "/view/overview", bearer.Read, plain, s.viewOverview},
+		{http.MethodGet, "/view/task/{task_id}", bearer.Read, plain, s.viewTask},
 		{http.MethodGet, "/view/graph/{batch_id}", bearer.Read, plain, s.viewGraph},
 		{http.MethodGet, "/view/states/{batch_id}", bearer.Read, plain, s.viewStates},
 		{http.MethodGet, "/icon.png", bearer.None, exempt, s.showIcon},

@@ -129,6 +129,24 @@ func (s *server) viewEvents(w http.ResponseWriter, r *http.Request, _ uuid.UUID)
 	}
 }
 
+// viewTask is GET /view/task/{task_id}: what is shown about a task beside the task.
+func (s *server) viewTask(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
+	around, err := s.Store.Surroundings(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, around)
+}
+
+// viewOverview is GET /view/overview: what goes on.
+func (s *server) viewOverview(w http.ResponseWriter, r *http.Request, _ uuid.UUID) error {
+	seen, err := s.overview.Get(r.Context())
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, seen)
+}
+
 // replyCompressed answers with JSON that may be large.
 func replyCompressed(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Header().Set("Vary", "Accept-Encoding")

@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"image/png"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 func TestViewPage(t *testing.T) {
@@ -289,4 +292,122 @@ func TestViewEvents(t *testing.T) {
 		}
 		require.Equal(t, "gone", last)
 	}
+}
+
+func TestViewTask(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	tasks := b.submit(t, entry("a"), entry("b", "a"), entry("c", "b"))
+	var around task.Surroundings
+	get := func(id uuid.UUID) {
+		t.Helper()
+		around = task.Surroundings{}
+		b.ok(t, http.StatusOK, "GET", "/view/task/"+id.String(), nil, &around)
+	}
+	get(tasks[1].ID)
+	require.Contains(t, around.Why[0].Sentence, `It waits for task `+tasks[0].ID.String())
+	require.JSONEq(t, fmt.Sprintf(`{"parent_id": %q, "name": "task a", "status": "Pending", "requires_success": true}`, tasks[0].ID), string(around.Why[0].Detail))
+	require.Equal(t, []task.Neighbour{{ID: tasks[0].ID, Name: "task a", Kind: "etl", Status: task.Pending, BatchID: tasks[0].BatchID, RequiresSuccess: true}}, around.Parents)
+	require.Equal(t, []task.Neighbour{{ID: tasks[2].ID, Name: "task c", Kind: "etl", Status: task.Waiting, BatchID: tasks[0].BatchID, RequiresSuccess: true}}, around.Children)
+	require.False(t, around.MoreParents || around.MoreChildren)
+
+	// Many are not all shown; tasks without a batch are.
+	b.exec(t, `with child as (insert into taskrunner.task (name, kind) select 'child ' || n, 'etl' from generate_series(1, 201) n returning id)
+		insert into taskrunner.link (parent_id, child_id) select $1, id from child`, tasks[0].ID)
+	get(tasks[0].ID)
+	require.Len(t, around.Children, 200)
+	require.True(t, around.MoreChildren)
+	require.Empty(t, around.Parents)
+	require.False(t, around.MoreParents)
+	b.exec(t, "with parent as (select id from taskrunner.task where name like 'child %') insert into taskrunner.link (parent_id, child_id) select id, $1 from parent", tasks[2].ID)
+	get(tasks[2].ID)
+	require.Len(t, around.Parents, 200)
+	require.True(t, around.MoreParents)
+
+	b.ok(t, http.StatusOK, "DELETE", "/task/"+tasks[2].ID.String(), nil, nil)
+	get(tasks[2].ID)
+	require.Contains(t, around.Why[0].Sentence, "It has ended as Canceled")
+	b.fails(t, http.StatusNotFound, "GET", "/view/task/"+uuid.NewString(), nil)
+	b.db.AssertInvariants(t)
+}
+
+func TestViewOverview(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	get := func() (o task.Overview) {
+		t.Helper()
+		b.ok(t, http.StatusOK, "GET", "/view/overview", nil, &o)
+		return o
+	}
+	o := get()
+	require.Equal(t, map[task.Status]int64{task.Waiting: 0, task.Pending: 0, task.Claimed: 0, task.Running: 0, task.Paused: 0}, o.Tasks)
+	require.Len(t, o.EndedPerMinute, 15)
+	require.Empty(t, o.Replicas)
+	require.Empty(t, o.Parked)
+
+	rule := object{"type": "Concurency", "max_concurency": 1, "matcher": object{"status": "Running", "kind": "etl", "fields": []string{"p"}}}
+	unsized := object{"type": "Capacity", "max_capacity": 5, "matcher": object{"status": "Running", "kind": "etl", "fields": []string{}}}
+	limited := func(id string, value any, rules ...object) object {
+		e := entry(id)
+		e["rules"], e["metadata"] = rules, object{"p": value}
+		return e
+	}
+	later := entry("later")
+	later["run_at"] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	big := limited("sized", "x", unsized)
+	big["expected_count"] = 9
+	tasks := b.submit(t, limited("1", 7, rule), limited("2", 7, rule), limited("3", 7, rule), limited("4", "<b>", rule), limited("5", "<b>", rule),
+		big, later, entry("free"), entry("child", "free"))
+	b.exec(t, "update taskrunner.task set expected_count = null where name = 'task sized'")
+	for range 2 { // the shapes of both rules
+		_, err := b.store.RegisterShape(t.Context())
+		require.NoError(t, err)
+	}
+	b.start(t)
+	b.ok(t, http.StatusOK, "PATCH", "/task/"+tasks[7].ID.String(), object{"status": "Success"}, nil)
+	b.exec(t, "select taskrunner_private.tick($1, 'runner:1', 'v1', 3, false)", b.replica)
+
+	for deadline := time.Now().Add(time.Minute); len(o.Parked) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		o = get() // the first answer may be kept for a while
+	}
+	kind := "etl"
+	require.Equal(t, map[task.Status]int64{task.Waiting: 0, task.Pending: 6, task.Claimed: 0, task.Running: 2, task.Paused: 0}, o.Tasks)
+	require.Equal(t, []task.KindCount{{Kind: &kind, Count: 2}}, o.RunningByKind)
+	require.Len(t, o.Replicas, 1)
+	require.Equal(t, []string{b.replica.String(), "runner:1", "v1"}, []string{o.Replicas[0].ID.String(), o.Replicas[0].Name, o.Replicas[0].Version})
+	var ended int64
+	for i, m := range o.EndedPerMinute {
+		ended += m.Count
+		if i > 0 {
+			require.Equal(t, time.Minute, m.Minute.Sub(o.EndedPerMinute[i-1].Minute))
+		}
+	}
+	require.EqualValues(t, 1, ended)
+	parked := map[string]int64{}
+	for _, p := range o.Parked {
+		parked[p.Limit] = p.Count
+		if strings.HasPrefix(p.Limit, "At most") {
+			require.Contains(t, string(p.Rule), "max_concurency")
+		}
+	}
+	require.Equal(t, map[string]int64{
+		`At most 1 of the tasks of kind "etl" with p = 7 may be active at once.`:     2,
+		`At most 1 of the tasks of kind "etl" with p = "<b>" may be active at once.`: 1,
+		"A Capacity rule limits them, but they have no expected_count.":              1,
+		"They are not to start yet: a run_at, or a pause before another try.":        1,
+	}, parked)
+	require.EqualValues(t, 2, o.Parked[0].Count)
+
+	// Minutes that have passed are not counted again.
+	known := slices.Clone(o.EndedPerMinute)
+	known[7].Count = 99
+	again, err := b.store.Overview(t.Context(), known)
+	require.NoError(t, err)
+	require.Contains(t, again.EndedPerMinute, known[7])
+	ended = 0
+	for _, m := range again.EndedPerMinute {
+		ended += m.Count
+	}
+	require.EqualValues(t, 100, ended)
+	b.db.AssertInvariants(t)
 }

@@ -61,6 +61,87 @@ func (q *Queries) ViewBatch(ctx context.Context, db DBTX, id uuid.UUID) (ViewBat
 	return i, err
 }
 
+const ViewChildren = `-- name: ViewChildren :many
+select c.id, c.name, c.kind, c.status, c.batch_id, l.requires_success
+from (select k.parent_id, k.child_id, k.requires_success from taskrunner.link k where k.parent_id = $1 limit $2) l
+cross join lateral (select x.id, x.seq, x.rank, x.batch_id, x.created_at, x.last_updated, x.started_at, x.ended_at, x.run_at, x.success, x.failures, x.expected_count, x.retry_initial_delay_secs, x.retry_multiplier, x.retry_max_delay_secs, x.timeout, x.priority, x.wait_finished, x.wait_success, x.attempt, x.max_attempts, x.status, x.paused_from, x.contacted, x.dead_end_barrier, x.name, x.kind, x.failure_reason, x.metadata, x.rules, x.timed_out_attempts from taskrunner.task x where x.id = l.child_id offset 0) c
+order by c.seq
+`
+
+type ViewChildrenParams struct {
+	TaskID uuid.UUID
+	Most   int32
+}
+
+type ViewChildrenRow struct {
+	ID              uuid.UUID
+	Name            string
+	Kind            string
+	Status          task.Status
+	BatchID         *uuid.UUID
+	RequiresSuccess bool
+}
+
+func (q *Queries) ViewChildren(ctx context.Context, db DBTX, arg ViewChildrenParams) ([]ViewChildrenRow, error) {
+	rows, err := db.Query(ctx, ViewChildren, arg.TaskID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewChildrenRow
+	for rows.Next() {
+		var i ViewChildrenRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Kind,
+			&i.Status,
+			&i.BatchID,
+			&i.RequiresSuccess,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ViewEnded = `-- name: ViewEnded :many
+select date_trunc('minute', e.ended_at)::timestamptz as minute, count(*) as ended
+from taskrunner_private.ended_task e
+where e.ended_at >= greatest($1::timestamptz, date_trunc('minute', now()) - interval '14 minutes')
+group by 1
+`
+
+type ViewEndedRow struct {
+	Minute time.Time
+	Ended  int64
+}
+
+// How many tasks have ended in each minute since one of them. An index has them.
+func (q *Queries) ViewEnded(ctx context.Context, db DBTX, since time.Time) ([]ViewEndedRow, error) {
+	rows, err := db.Query(ctx, ViewEnded, since)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewEndedRow
+	for rows.Next() {
+		var i ViewEndedRow
+		if err := rows.Scan(&i.Minute, &i.Ended); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ViewLinks = `-- name: ViewLinks :many
 select l.parent_id, l.child_id, l.requires_success
 from taskrunner.task p
@@ -91,6 +172,137 @@ func (q *Queries) ViewLinks(ctx context.Context, db DBTX, arg ViewLinksParams) (
 	for rows.Next() {
 		var i TaskrunnerLink
 		if err := rows.Scan(&i.ParentID, &i.ChildID, &i.RequiresSuccess); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ViewNow = `-- name: ViewNow :one
+select clock_timestamp()::timestamptz as now
+`
+
+func (q *Queries) ViewNow(ctx context.Context, db DBTX) (time.Time, error) {
+	row := db.QueryRow(ctx, ViewNow)
+	var now time.Time
+	err := row.Scan(&now)
+	return now, err
+}
+
+const ViewParents = `-- name: ViewParents :many
+select p.id, p.name, p.kind, p.status, p.batch_id, l.requires_success
+from (select k.parent_id, k.child_id, k.requires_success from taskrunner.link k where k.child_id = $1 limit $2) l
+cross join lateral (select x.id, x.seq, x.rank, x.batch_id, x.created_at, x.last_updated, x.started_at, x.ended_at, x.run_at, x.success, x.failures, x.expected_count, x.retry_initial_delay_secs, x.retry_multiplier, x.retry_max_delay_secs, x.timeout, x.priority, x.wait_finished, x.wait_success, x.attempt, x.max_attempts, x.status, x.paused_from, x.contacted, x.dead_end_barrier, x.name, x.kind, x.failure_reason, x.metadata, x.rules, x.timed_out_attempts from taskrunner.task x where x.id = l.parent_id offset 0) p
+order by p.seq
+`
+
+type ViewParentsParams struct {
+	TaskID uuid.UUID
+	Most   int32
+}
+
+type ViewParentsRow struct {
+	ID              uuid.UUID
+	Name            string
+	Kind            string
+	Status          task.Status
+	BatchID         *uuid.UUID
+	RequiresSuccess bool
+}
+
+// Some of the tasks that this one waits for, and the same of those that wait for it.
+func (q *Queries) ViewParents(ctx context.Context, db DBTX, arg ViewParentsParams) ([]ViewParentsRow, error) {
+	rows, err := db.Query(ctx, ViewParents, arg.TaskID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewParentsRow
+	for rows.Next() {
+		var i ViewParentsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Kind,
+			&i.Status,
+			&i.BatchID,
+			&i.RequiresSuccess,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ViewParked = `-- name: ViewParked :many
+select p.words::text as words, coalesce(p.rule, 'null')::jsonb as rule, p.waiting::bigint as waiting
+from taskrunner_private.parked_limits() p
+`
+
+type ViewParkedRow struct {
+	Words   string
+	Rule    []byte
+	Waiting int64
+}
+
+func (q *Queries) ViewParked(ctx context.Context, db DBTX) ([]ViewParkedRow, error) {
+	rows, err := db.Query(ctx, ViewParked)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewParkedRow
+	for rows.Next() {
+		var i ViewParkedRow
+		if err := rows.Scan(&i.Words, &i.Rule, &i.Waiting); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ViewReplicas = `-- name: ViewReplicas :many
+select r.id, r.name, r.version, extract(epoch from clock_timestamp() - r.heartbeat_at)::double precision as silence
+from taskrunner_private.replica r
+where isfinite(r.heartbeat_at)
+order by r.name, r.id
+limit 100
+`
+
+type ViewReplicasRow struct {
+	ID      uuid.UUID
+	Name    string
+	Version string
+	Silence float64
+}
+
+func (q *Queries) ViewReplicas(ctx context.Context, db DBTX) ([]ViewReplicasRow, error) {
+	rows, err := db.Query(ctx, ViewReplicas)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ViewReplicasRow
+	for rows.Next() {
+		var i ViewReplicasRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.Version,
+			&i.Silence,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -130,18 +130,15 @@ func (s *Store) CheckInvariants(ctx context.Context) ([]Violation, error) {
 	return broken, err
 }
 
-// Reason is something that keeps a task from running: a sentence, and the same for programs.
-type Reason struct{ Sentence, Detail string }
-
 // Why returns what keeps a task from running. Whoever may read tasks may ask. Errors: CodeUnknown, CodeUnavailable.
-func (s *Store) Why(ctx context.Context, id uuid.UUID) ([]Reason, error) {
-	var reasons []Reason
+func (s *Store) Why(ctx context.Context, id uuid.UUID) ([]task.Reason, error) {
+	var reasons []task.Reason
 	err := s.do(ctx, call{op: "why", reads: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) error {
 			rows, err := s.queries.Why(ctx, conn, id)
-			reasons = make([]Reason, 0, len(rows))
+			reasons = make([]task.Reason, 0, len(rows))
 			for _, row := range rows {
-				reasons = append(reasons, Reason{Sentence: row.Reason, Detail: row.Detail})
+				reasons = append(reasons, task.Reason{Sentence: row.Reason, Detail: json.RawMessage(row.Detail)})
 			}
 			return err
 		})

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"time"
@@ -57,4 +58,75 @@ type ViewGraph struct {
 	Links    [][2]int32 // parent and child, as indices of tasks
 	Required []bool     // by link: does the child require its success?
 	External []Link     // with one end in another batch, or in none; not all, if there are many
+}
+
+// Neighbour is a task at the other end of a link.
+type Neighbour struct {
+	ID              uuid.UUID  `json:"id"`
+	Name            string     `json:"name"`
+	Kind            string     `json:"kind"`
+	Status          Status     `json:"status"`
+	BatchID         *uuid.UUID `json:"batch_id"`
+	RequiresSuccess bool       `json:"requires_success"` // of the parent, for the child
+}
+
+// Reason is something that keeps a task from running: a sentence, and the same for programs.
+type Reason struct {
+	Sentence string          `json:"reason"`
+	Detail   json.RawMessage `json:"detail"`
+}
+
+// Surroundings are what the page shows about a task beside the task.
+type Surroundings struct {
+	Why          []Reason    `json:"why"`
+	Parents      []Neighbour `json:"parents"`  // at most 200
+	Children     []Neighbour `json:"children"` // at most 200
+	MoreParents  bool        `json:"more_parents"`
+	MoreChildren bool        `json:"more_children"`
+}
+
+// Overview is what goes on in the whole database.
+type Overview struct {
+	Tasks            map[Status]int64 `json:"tasks"` // those that have not ended
+	RunningByKind    []KindCount      `json:"running_by_kind"`
+	OldestPendingAge float64          `json:"oldest_pending_age_seconds"` // of those that could start now
+	Deliveries       OwedDeliveries   `json:"deliveries"`
+	Replicas         []LiveReplica    `json:"replicas"`
+	EndedPerMinute   []MinuteCount    `json:"ended_per_minute"` // the last minutes, the present one included; the oldest first
+	Parked           []ParkedCount    `json:"parked"`           // what holds most first
+}
+
+// KindCount is how many tasks of a kind there are.
+type KindCount struct {
+	Kind  *string `json:"kind"` // nil: all others
+	Count int64   `json:"count"`
+}
+
+// OwedDeliveries are the webhooks that are to be sent, are being sent, or were given up.
+type OwedDeliveries struct {
+	Pending      int64   `json:"pending"`
+	Sending      int64   `json:"sending"`
+	Failed       int64   `json:"failed"`
+	OldestDueAge float64 `json:"oldest_due_age_seconds"` // 0 if none is due
+}
+
+// LiveReplica is a process that has been heard of.
+type LiveReplica struct {
+	ID           uuid.UUID `json:"id"`
+	Name         string    `json:"name"`
+	Version      string    `json:"version"`
+	HeartbeatAge float64   `json:"heartbeat_age_seconds"`
+}
+
+// MinuteCount is how many tasks ended in a minute.
+type MinuteCount struct {
+	Minute time.Time `json:"minute"`
+	Count  int64     `json:"count"`
+}
+
+// ParkedCount is how many Pending tasks something holds.
+type ParkedCount struct {
+	Limit string          `json:"limit"` // for people
+	Rule  json.RawMessage `json:"rule"`  // null if it is none
+	Count int64           `json:"count"`
 }

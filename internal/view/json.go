@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/taskrunner/taskrunner/internal/layout"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
 // GraphJSON writes a graph for the page. It is made of columns, not of objects: of 10,000 tasks that is a third of the bytes, and
 // their scripts keep them in arrays anyway.
-func GraphJSON(g task.ViewGraph, p Places) []byte {
+func GraphJSON(g task.ViewGraph, p layout.Result) []byte {
 	b := make([]byte, 0, 1024+160*len(g.Tasks)+16*len(g.Links))
 	b = append(b, `{"batch_id":"`...)
 	b = append(b, g.BatchID.String()...)

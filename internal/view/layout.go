@@ -5,15 +5,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/taskrunner/taskrunner/internal/layout"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
-
-// Places say where tasks are drawn: centres, in units in which a task takes 160 by 40, gaps aside.
-type Places struct {
-	Layer         []int32
-	X, Y          []float32
-	Width, Height float32
-}
 
 const (
 	// keptCells bounds what is kept of places: so many tasks and links in all.
@@ -25,7 +19,7 @@ const (
 // Layouts places tasks and remembers where. It is safe for concurrent use.
 type Layouts struct {
 	mu    sync.Mutex
-	kept  map[placed]Places
+	kept  map[placed]layout.Result
 	order []placed // the oldest first
 	cells int
 	turn  sync.Mutex // of large graphs: one at a time, so that they leave the other processors alone
@@ -39,10 +33,10 @@ type placed struct {
 }
 
 // NewLayouts returns one that remembers nothing.
-func NewLayouts() *Layouts { return &Layouts{kept: map[placed]Places{}} }
+func NewLayouts() *Layouts { return &Layouts{kept: map[placed]layout.Result{}} }
 
 // Of returns the places of a graph's tasks.
-func (l *Layouts) Of(g task.ViewGraph) Places {
+func (l *Layouts) Of(g task.ViewGraph) layout.Result {
 	key := placed{batch: g.BatchID, revision: g.Revision, cells: len(g.Tasks) + len(g.Links)}
 	if p, ok := l.find(key); ok {
 		return p
@@ -54,12 +48,12 @@ func (l *Layouts) Of(g task.ViewGraph) Places {
 			return p
 		}
 	}
-	p := place(len(g.Tasks), g.Links)
+	p := layout.Layered(len(g.Tasks), g.Links)
 	l.keep(key, p)
 	return p
 }
 
-func (l *Layouts) find(key placed) (Places, bool) {
+func (l *Layouts) find(key placed) (layout.Result, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p, ok := l.kept[key]
@@ -67,7 +61,7 @@ func (l *Layouts) find(key placed) (Places, bool) {
 }
 
 // keep remembers places, and forgets the oldest for them.
-func (l *Layouts) keep(key placed, p Places) {
+func (l *Layouts) keep(key placed, p layout.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.kept[key]; ok || key.cells > keptCells {
@@ -79,37 +73,4 @@ func (l *Layouts) keep(key placed, p Places) {
 		l.order, l.cells = l.order[1:], l.cells-oldest.cells
 		delete(l.kept, oldest)
 	}
-}
-
-// place puts each task one layer right of its last parent, and under the task before it in the layer.
-func place(tasks int, links [][2]int32) Places {
-	p := Places{Layer: make([]int32, tasks), X: make([]float32, tasks), Y: make([]float32, tasks)}
-	children, parents := make([][]int32, tasks), make([]int, tasks)
-	for _, l := range links {
-		children[l[0]] = append(children[l[0]], l[1])
-		parents[l[1]]++
-	}
-	var ready []int32
-	for i := range tasks {
-		if parents[i] == 0 {
-			ready = append(ready, int32(i))
-		}
-	}
-	for len(ready) > 0 {
-		t := ready[0]
-		ready = ready[1:]
-		for _, child := range children[t] {
-			p.Layer[child] = max(p.Layer[child], p.Layer[t]+1)
-			if parents[child]--; parents[child] == 0 {
-				ready = append(ready, child)
-			}
-		}
-	}
-	rows := map[int32]int{}
-	for i, layer := range p.Layer {
-		p.X[i], p.Y[i] = 80+float32(layer)*240, 20+float32(rows[layer])*60
-		rows[layer]++
-		p.Width, p.Height = max(p.Width, p.X[i]+80), max(p.Height, p.Y[i]+20)
-	}
-	return p
 }

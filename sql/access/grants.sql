@@ -63,7 +63,7 @@ declare
       taskrunner_private.replay_deliveries(taskrunner.delivery_status, taskrunner.trigger_kind, uuid, uuid, text, timestamptz,
         timestamptz, timestamptz, uuid, integer),
       taskrunner_private.tick(uuid, text, text, integer, boolean, jsonb), taskrunner_private.count_parked(),
-      taskrunner_private.read_gauges(),
+      taskrunner_private.read_gauges(), taskrunner_private.parked_limits(),
       taskrunner_private.fall_asleep(uuid, text, xid8), taskrunner_private.stay_awake(uuid, text), taskrunner_private.leave(uuid),
       taskrunner_private.give_back_claims(uuid, uuid[]),
       taskrunner_private.give_back_deliveries(uuid, uuid[]),
