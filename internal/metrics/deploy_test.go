@@ -153,7 +153,7 @@ func TestAlertsUseMetricsThatExist(t *testing.T) {
 			require.NoError(t, err, rule.Alert)
 			require.Contains(t, []string{"warning", "critical"}, rule.Labels["severity"], rule.Alert)
 			require.NotEmpty(t, rule.Annotations["summary"], rule.Alert)
-			anchor, ok := strings.CutPrefix(rule.Annotations["runbook"], "docs/operations.md#")
+			anchor, ok := strings.CutPrefix(rule.Annotations["runbook_url"], "https://github.com/taskrunner/taskrunner/blob/main/docs/operations.md#")
 			require.True(t, ok, rule.Alert)
 			require.Contains(t, anchors, anchor, rule.Alert)
 		}
