@@ -1,5 +1,5 @@
-# Every target with a comment behind ## is listed by `make help`. Nothing but Go and make is needed; targets that profit
-# from another tool say so.
+# Every target with a comment behind ## is listed by `make help`. Nothing but Go and make is needed, for the tests also what the README
+# names; targets that profit from another tool say so.
 
 GO       ?= go
 VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
