@@ -63,23 +63,11 @@ func prepareDatabase(ctx context.Context, c config.Database, log *slog.Logger) (
 // reachPool waits for the database as the pool will reach it: a wrong DATABASE_URL would show only in the pool's tries, which go
 // on for long, and prepared statements that get lost on the way only in errors of requests.
 func reachPool(ctx context.Context, c config.Config, log *slog.Logger) error {
-	conn, err := connect.Wait(ctx, "DATABASE_URL", c.DatabaseURL, c.StartupTimeout(), log)
-	if err != nil {
-		return err
-	}
-	if c.PoolPreparedStatements.On() {
-		err = connect.TestStatements(ctx, conn, c.DatabaseURL)
-	}
-	if closeErr := conn.Close(ctx); closeErr != nil {
-		log.Debug("close a connection", "error", closeErr)
-	}
-	switch {
-	case errors.Is(err, connect.ErrStatements):
+	err := connect.WaitForPool(ctx, c.DatabaseURL, c.PoolPreparedStatements.On(), c.StartupTimeout(), log)
+	if errors.Is(err, connect.ErrStatements) {
 		return fmt.Errorf("POOL_PREPARED_STATEMENTS must be 0: %w", err)
-	case err != nil:
-		return fmt.Errorf("DATABASE_URL: test of prepared statements: %w", err)
 	}
-	return nil
+	return err
 }
 
 // checkIsolation refuses a user or database whose transactions are not READ COMMITTED by default: the engine would answer

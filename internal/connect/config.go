@@ -20,6 +20,8 @@ const (
 	askAfter = 5 * time.Second
 	askEvery = time.Second
 	askTimes = 5
+	// mostAddresses bounds how many addresses of a name are tried, each for the timeout.
+	mostAddresses = 16
 )
 
 // ErrReadOnly means that a server cannot be written to: a standby, most of the time.
@@ -37,8 +39,8 @@ func Parse(dsn string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// Prepare makes a configuration one whose connections are of use where servers come and go: a try to connect is bounded,
-// a server that is gone is missed, and one that cannot be written to is none, unless the DSN says otherwise.
+// Prepare makes a configuration one whose connections are of use where servers come and go: each address has its time, and so has the
+// look-up of a name, a server that is gone is missed, and one that cannot be written to is none, unless the DSN says otherwise.
 func Prepare(c *pgconn.Config) {
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = Timeout
@@ -48,14 +50,16 @@ func Prepare(c *pgconn.Config) {
 		Control:         boundSilence,
 	}
 	c.DialFunc = dialer.DialContext
+	lookup, timeout := c.LookupFunc, c.ConnectTimeout
+	c.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout) // that of pgx is for addresses
+		defer cancel()
+		list, err := lookup(ctx, host)
+		return list[:min(len(list), mostAddresses)], err
+	}
 	if c.ValidateConnect == nil {
 		c.ValidateConnect = writable
 	}
-}
-
-// Bound is how long a try to connect takes at most, with all the servers that the DSN names and the look-up of their names.
-func Bound(c *pgconn.Config) time.Duration {
-	return c.ConnectTimeout * time.Duration(len(addresses(c))+1)
 }
 
 func writable(ctx context.Context, conn *pgconn.PgConn) error {

@@ -38,13 +38,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // answers or the server is not ready. A server that refuses the user, the password or the database ends the wait at
 // once. The error is an [*Error], or that of the context.
 func Wait(ctx context.Context, setting, dsn string, timeout time.Duration, log *slog.Logger) (*pgx.Conn, error) {
+	return wait(ctx, setting, dsn, timeout, log, pgx.ConnectConfig)
+}
+
+// wait is Wait with another way to try.
+func wait(
+	ctx context.Context, setting, dsn string, timeout time.Duration, log *slog.Logger,
+	try func(context.Context, *pgx.ConnConfig) (*pgx.Conn, error),
+) (*pgx.Conn, error) {
 	config, err := Parse(dsn)
 	if err != nil {
 		return nil, &Error{Setting: setting, Err: errors.New("not a connection URL or string of PostgreSQL")} // err may hold the password
 	}
 	deadline := time.Now().Add(timeout)
 	for told := false; ; told = true {
-		conn, err := connect(ctx, config)
+		conn, err := try(ctx, config)
 		switch {
 		case err == nil:
 			return conn, nil
@@ -66,16 +74,10 @@ func Wait(ctx context.Context, setting, dsn string, timeout time.Duration, log *
 	}
 }
 
-func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, Bound(&config.Config))
-	defer cancel()
-	return pgx.ConnectConfig(ctx, config)
-}
-
 // refused reports a server that answered, and whose answer will not change by waiting: 28 is a user or password that is
-// not accepted, 3D000 no such database, 42501 one that this user may not enter.
+// not accepted, 3D000 no such database, 42501 one that this user may not enter; and a pooler that loses statements.
 func refused(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) &&
+	return errors.Is(err, ErrStatements) || errors.As(err, &pgErr) &&
 		(strings.HasPrefix(pgErr.Code, "28") || pgErr.Code == "3D000" || pgErr.Code == "42501")
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/taskrunner/taskrunner/internal/connect"
 	"github.com/taskrunner/taskrunner/internal/testdb"
+	"github.com/taskrunner/taskrunner/internal/testpooler"
 )
 
 func TestMain(m *testing.M) { testdb.Main(m) }
@@ -155,6 +157,77 @@ func TestSecondServer(t *testing.T) {
 	require.NoError(t, conn.Close(t.Context()))
 }
 
+// A name may stand for many addresses: each has its time, but not any number of them, and the look-up has its own.
+func TestAddressesOfAName(t *testing.T) {
+	t.Parallel()
+	parse := func(lookup func(ctx context.Context, host string) ([]string, error)) *pgx.ConnConfig {
+		config, err := pgx.ParseConfig("postgres://u:p@db.invalid/d?sslmode=disable")
+		require.NoError(t, err)
+		config.ConnectTimeout, config.LookupFunc = 50*time.Millisecond, lookup
+		connect.Prepare(&config.Config)
+		return config
+	}
+	var found []string
+	for range 100 {
+		found = append(found, away(t))
+	}
+	config := parse(func(context.Context, string) ([]string, error) { return found, nil })
+	dial, dialed := config.DialFunc, 0
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialed++
+		return dial(ctx, network, address)
+	}
+	_, err := pgx.ConnectConfig(t.Context(), config)
+	require.Error(t, err)
+	require.Equal(t, 16, dialed)
+
+	_, err = pgx.ConnectConfig(t.Context(), parse(func(ctx context.Context, _ string) ([]string, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+// A connection that is lost while prepared statements are tested says nothing about them: the test is made again.
+func TestWaitForPoolOutlivesALostConnection(t *testing.T) {
+	t.Parallel()
+	db := testdb.New(t)
+	pooled := testpooler.Start(t, []string{db.DSN}).DSN(db.DSN)
+	log := slog.New(slog.DiscardHandler)
+	want := connect.WaitForPool(t.Context(), pooled, true, time.Minute, log)
+	if want != nil {
+		require.ErrorIs(t, want, connect.ErrStatements)
+	}
+	u, err := url.Parse(pooled)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	came := 0
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if came++; came == 2 {
+				_ = client.Close()
+				continue
+			}
+			work.Go(func() { _ = pass(client, u.Host) })
+		}
+	})
+	err = connect.WaitForPool(t.Context(), change(t, pooled, func(u *url.URL) { u.Host = l.Addr().String() }), true, time.Minute, log)
+	require.NoError(t, l.Close())
+	work.Wait()
+	require.Greater(t, came, 3, "once more, two connections")
+	require.Equal(t, want == nil, err == nil, "%v", err)
+	if want != nil {
+		require.ErrorIs(t, err, connect.ErrStatements)
+	}
+	require.NoError(t, connect.WaitForPool(t.Context(), db.DSN, true, time.Minute, log))
+}
+
 // closing closes a channel at the first write.
 type closing struct{ c chan struct{} }
 
@@ -174,6 +247,11 @@ func relay(address, server string) error {
 	if err != nil {
 		return err
 	}
+	return pass(client, server)
+}
+
+// pass passes a connection on to a server until one of both ends.
+func pass(client net.Conn, server string) error {
 	defer client.Close()
 	backend, err := net.Dial("tcp", server)
 	if err != nil {

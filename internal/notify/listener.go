@@ -203,8 +203,6 @@ func (l *Listener) connect(ctx context.Context, name string) (*pgx.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, connect.Bound(&config.Config))
-	defer cancel()
 	// The server's own notices are of no use here, and the name shows a DBA what this session is for.
 	config.RuntimeParams["application_name"] = name
 	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
