@@ -12,9 +12,14 @@ export const NODE = { width: 160, height: 40, radius: 7, sign: 28 };
 
 const NEAR = 0.7; // from this scale on all is written
 const NAMED = 0.34; // from this scale on names are
-const THIN_BELOW = 0.3; // links are hairlines below this scale,
-const THIN_FROM = 1500; // and where there are more of them
-const LINKS_DRAWN = 20000; // of more only some are drawn
+const THIN_BELOW = 0.3; // links are hairlines below this scale
+
+// A long link that one of a thousand others crosses says nothing on its way. Where there are so many, only their ends are
+// drawn, and from far away some of them as lines.
+const LONG = { x: 900, y: 700 };
+const LONG_LINKS = 600;
+const FAR_LINKS = 5000;
+const END = 34; // of a link whose middle is left out
 
 /** Sizes of letters in units of the graph, and what fits beside them. */
 export const FONTS = {
@@ -25,6 +30,9 @@ export const FONTS = {
 export class TaskPainter {
   #graph;
   #colours;
+  /** By link, whether only its ends are drawn. */
+  #cut;
+  #cuts = 0;
   /** Texts that fit, by what they are cut from. @type {Record<keyof FONTS, Map<string, string>>} */
   #short = { near: new Map(), far: new Map(), kind: new Map(), kindCounted: new Map() };
 
@@ -32,6 +40,16 @@ export class TaskPainter {
   constructor(graph, palette) {
     this.#graph = graph;
     this.#colours = palette;
+    this.#cut = new Uint8Array(graph.linkParent.length);
+    const { linkParent, linkChild, x, y } = graph;
+    for (let k = 0; k < linkParent.length; k++) {
+      const [a, b] = [linkParent[k], linkChild[k]];
+      if (Math.abs(y[b] - y[a]) > LONG.y || x[b] - x[a] > LONG.x) {
+        this.#cut[k] = 1;
+        this.#cuts++;
+      }
+    }
+    if (this.#cuts < LONG_LINKS) this.#cut.fill(0);
   }
 
   /** How many tasks are in sight. @param {Camera} camera */
@@ -86,13 +104,7 @@ export class TaskPainter {
     });
   }
 
-  /** Traces a link as it is drawn. @param {CanvasRenderingContext2D|Path2D} to @param {Camera} camera @param {number} link */
-  traceLink(to, camera, link) {
-    const { linkParent, linkChild } = this.#graph;
-    this.traceBetween(to, camera, linkParent[link], linkChild[link]);
-  }
-
-  /** @param {CanvasRenderingContext2D|Path2D} to @param {Camera} camera @param {number} a @param {number} b */
+  /** Traces a link as it is drawn. @param {CanvasRenderingContext2D|Path2D} to @param {Camera} camera @param {number} a @param {number} b */
   traceBetween(to, camera, a, b) {
     const { x, y } = this.#graph;
     const [x0, y0] = [camera.viewX(x[a] + NODE.width / 2), camera.viewY(y[a])];
@@ -105,28 +117,28 @@ export class TaskPainter {
   /** @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {WorldBox} box */
   #paintLinks(ctx, camera, box) {
     const { linkParent, linkChild, linkRequired, x, y } = this.#graph;
-    /** @type {number[][]} [optional faded, required faded, optional, required] */
+    const thin = camera.scale < THIN_BELOW;
+    const step = thin ? Math.ceil(this.#cuts / FAR_LINKS) : 0;
+    /** @type {number[][]} optional and faded, required and faded, optional, required */
     const alike = [[], [], [], []];
-    let seen = 0;
+    let far = 0;
     for (let k = 0; k < linkParent.length; k++) {
       const [a, b] = [linkParent[k], linkChild[k]];
+      if (this.#cut[k] && step > 0 && far++ % step > 0) continue;
       if (x[b] < box.x0 || x[a] > box.x1) continue;
       if ((y[a] < box.y0 && y[b] < box.y0) || (y[a] > box.y1 && y[b] > box.y1)) continue;
       alike[linkRequired[k] + (this.#graph.matches(a) && this.#graph.matches(b) ? 2 : 0)].push(k);
-      seen++;
     }
-    const thin = camera.scale < THIN_BELOW || seen > THIN_FROM;
-    const step = Math.ceil(seen / LINKS_DRAWN);
     alike.forEach((some, style) => {
       if (some.length === 0) return;
       ctx.strokeStyle = style < 2 ? this.#colours.linkFaded : thin ? this.#colours.linkThin : this.#colours.link;
       ctx.lineWidth = thin ? 1 / ctx.getTransform().a : Math.max(1, 1.5 * camera.scale);
       ctx.setLineDash(style % 2 === 0 && !thin ? [6 * camera.scale, 5 * camera.scale] : []);
-      ctx.lineDashOffset = 0;
       ctx.beginPath();
-      for (let k = 0; k < some.length; k += step) {
-        if (seen > THIN_FROM) this.#traceStraight(ctx, camera, some[k]);
-        else this.traceLink(ctx, camera, some[k]);
+      for (const k of some) {
+        if (!this.#cut[k]) this.traceBetween(ctx, camera, linkParent[k], linkChild[k]);
+        else if (thin) this.#traceStraight(ctx, camera, k);
+        else this.#traceEnds(ctx, camera, k, box);
       }
       ctx.stroke();
     });
@@ -139,6 +151,21 @@ export class TaskPainter {
     const [a, b] = [linkParent[link], linkChild[link]];
     ctx.moveTo(camera.viewX(x[a] + NODE.width / 2), camera.viewY(y[a]));
     ctx.lineTo(camera.viewX(x[b] - NODE.width / 2), camera.viewY(y[b]));
+  }
+
+  /** How a link leaves its parent and reaches its child. @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {number} link @param {WorldBox} box */
+  #traceEnds(ctx, camera, link, box) {
+    const { linkParent, linkChild, x, y } = this.#graph;
+    const [a, b] = [linkParent[link], linkChild[link]];
+    const end = (/** @type {number} */ i, /** @type {1|-1} */ way) => {
+      if (y[i] < box.y0 - END || y[i] > box.y1 + END || x[i] < box.x0 - END || x[i] > box.x1 + END) return;
+      const [from, at] = [x[i] + (way * NODE.width) / 2, y[i]];
+      const steep = Math.max(-1, Math.min(1, (y[b] - y[a]) / (x[b] - x[a])));
+      ctx.moveTo(camera.viewX(from), camera.viewY(at));
+      ctx.quadraticCurveTo(camera.viewX(from + (way * END) / 2), camera.viewY(at), camera.viewX(from + way * END), camera.viewY(at + way * steep * END * 0.7));
+    };
+    end(a, 1);
+    end(b, -1);
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {number} i */
