@@ -12,15 +12,16 @@ import (
 	"time"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
+	"github.com/taskrunner/taskrunner/internal/chromium"
 	"github.com/taskrunner/taskrunner/internal/devpg"
 )
 
 // benchCmd measures the engine on graphs of several shapes beside the floor of the same machine.
 type benchCmd struct {
-	Scenario    string        `enum:"graphs,report,submit,scheduled,rules,webhooks" default:"graphs" help:"What to measure: graphs, the engine in SQL; report, PUT and PATCH over HTTP; submit, POST of large graphs; scheduled, what future tasks cost, and starts at run_at; rules, what limits cost; webhooks, tasks end to end."`
+	Scenario    string        `enum:"graphs,report,submit,scheduled,rules,webhooks,view" default:"graphs" help:"What to measure: graphs, the engine in SQL; report, PUT and PATCH over HTTP; submit, POST of large graphs; scheduled, what future tasks cost, and starts at run_at; rules, what limits cost; webhooks, tasks end to end; view, the web page in a browser."`
 	DatabaseURL string        `name:"database-url" env:"DATABASE_URL" placeholder:"URL" help:"Server on which databases, named taskrunner_bench_…, are created and dropped. By default a private one is started for the run."`
 	Shapes      []string      `default:"${bench_shapes}" help:"Graphs to run, of: ${bench_shapes}."`
-	Sizes       []int         `default:"10000,100000" help:"Tasks per graph; scenarios graphs, submit, scheduled, rules and webhooks (of these three the largest). Layered graphs, and insert, which writes one, need 20."`
+	Sizes       []int         `default:"10000,100000" help:"Tasks per graph; scenarios graphs, submit, view, scheduled, rules and webhooks (of the last three the largest). Layered graphs, and insert, which writes one, need 20."`
 	Batch       int           `default:"500" help:"Tasks per statement."`
 	Workers     int           `default:"2" help:"Connections that claim and finish at once."`
 	Clients     int           `default:"64" help:"Connections of the load client; scenario report."`
@@ -52,6 +53,7 @@ func (c *benchCmd) Run(ctx context.Context) (err error) {
 			err = errors.New("interrupted")
 		}
 	}()
+	config.Chromium, _ = chromium.Find()         // "" without one
 	config.Pgbench, _ = exec.LookPath("pgbench") // "" without one
 	if config.URL == "" {
 		server, err := devpg.Start(ctx, devpg.Config{Log: log})
@@ -95,6 +97,8 @@ func (c *benchCmd) measure(ctx context.Context, config bench.Config) error {
 		return printMeasures(c, func(report func(bench.Measure)) error { return bench.Rules(ctx, config, report) })
 	case "webhooks":
 		return printMeasures(c, func(report func(bench.Measure)) error { return bench.Webhooks(ctx, config, report) })
+	case "view":
+		return printMeasures(c, func(report func(bench.Measure)) error { return bench.View(ctx, config, report) })
 	}
 	var results []bench.Result
 	err := bench.Run(ctx, config, func(r bench.Result) {

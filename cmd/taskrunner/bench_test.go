@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/bench"
+	"github.com/taskrunner/taskrunner/internal/chromium"
 	"github.com/taskrunner/taskrunner/internal/testdb"
 )
 
@@ -62,6 +63,17 @@ func TestBenchInterrupted(t *testing.T) {
 	require.Empty(t, out.String())
 }
 
+// viewMeasures are those of 40 tasks. Where there is no browser, the answer alone is measured.
+func viewMeasures() []string {
+	names := []string{
+		"40 tasks, GET /view/graph, first", "40 tasks, GET /view/graph, again", "40 tasks, its answer", "40 tasks, its answer, compressed",
+	}
+	if _, err := chromium.Find(); err == nil {
+		names = append(names, "40 tasks, navigation to picture", "40 tasks, all in sight, frames while dragged", "40 tasks, near, frames while dragged")
+	}
+	return names
+}
+
 // The HTTP scenarios run a service, servers to compare it with and load clients, and judge what they measured.
 func TestBenchOverHTTP(t *testing.T) {
 	t.Setenv(childVariable, "1")
@@ -88,6 +100,7 @@ func TestBenchOverHTTP(t *testing.T) {
 			"8 tasks, webhook and report each", "tasks end to end, median", "commit to on_start", "report of the parent to on_start of the child",
 			"8 tasks of 9 hosts, one more hangs", "nine hosts, one more hangs / nine hosts",
 		},
+		"view": viewMeasures(),
 	} {
 		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", dsn, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
 		require.NoError(t, c.Run(t.Context()), progress.String())

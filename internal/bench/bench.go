@@ -6,7 +6,7 @@
 // Scheduled measures what tasks of the future cost, and how soon after their moment they start; Rules what limits
 // cost, and how soon a free slot is taken. Two more scenarios measure the
 // service from outside, over HTTP: Reports (PUT and PATCH) and Submits (POST of large graphs). Webhooks measures it with a receiver
-// that is called and reports, end to end.
+// that is called and reports, end to end. View measures the web page, in a browser.
 // Service, servers for comparison and load client are processes of their own (child.go), and each measurement says what
 // share of the machine others took meanwhile (machine.go).
 package bench
@@ -41,6 +41,7 @@ type Config struct {
 	Clients  int           // connections of the load client
 	Duration time.Duration // of each measurement
 	Pgbench  string        // the program, of Reports; "": a loop of our own
+	Chromium string        // the program, of View; "": without one
 	// Command makes this program's own command line with these arguments.
 	Command func(ctx context.Context, args ...string) *exec.Cmd
 }
