@@ -25,7 +25,7 @@ type benchCmd struct {
 	Batch       int           `default:"500" help:"Tasks per statement."`
 	Workers     int           `default:"2" help:"Connections that claim and finish at once."`
 	Clients     int           `default:"64" help:"Connections of the load client; scenario report."`
-	Duration    time.Duration `default:"4s" help:"Length of each measurement; scenario report."`
+	Duration    time.Duration `default:"4s" help:"Length of each measurement; scenarios report and view."`
 	JSON        bool          `name:"json" help:"Print JSON on standard output, and the table on standard error."`
 
 	out, progress io.Writer // standard output and error

@@ -25,8 +25,7 @@ const (
 
 const (
 	viewLimit = 3 * time.Minute // of all that a browser does with one graph
-	dragFor   = 2 * time.Second
-	dragStep  = 6 // pixels from one movement of the mouse to the next
+	dragStep  = 6               // pixels from one movement of the mouse to the next
 )
 
 // The targets, for graphs of up to so many tasks: how long a page may take to open, and how many frames a second it draws at least.
@@ -210,7 +209,7 @@ func (r *viewRun) browse(ctx context.Context, tasks int, batch uuid.UUID) (err e
 			if err := r.dragAt(t, fmt.Sprintf("%d tasks, all in sight", tasks), limited); err != nil {
 				return err
 			}
-			if err := t.eval("__view.view.reveal(__view.graph.count >> 1), new Promise((done) => setTimeout(done, 1000))", nil); err != nil {
+			if err := t.eval("__view.view.reveal(__view.graph.count >> 1), new Promise((done) => setTimeout(done, 500))", nil); err != nil {
 				return err
 			}
 			if err := r.dragAt(t, fmt.Sprintf("%d tasks, near", tasks), limited); err != nil {
@@ -247,7 +246,7 @@ func (r *viewRun) dragAt(t *browserTab, what string, limited bool) error {
 	if err := mouse("mousePressed"); err != nil {
 		return err
 	}
-	for end := time.Now().Add(dragFor); time.Now().Before(end); {
+	for end := time.Now().Add(r.Duration); time.Now().Before(end); {
 		if x += step; x < 340 || x > 940 {
 			step = -step
 		}
