@@ -21,7 +21,7 @@ func TestList(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("name: many\ntasks:\n")
 	for i := range 230 {
-		fmt.Fprintf(&text, "- {id: t%d, name: task %03d, kind: bulk, metadata: {i: %d}, timeout: 7, on_start: {kind: Webhook, params: {url: '%s/hold', verb: Post}}}\n", i, i, i, s.hook)
+		fmt.Fprintf(&text, "- {id: t%d, name: task %03d, kind: bulk, metadata: {i: %d}, timeout: 7000, on_start: {kind: Webhook, params: {url: '%s/hold', verb: Post}}}\n", i, i, i, s.hook)
 	}
 	many := strings.TrimSpace(s.good(t, "submit", "-q", file(t, "many.yaml", text.String())))
 	batch, ids := s.submit(t, "/hold", "/bad")
@@ -39,7 +39,7 @@ func TestList(t *testing.T) {
 	require.Regexp(t, `(?m)^`+ids[1]+`  Failure   +([\d.]+ s)? +task-b\\n {14}k {11}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [-+]\d\d:\d\d$`, out)
 	require.Equal(t, []string{"NAME", `task-b\n`}, names(s.good(t, "list", "--status", "Failure")))
 	require.Equal(t, []string{"NAME", "task 007"}, names(s.good(t, "list", "--metadata", `{"i": 7}`)))
-	require.Equal(t, []string{"NAME", "task 007"}, names(s.good(t, "list", "--name", "k 007", "--kind", "ulk", "--with-timeout", "7")))
+	require.Equal(t, []string{"NAME", "task 007"}, names(s.good(t, "list", "--name", "k 007", "--kind", "ulk", "--with-timeout", "7000")))
 	require.Empty(t, s.good(t, "list", "--kind", "none"))
 
 	// Pages join without a gap, by --all, by --limit and by cursor.
