@@ -12,6 +12,7 @@ import { isTerminal, progressBar, sign, STATUSES, statusOf } from './status.js';
 const shownProblems = 3;
 const patience = 30000; // ms without any work, after which a batch looks stuck
 const sayEvery = 10000;
+const pauseBetween = 150; // ms; changes may come faster
 
 /** @param {Graph} graph @param {string} createdAt @param {{onOpen: (i: number) => void}} o */
 export function batchHead(graph, createdAt, { onOpen }) {
@@ -69,7 +70,7 @@ export function batchHead(graph, createdAt, { onOpen }) {
     if (of('Paused')) found.push({ text: 'Held by somebody', tasks: all(g, 'Paused') });
     const oldest = of('Running') + of('Claimed') === 0 ? longestPending(g) : -1;
     if (oldest >= 0) found.push({ text: `Nothing runs. Pending for ${duration(Math.round((g.now() - g.createdAt[oldest]) / 60000) * 60)}`, tasks: [oldest] });
-    const now = JSON.stringify(found) + g.revision;
+    const now = g.revision + JSON.stringify(found.map((p) => [p.text, p.tasks.length, p.tasks.slice(0, shownProblems)]));
     if (now === seen) return;
     seen = now;
     problems.replaceChildren(...found.filter((p) => p.tasks.length > 0).map(({ text, tasks }) => el('p', {},
@@ -78,7 +79,15 @@ export function batchHead(graph, createdAt, { onOpen }) {
       tasks.length > shownProblems ? ` and ${number(tasks.length - shownProblems)} more` : null)));
   }
 
-  for (const type of ['change', 'replace']) graph.addEventListener(type, update);
+  let timer = 0;
+  for (const type of ['change', 'replace']) {
+    graph.addEventListener(type, () => { // by a timer: the title is for those who look at another tab
+      timer ||= window.setTimeout(() => {
+        timer = 0;
+        update();
+      }, pauseBetween);
+    });
+  }
   update();
   return { element };
 }
