@@ -26,7 +26,7 @@ export function showDeliveries(main, params, signal) {
   const errors = el('div', {});
   const body = el('tbody', {});
   const table = el('table', { class: 'list deliveries', 'aria-label': 'Webhooks', data: { test: 'deliveries-table' } },
-    el('thead', {}, el('tr', {}, ...['State', 'Webhook', 'What it said', 'Created', ''].map((h) => el('th', { scope: 'col', text: h })))), body);
+    el('thead', {}, el('tr', {}, ...['State', 'Webhook', 'What it said', 'Created', 'Act'].map((h) => el('th', { scope: 'col', text: h })))), body);
   const empty = el('p', { class: 'dim', hidden: true });
   const newer = button('Newer', () => { cursors.pop(); now(); });
   const older = button('Older', () => { cursors.push(next); now(); });

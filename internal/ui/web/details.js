@@ -105,7 +105,7 @@ export function detailsPanel(container, { onClose }) {
     ]);
     const why = view.why ?? [];
     part('reason', [task.status, task.failure_reason, why], reason, () => [
-      task.failure_reason ? el('p', { class: task.status === 'Failure' ? 'callout bad' : 'callout' }, task.failure_reason) : null,
+      task.failure_reason ? el('p', { class: task.status === 'Failure' ? 'callout bad' : 'callout' }, ...withLinks(task.failure_reason, view.parents)) : null,
       ...(isTerminal(task.status) || why.length === 0 ? []
         : [el('h3', { text: 'Why it does not run' }), el('ul', { class: 'why', data: { test: 'why' } }, ...why.map((/** @type {any} */ w) => whyItem(w, view.parents)))]),
     ]);
@@ -113,9 +113,9 @@ export function detailsPanel(container, { onClose }) {
       button(a.label, async (e) => act(a, task, /** @type {HTMLElement} */ (e.currentTarget)), { class: a.danger ? 'outline-danger' : '', data: { test: a.test } })));
 
     section('fields', task, sections, '', () => [fields(task)]);
-    section('parents', [view.parents, view.more_parents], sections, `Waits for (${count(view.parents, view.more_parents)})`,
+    section('parents', [view.parents, view.more_parents], sections, `Parents (${count(view.parents, view.more_parents)})`,
       () => view.parents.length ? [relatives(view.parents, task.batch_id), more(view.more_parents)] : []);
-    section('children', [view.children, view.more_children], sections, `Comes before (${count(view.children, view.more_children)})`,
+    section('children', [view.children, view.more_children], sections, `Children (${count(view.children, view.more_children)})`,
       () => view.children.length ? [relatives(view.children, task.batch_id), more(view.more_children)] : []);
     section('deliveries', deliveries, sections, `Webhooks sent (${deliveries.length}${deliveries.length === 100 ? ' or more' : ''})`,
       () => deliveries.length ? [el('ul', { class: 'plain' }, ...deliveries.map((d) => deliveryItem(d, () => now())))] : []);
@@ -183,6 +183,14 @@ function whyItem(w, parents) {
   return el('li', {}, 'It waits for ', taskLink(parent), `, which is ${parent.status}${parent.requires_success ? ' and has to succeed' : ''}.`);
 }
 
+/** @param {string} text @param {any[]} parents Their names, as links, in place of their ids. @returns {(Node|string)[]} */
+function withLinks(text, parents) {
+  const parent = parents.find((p) => text.includes(p.id));
+  if (!parent) return [text];
+  const [before, after] = text.split(parent.id);
+  return [before, taskLink(parent), after];
+}
+
 /** @param {any} t */
 const taskLink = (t) => el('a', { href: address({ batch: t.batch_id, tab: new URLSearchParams(location.search).get('tab'), task: t.id }), text: t.name });
 
@@ -209,7 +217,7 @@ function fields(task) {
     ['Not before', task.run_at ? when(task.run_at) : null],
     ['Last sign of life', when(task.last_updated)],
     ['Timeout', `${duration(task.timeout)} without a sign of life`],
-    ['Waits for', task.wait_finished ? `${plural(task.wait_finished, 'task')} to end, ${number(task.wait_success)} of them with success` : null],
+    ['Waits for', task.wait_finished && !isTerminal(task.status) ? `${plural(task.wait_finished, 'task')} to end, ${number(task.wait_success)} of them with success` : null],
     ['Dead-end barrier', task.dead_end_barrier ? 'yes' : null],
   ];
   return el('dl', { class: 'fields' }, ...rows.filter(([, v]) => v !== null).flatMap(([k, v]) => [el('dt', { text: k }), el('dd', {}, v)]));

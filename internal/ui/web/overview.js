@@ -16,7 +16,7 @@ const deadReplica = 5; // seconds without a heartbeat after which the others tak
 /**
  * @typedef {{tasks: Record<string, number>, running_by_kind: {kind: string, count: number}[], oldest_pending_age_seconds: number,
  *   deliveries: {pending: number, sending: number, failed: number, oldest_due_age_seconds: number},
- *   replicas: {id: string, heartbeat_age_seconds: number, version?: string}[],
+ *   replicas: {id: string, name?: string, heartbeat_age_seconds: number, version?: string}[],
  *   ended_per_minute: {minute: string, count: number}[], parked: {limit: string, rule?: any, count: number}[]}} Overview
  */
 
@@ -53,7 +53,7 @@ export function showOverview(root, signal) {
       ['Oldest pending', o.tasks.Pending ? duration(Math.round(o.oldest_pending_age_seconds)) : '–', 'How long the oldest task waits that could start now.', null],
       ['Webhooks to send', number(o.deliveries.pending + o.deliveries.sending), 'Deliveries that are due, or will be after a pause.', null],
       ['Dead letters', number(o.deliveries.failed), 'Webhooks that were given up. They can be sent again.', null],
-      ['Replicas alive', number(alive.length), alive.map((r) => [r.id, r.version].filter(Boolean).join(' ')).join('\n'), null],
+      ['Replicas alive', number(alive.length), alive.map((r) => [r.name ?? r.id, r.version].filter(Boolean).join(' ')).join('\n'), null],
       ['Ended per minute', o.ended_per_minute.length ? (ended / o.ended_per_minute.length).toFixed(1) : '–', `${plural(ended, 'task')} in the last ${o.ended_per_minute.length} minutes.`, null],
     ];
     arrange(tiles, wanted.map(([name, value, says, mark]) => {
