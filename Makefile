@@ -49,6 +49,11 @@ test/js: ## the modules of the web page without a browser; needs Node.js 20 or n
 test/browser: ## those of the page, in Chromium, which has to be installed; ARGS="-run Live": fewer
 	$(WITHPG) $(GO) test -C internal/browsertest $(RACE) -count=1 -timeout 10m $(ARGS) .
 
+.PHONY: screenshots
+screenshots: ## pictures of the page into bin/screenshots: light, dark, small, big, on a phone
+	SCREENSHOTS=$(CURDIR)/bin/screenshots $(WITHPG) $(GO) test -C internal/browsertest -tags screenshots -count=1 -run '^TestScreenshots$$' .
+	@ls bin/screenshots
+
 .PHONY: test/versions
 test/versions: ## those without a browser on PostgreSQL 15, 16, 17 and 18, installed or fetched; VERSIONS="17 18", PACKAGES=./internal/sqltest: fewer
 	@for major in $(VERSIONS); do \

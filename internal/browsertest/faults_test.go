@@ -49,10 +49,10 @@ func TestFaultsAreHeardOf(t *testing.T) {
 		eval[any](b, "void ("+fault+")")
 		pattern := regexp.MustCompile(heard)
 		var problems []string
-		require.Eventually(t, func() bool {
+		until(t, func() bool {
 			problems = append(problems, b.takeProblems()...)
 			return slices.ContainsFunc(problems, pattern.MatchString)
-		}, patience, look, "%s: %q", fault, &problems)
+		}, "%s: %q", fault, &problems)
 	}
 	b.allow(".") // one fault may be heard of twice
 	b.takeProblems()

@@ -149,14 +149,24 @@ func (s *service) exec(statement string, args ...any) {
 	require.NoError(s.t, err, "%s", statement)
 }
 
-// await waits until a query of a text has a result.
+// until waits for a condition.
+func until(t *testing.T, condition func() bool, format string, args ...any) {
+	t.Helper()
+	for began := time.Now(); !condition(); time.Sleep(look) {
+		if time.Since(began) > patience {
+			t.Fatalf(format, args...)
+		}
+	}
+}
+
+// await waits until a query of a text has a result; no row and null are "".
 func (s *service) await(want string, query string, args ...any) {
 	s.t.Helper()
 	var got string
-	require.Eventuallyf(s.t, func() bool {
-		got = ask[string](s, query, args...)
+	until(s.t, func() bool {
+		got = ask[string](s, "select coalesce(("+query+"), '')", args...)
 		return got == want
-	}, patience, look, "%s of %v does not become %s, it is %s", query, args, want, &got)
+	}, "%s of %v does not become %s", query, args, want)
 }
 
 // awaitStatus waits until a task has a status.
@@ -256,4 +266,16 @@ func (r *receiver) task(name, kind, path string, parents ...string) entry {
 		dependencies = append(dependencies, map[string]any{"id": parent, "requires_success": true})
 	}
 	return entry{"id": name, "name": name, "kind": kind, "timeout": 3600, "on_start": r.hook(path), "dependencies": dependencies}
+}
+
+// query reads rows from the database.
+func (s *service) query(query string, args []any, each func(scan func(...any))) {
+	s.t.Helper()
+	rows, err := s.db.Pool.Query(s.t.Context(), query, args...)
+	require.NoError(s.t, err, "%s", query)
+	defer rows.Close()
+	for rows.Next() {
+		each(func(into ...any) { require.NoError(s.t, rows.Scan(into...)) })
+	}
+	require.NoError(s.t, rows.Err(), "%s", query)
 }

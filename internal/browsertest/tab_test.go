@@ -9,7 +9,6 @@ import (
 	"image"
 	"image/png"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -24,6 +23,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,9 +82,12 @@ func openTab(t *testing.T, parent context.Context, base string, options ...chrom
 			t.Errorf("in the browser: %s", problem)
 		}
 		if t.Failed() {
-			path := filepath.Join(t.ArtifactDir(), "failed.png")
-			require.NoError(t, os.WriteFile(path, b.picture(), 0o644))
-			t.Logf("what the window shows: %s (kept by -artifacts)", path)
+			picture, err := os.CreateTemp(t.ArtifactDir(), "window-*.png")
+			require.NoError(t, err)
+			defer picture.Close()
+			_, err = picture.Write(b.picture())
+			require.NoError(t, err)
+			t.Logf("what the window shows: %s (kept by -artifacts)", picture.Name())
 		}
 	})
 	return b
@@ -279,16 +282,22 @@ func (b *tab) text(name string) string {
 	return eval[string](b, "document.querySelector(%s)?.innerText ?? ''", by(name))
 }
 
-// waitText waits until a part of the page shows something.
+// waitText waits until a part of the page, or one of several with that name, shows something.
 func (b *tab) waitText(name, part string) {
 	b.t.Helper()
-	b.wait("document.querySelector(%s).innerText.includes(%s)", by(name), part)
+	b.wait("[...document.querySelectorAll(%s)].some(e => e.checkVisibility() && e.innerText.includes(%s))", by(name), part)
 }
 
 // waitGone waits until a part of the page cannot be seen.
 func (b *tab) waitGone(name string) {
 	b.t.Helper()
 	b.wait("!document.querySelector(%s)?.checkVisibility()", by(name))
+}
+
+// shows says whether a part of the page can be seen now.
+func (b *tab) shows(name string) bool {
+	b.t.Helper()
+	return eval[bool](b, "Boolean(document.querySelector(%s)?.checkVisibility())", by(name))
 }
 
 // spot is a place in the window.
@@ -350,16 +359,39 @@ func (b *tab) fillIn(name, text string) {
 func (b *tab) choose(name, value string) {
 	b.t.Helper()
 	b.wait("[...document.querySelector(%s).options].some(o => o.value === %s)", by(name), value)
+	b.set(name, value)
+}
+
+// set gives a control a value that is not typed.
+func (b *tab) set(name, value string) {
+	b.t.Helper()
+	b.wait("document.querySelector(%s)?.checkVisibility()", by(name))
 	eval[any](b, `(e => { e.value = %s; for (const type of ['input', 'change']) e.dispatchEvent(new Event(type, {bubbles: true})); })(document.querySelector(%s))`,
 		value, by(name))
 }
 
-// press presses keys, as package kb of chromedp names them.
-func (b *tab) press(keys string, modifiers ...chromedp.Modifier) {
+// press presses keys as a person does: a key types nothing if the page takes it for something else. Package kb of chromedp names
+// those that type nothing.
+func (b *tab) press(keys string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
-	defer cancel()
-	require.NoError(b.t, chromedp.Do(ctx, chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...))))
+	for _, key := range keys {
+		var down *input.DispatchKeyEventParams
+		for _, event := range kb.Encode(key) {
+			switch event.Type {
+			case kb.KeyChar:
+				down.Type, down.Text = kb.KeyDown, event.Text
+				call(b, input.DispatchKeyEvent, *down)
+				down = nil
+			case kb.KeyUp:
+				if down != nil {
+					call(b, input.DispatchKeyEvent, *down)
+				}
+				call(b, input.DispatchKeyEvent, *event)
+			default:
+				down = event
+			}
+		}
+	}
 }
 
 // picture is what the window shows, as PNG.

@@ -34,7 +34,7 @@ export function showBatch(main, batch, params, signal) {
       shown = page(main, new Graph(answer), answer.created_at, wanted, signal);
     } catch (e) {
       if (isAbort(e) || signal.aborted) return;
-      loading.replaceWith(errorBox(e, 'The batch cannot be shown.'), el('p', {}, el('a', { href: 'view', text: 'All batches' }), ' ',
+      loading.replaceWith(el('h1', { text: 'Batch' }), errorBox(e, 'It cannot be shown.'), el('p', {}, el('a', { href: 'view', text: 'All batches' }), ' ',
         e instanceof ApiError && e.status !== 404 && e.status !== 400 ? el('a', { href: `task?batch_id=${encodeURIComponent(batch)}`, text: 'Its tasks as JSON' }) : null));
     }
   })();

@@ -138,7 +138,7 @@ function shape(tag, attributes) {
 function throughput() {
   const width = 300;
   const height = 80;
-  const picture = /** @type {SVGElement} */ (shape('svg', { viewBox: `0 0 ${width} ${height}`, class: 'chart', role: 'img', preserveAspectRatio: 'none' }));
+  const picture = /** @type {SVGElement} */ (shape('svg', { viewBox: `0 0 ${width} ${height}`, class: 'chart', role: 'img', 'aria-label': 'Tasks ended, by minute', preserveAspectRatio: 'none' }));
   const most = el('p', { class: 'dim' });
   let seen = '';
   return {
