@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/api"
 	"github.com/taskrunner/taskrunner/internal/handle"
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/view"
 )
 
 // pipes is a listener whose connections have no buffers and keep the time of the test.
@@ -209,4 +212,57 @@ func TestSlowRefusedBodies(t *testing.T) {
 		require.InDelta(t, 2, time.Since(began).Seconds(), 1)
 		conn.Close()
 	}, func(c *api.Config) { c.BodyMemory = 100 << 10 })
+}
+
+// changing is a store of one batch that changes with every look.
+type changing struct {
+	api.Store
+	looks atomic.Int64
+}
+
+func (c *changing) ViewStates(context.Context, uuid.UUID, int, bool) (task.ViewStates, error) {
+	return task.ViewStates{States: slices.Repeat([]task.ViewState{{Success: c.looks.Add(1)}}, 1000)}, nil
+}
+
+func (*changing) WatchBatch(context.Context, uuid.UUID, uuid.UUID) (bool, error) { return false, nil }
+func (*changing) UnwatchBatch(context.Context, uuid.UUID, uuid.UUID) error       { return nil }
+
+// A page that does not read is cut off after 30 s; one that reads goes on beyond all limits of requests, and hears a comment when
+// nothing happens.
+func TestSlowPages(t *testing.T) {
+	t.Parallel()
+	s := &changing{}
+	var hub *view.Hub
+	slow(t, s, func(t *testing.T, p pipes) {
+		defer hub.Close()
+		const request = "GET /view/events?batch=00000000-0000-4000-8000-000000000001 HTTP/1.1\r\nHost: h\r\n\r\n"
+		reads, ignores := p.connect(), p.connect()
+		for _, c := range []net.Conn{reads, ignores} {
+			_, err := io.WriteString(c, request)
+			require.NoError(t, err)
+		}
+		began := time.Now()
+		lines := bufio.NewScanner(reads)
+		lines.Buffer(nil, 1<<20)
+		events := 0
+		for time.Since(began) < time.Hour && lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "data: ") {
+				events++
+			}
+		}
+		require.NoError(t, lines.Err())
+		require.Greater(t, events, 1000)
+
+		_, err := io.ReadAll(ignores)
+		require.NoError(t, err)
+		reads.Close()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		looks := s.looks.Load()
+		time.Sleep(time.Minute)
+		require.Equal(t, looks, s.looks.Load(), "nobody looks any more")
+	}, func(c *api.Config) {
+		hub = view.NewHub(s, uuid.New(), 1000, slog.New(slog.DiscardHandler))
+		c.View = hub
+	})
 }
