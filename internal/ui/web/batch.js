@@ -103,6 +103,12 @@ function page(main, graph, createdAt, params, signal) {
     /** @type {any} */ (window).__view = { graph, view };
   }
 
+  function focusView() {
+    const target = /** @type {HTMLElement|null} */ (area.querySelector('[tabindex="0"]'));
+    if (target) target.focus({ preventScroll: true });
+    else bar.focus();
+  }
+
   /** @param {URLSearchParams} p */
   function update(p) {
     const wantedTab = p.get('tab');
@@ -112,7 +118,7 @@ function page(main, graph, createdAt, params, signal) {
       const had = details.task;
       const inside = details.element.contains(document.activeElement);
       details.close();
-      if (had && inside) bar.focus();
+      if (had && inside) focusView();
       return;
     }
     graph.select(graph.indexOf(task));

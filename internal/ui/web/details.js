@@ -2,7 +2,7 @@
 // The panel of a task: how it is, why it does not run, what can be done, and everything that is known about it.
 
 import { actionsOf } from './actions.js';
-import { get } from './api.js';
+import { ApiError, get } from './api.js';
 import { deliveryItem } from './delivery.js';
 import { errorBox } from './dialog.js';
 import { add, button, el, setText } from './dom.js';
@@ -43,7 +43,8 @@ export function detailsPanel(container, { onClose }) {
       leaving = new AbortController();
       id = taskId;
       shown = new Map();
-      for (const e of [title, state, reason, acts, errors, sections]) e.replaceChildren();
+      title.textContent = 'Task';
+      for (const e of [state, reason, acts, errors, sections]) e.replaceChildren();
       panel.dataset.task = id;
       delete panel.dataset.loaded;
       panel.scrollTop = 0;
@@ -52,7 +53,12 @@ export function detailsPanel(container, { onClose }) {
       const soon = repeat(every, async () => {
         if (settled && !due) return;
         due = false;
-        settled = await load(taskId);
+        try {
+          settled = await load(taskId);
+        } catch (e) {
+          settled = e instanceof ApiError && e.status === 404; // it does not come back
+          throw e;
+        }
       }, fail, leaving.signal, { quiet: true });
       now = () => {
         due = true;
