@@ -1,4 +1,4 @@
-// Package chores keeps a replica's place in the system and does the work that belongs to nobody (design, D14). Once a
+// Package chores keeps a replica's place in the system and does the work that belongs to nobody. Once a
 // second a pulse writes that this replica lives and which of its loops sleep, and reads what there is to do. Each due
 // chore then runs in transactions of its own, next to the pulse, so that a long one never hides the heartbeat. There is
 // no leader: any replica may run any chore, also several at the same moment.

@@ -1,6 +1,6 @@
 // Package migrate brings a database to the state that this binary was built for, and tells whether it is there.
 //
-// The engine's SQL has two kinds (design.md, D11). What holds or shapes data is in sql/migrations and runs once each, in
+// The engine's SQL has two kinds. What holds or shapes data is in sql/migrations and runs once each, in
 // order, by goose. Code (functions, views, triggers, grants) is one idempotent file each and is re-applied as a whole,
 // in one transaction, when the number in sql/REVISION is higher than the one the database has. A hash alone would have
 // no order: an old replica that restarts during a rolling upgrade would put its old functions back.

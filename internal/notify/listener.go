@@ -1,4 +1,4 @@
-// Package notify hears the database's hints that there is work (design, D5) and wakes the loops of this process. A hint
+// Package notify hears the database's hints that there is work and wakes the loops of this process. A hint
 // may get lost: every loop polls as well, and everything is woken once after each connect.
 package notify
 

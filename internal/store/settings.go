@@ -9,7 +9,7 @@ import (
 	"github.com/taskrunner/taskrunner/internal/migrate"
 )
 
-// Settings are those that the engine itself needs, whoever works with it (design, D15).
+// Settings are those that the engine itself needs, whoever works with it.
 type Settings struct {
 	DeadEndCancel      bool // default of batches that do not say
 	WebhookMaxAttempts int  // tries of an End or Cancel delivery, > 0

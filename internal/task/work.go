@@ -66,7 +66,7 @@ type HeldHost struct {
 	Error   string     `json:"error"` // of its last call; "" when that worked
 }
 
-// Mark says how far a replica has consumed the queue of one priority (design, D13).
+// Mark says how far a replica has consumed the queue of one priority.
 type Mark struct {
 	Priority int32
 	Seq      int64

@@ -41,7 +41,7 @@ const (
 )
 
 // hosts share the slots of a loop out among the hosts of its webhooks, so that one that hangs never takes those of the others, and
-// leave hosts alone that fail (design, Admission 7).
+// leave hosts alone that fail.
 //
 // A host may have fifteen sixteenths of the slots that the others leave while its answers come soon; one that is slow or failing half
 // of them, one that has never answered an eighth, and no more than its equal share while others are busy; at least one. So each that

@@ -8,7 +8,7 @@ const (
 )
 
 // lookback decides when a queue is read from its start again, instead of from the place up to which this replica has
-// consumed it (design, D13). What was consumed leaves dead rows behind, and stepping over them again and again is what
+// consumed it. What was consumed leaves dead rows behind, and stepping over them again and again is what
 // makes a queue slow; but rows do appear behind the mark: requeued, promoted, committed late.
 //
 // Something new may stand behind the mark after a wake-up (hint). Then a claim that finds too little ahead looks back at
