@@ -56,12 +56,6 @@ func withStandby(t *testing.T) (primary, standby *devpg.Server) {
 	return primary, ownServer(t, c)
 }
 
-// startOutageProcess runs a replica that takes little time to miss a delivery that it has leased without hearing of it.
-func startOutageProcess(t *testing.T, dsn string, flags ...string) *process {
-	t.Helper()
-	return startProcessAs(t, dsn, append([]string{"--webhook-timeout-secs=4", "--webhook-connect-timeout-secs=4"}, flags...)...)
-}
-
 // The database restarts under load: once as for an upgrade, once after a crash.
 func TestDatabaseRestart(t *testing.T) {
 	t.Parallel()
@@ -69,7 +63,7 @@ func TestDatabaseRestart(t *testing.T) {
 	server := ownServer(t, config)
 	config.Port = server.Port()
 	dsn := server.DSN("postgres")
-	a, b := startOutageProcess(t, dsn), startOutageProcess(t, dsn)
+	a, b := startProcessAs(t, dsn), startProcessAs(t, dsn)
 	f := startTraffic(t, &a.replica, &b.replica)
 	f.flows(t)
 
@@ -111,7 +105,7 @@ func TestFailover(t *testing.T) {
 	require.NoError(t, err)
 	both.Host += ",127.0.0.1:" + strconv.Itoa(standby.Port())
 	both.RawQuery += "&target_session_attrs=read-write"
-	a, b := startOutageProcess(t, both.String()), startOutageProcess(t, both.String())
+	a, b := startProcessAs(t, both.String()), startProcessAs(t, both.String())
 	// What is acknowledged is on both: otherwise the last moments before the failover are lost, which no client can help.
 	for _, statement := range []string{"alter system set synchronous_standby_names = '*'", "select pg_reload_conf()"} {
 		require.NoError(t, execute(t, primary.DSN("postgres"), statement))
@@ -150,7 +144,7 @@ func TestReplicasGoUnderLoad(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
 	dsn := db.Login(t, "taskrunner_service")
-	victim, second, third := startOutageProcess(t, dsn), startOutageProcess(t, dsn), startOutageProcess(t, dsn)
+	victim, second, third := startProcessAs(t, dsn), startProcessAs(t, dsn), startProcessAs(t, dsn)
 	f := startTraffic(t, &victim.replica, &second.replica, &third.replica)
 	f.losesRequests.Store(true)
 	f.flows(t)

@@ -61,13 +61,18 @@ func (p *process) log() []string {
 	return slices.Clone(p.logged)
 }
 
-// writeProgram writes a file that is run next. Nobody may fork meanwhile: a child has a copy of every open file until it runs its own
-// program, and one that is open for writing cannot be run.
-func writeProgram(t *testing.T, path string, content []byte) {
+// runnable returns a command of a program, with the database in its environment. Nobody may fork while the program's file is written: a
+// child has a copy of every open file until it runs its own program, and one that is open for writing cannot be run.
+func runnable(t *testing.T, content []byte, dsn string, args ...string) *exec.Cmd {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "taskrunner")
 	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	require.NoError(t, os.WriteFile(path, content, 0o700))
+	err := os.WriteFile(path, content, 0o700)
+	syscall.ForkLock.RUnlock()
+	require.NoError(t, err)
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "DATABASE_URL="+dsn)
+	return cmd
 }
 
 // startProcess runs "taskrunner serve" with the role of the service.
@@ -92,11 +97,9 @@ func startProgram(t *testing.T, content []byte, dsn string, flags ...string) *pr
 	require.NoError(t, err)
 	port := listener.Addr().(*net.TCPAddr).Port
 	require.NoError(t, listener.Close())
-	path := filepath.Join(t.TempDir(), "taskrunner")
-	writeProgram(t, path, content)
 	p := &process{exited: make(chan error, 1)}
-	p.cmd = exec.Command(path, append([]string{"serve", "--ssrf-allow=127.0.0.1"}, flags...)...)
-	p.cmd.Env = append(os.Environ(), "DATABASE_URL="+dsn, fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HOST_URL=http://127.0.0.1:%d", port))
+	p.cmd = runnable(t, content, dsn, append([]string{"serve", "--ssrf-allow=127.0.0.1"}, flags...)...)
+	p.cmd.Env = append(p.cmd.Env, fmt.Sprintf("PORT=%d", port), fmt.Sprintf("HOST_URL=http://127.0.0.1:%d", port))
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

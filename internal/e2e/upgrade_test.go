@@ -99,10 +99,8 @@ func asOwner(t *testing.T, db *testdb.DB) string {
 // command runs a command of a program on a database and returns what it prints and its exit code.
 func command(t *testing.T, content []byte, dsn string, args ...string) (output string, code int) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "taskrunner")
-	writeProgram(t, path, content)
-	cmd := exec.CommandContext(t.Context(), path, args...)
-	cmd.Env = append(os.Environ(), "DATABASE_URL="+dsn, "HOST_URL=http://127.0.0.1:9", "PORT=0", "LOG_LEVEL=warn")
+	cmd := runnable(t, content, dsn, args...)
+	cmd.Env = append(cmd.Env, "HOST_URL=http://127.0.0.1:9", "PORT=0", "LOG_LEVEL=warn")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	var exit *exec.ExitError
