@@ -76,14 +76,7 @@ func viewMeasures() []string {
 
 // The HTTP scenarios run a service, servers to compare it with and load clients, and judge what they measured.
 func TestBenchOverHTTP(t *testing.T) {
-	t.Setenv(childVariable, "1")
-	db := testdb.NewEmpty(t)
-	// A user of its own, who owns its databases: other tests measure on this server as well.
-	dsn := db.Login(t, "")
-	login, err := pgx.ParseConfig(dsn)
-	require.NoError(t, err)
-	_, err = db.Pool.Exec(t.Context(), "alter role "+pgx.Identifier{login.User}.Sanitize()+" superuser")
-	require.NoError(t, err)
+	t.Parallel()
 	for scenario, names := range map[string][]string{
 		"report": {
 			"PUT", "PUT of one task", "PUT, a transaction each", "PATCH Success", "PUT, one client", "PUT without a database", "PATCH without a database",
@@ -102,24 +95,34 @@ func TestBenchOverHTTP(t *testing.T) {
 		},
 		"view": viewMeasures(),
 	} {
-		c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", dsn, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
-		require.NoError(t, c.Run(t.Context()), progress.String())
-		var measures []bench.Measure
-		require.NoError(t, json.Unmarshal(out.Bytes(), &measures))
-		got := map[string]bench.Measure{}
-		for _, m := range measures {
-			got[m.Name] = m
-			require.Positive(t, m.Value, m.Name)
-			if scenario == "report" || scenario == "submit" {
-				require.Equal(t, m.Unit == "ratio", m.Target != "", m.Name)
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			db := testdb.NewEmpty(t)
+			// A user of its own, who owns its databases: others measure on this server as well.
+			dsn := db.Login(t, "")
+			login, err := pgx.ParseConfig(dsn)
+			require.NoError(t, err)
+			_, err = db.Pool.Exec(t.Context(), "alter role "+pgx.Identifier{login.User}.Sanitize()+" superuser")
+			require.NoError(t, err)
+			c, out, progress := newBench(t, "--scenario="+scenario, "--database-url", dsn, "--json", "--duration=200ms", "--clients=4", "--sizes=40")
+			require.NoError(t, c.Run(t.Context()), progress.String())
+			var measures []bench.Measure
+			require.NoError(t, json.Unmarshal(out.Bytes(), &measures))
+			got := map[string]bench.Measure{}
+			for _, m := range measures {
+				got[m.Name] = m
+				require.Positive(t, m.Value, m.Name)
+				if scenario == "report" || scenario == "submit" {
+					require.Equal(t, m.Unit == "ratio", m.Target != "", m.Name)
+				}
 			}
-		}
-		for _, name := range names {
-			require.Contains(t, got, name)
-			require.Contains(t, progress.String(), name)
-		}
+			for _, name := range names {
+				require.Contains(t, got, name)
+				require.Contains(t, progress.String(), name)
+			}
+			var left int
+			require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from pg_database where datdba = $1::text::regrole", login.User).Scan(&left))
+			require.Zero(t, left)
+		})
 	}
-	var left int
-	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from pg_database where datdba = $1::text::regrole", login.User).Scan(&left))
-	require.Zero(t, left)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -29,6 +30,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		main()
 	}
+	_ = os.Setenv(childVariable, "1")
+	_ = flag.Set("test.parallel", "6") // these tests wait more than they work; -parallel still decides
 	testdb.Main(m)
 }
 
