@@ -60,7 +60,7 @@ test/versions: ## those without a browser on PostgreSQL 15, 16, 17 and 18, insta
 		TEST_DATABASE_URL= TEST_POSTGRES_MAJOR=$$major $(MAKE) --no-print-directory test/go || exit 1; done
 
 .PHONY: bench
-bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP; scheduled; rules
+bench: build ## rates on this machine beside a floor; ARGS=--scenario=report or submit: over HTTP; scheduled; rules; view: the page
 	@bin/taskrunner bench $(ARGS)
 
 .PHONY: generate

@@ -24,7 +24,8 @@ type ordering struct {
 // a hundred.
 const (
 	bends     = 4       // so many vertices that are no tasks for each task and link, at most,
-	fewBends  = 1000    // or so many
+	fewBends  = 1000    // or so many,
+	mostBends = 1 << 18 // but never more than these
 	sweepCost = 1 << 20 // of all sweeps; at least minSweeps are made
 	minSweeps = 4
 	maxSweeps = 24
@@ -38,7 +39,7 @@ func newOrdering(p part, layer []int32) *ordering {
 		between += int(layer[l[1]]-layer[l[0]]) - 1
 	}
 	o.children, o.parents = p.children, p.parents
-	if between <= max(fewBends, bends*(len(p.nodes)+len(p.links))) {
+	if between <= min(mostBends, max(fewBends, bends*(len(p.nodes)+len(p.links)))) {
 		o.bend(p.links, between)
 	}
 	o.begin()
