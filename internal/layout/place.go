@@ -10,15 +10,16 @@ const (
 	minSettles = 4
 	maxSettles = 60
 
-	bendHeight = 20 // what a link takes that passes between tasks
+	bendHeight = 30 // what a link takes that passes between tasks
 
 	tallest    = 2  // times as high as wide: from there on layers are broken into several columns,
 	shortLayer = 24 // but not those of so few tasks
 
-	// How much links pull: between a task and a bend more than between tasks, so that long links are straight (the weights of
-	// Gansner, Koutsofios, North and Vo 1993). What nothing pulls stays where it is.
-	endWeight  = 2
-	bendWeight = 8
+	// How much links pull: between a task and a bend more than between tasks, so that long links are straight, in the manner of
+	// Gansner, Koutsofios, North and Vo (1993). Theirs are 2 and 8; but we draw one curve from task to task, which passed through
+	// other tasks twice as often with those. What nothing pulls stays where it is.
+	endWeight  = 8
+	bendWeight = 16
 	loneWeight = 1e-3
 )
 
@@ -171,27 +172,31 @@ type block struct {
 
 func (b block) y() float64 { return b.sum / b.weight }
 
-// wanted says where a row wants to be: amid the neighbours of its vertices. Of a vertex with more neighbours on one side than
-// on the other, those count alone: a task stands amid its children, whatever its one parent would prefer.
+// wanted says where a row wants to be: amid the neighbours of its vertices. Those on the side that pulls more count alone: a task
+// stands amid its children, whatever its one parent would prefer.
 func (p *placing) wanted(r row) (y, weight float64) {
 	sum := 0.0
 	for _, v := range r.vertices {
-		in, out := p.parents.of(v), p.children.of(v)
-		for _, side := range []struct {
-			neighbours []int32
-			counts     bool
-		}{{in, len(in) >= len(out)}, {out, len(out) >= len(in)}} {
-			if !side.counts {
-				continue
-			}
-			for _, u := range side.neighbours {
-				w := p.weight(v, u)
-				sum += w * p.y[u]
-				weight += w
-			}
+		inSum, in := p.pull(v, p.parents)
+		outSum, out := p.pull(v, p.children)
+		if in >= out {
+			sum, weight = sum+inSum, weight+in
+		}
+		if out >= in {
+			sum, weight = sum+outSum, weight+out
 		}
 	}
 	return (sum + loneWeight*r.y) / (weight + loneWeight), weight + loneWeight
+}
+
+// pull sums where the neighbours on one side of a vertex are, by weight.
+func (p *placing) pull(v int32, neighbours adjacency) (sum, weight float64) {
+	for _, u := range neighbours.of(v) {
+		w := p.weight(v, u)
+		sum += w * p.y[u]
+		weight += w
+	}
+	return sum, weight
 }
 
 func (p *placing) weight(v, u int32) float64 {
