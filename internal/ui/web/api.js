@@ -1,7 +1,7 @@
 // @ts-check
 // Calls of the API: its errors as they are, the token if it needs one, and live events.
 
-import { askToken, token } from './token.js';
+import { askToken, isDeclined, token } from './token.js';
 
 const base = new URL('./', document.baseURI); // the page may be served below another path
 
@@ -30,6 +30,7 @@ export const isAbort = (e) => e instanceof DOMException && e.name === 'AbortErro
 async function call(path, init = {}) {
   for (;;) {
     const used = token();
+    if (refused && isDeclined()) throw refused; // the service need not say it every few seconds
     const headers = new Headers(init.headers);
     if (used) headers.set('Authorization', `Bearer ${used}`);
     let answer;
@@ -41,9 +42,14 @@ async function call(path, init = {}) {
     }
     if (answer.status === 401 && await askToken(used)) continue;
     if (answer.ok) return answer;
-    throw new ApiError(answer.status, await readError(answer));
+    const error = new ApiError(answer.status, await readError(answer));
+    if (answer.status === 401) refused = error;
+    throw error;
   }
 }
+
+/** @type {ApiError|null} What was said to the last request without a token that is known. */
+let refused = null;
 
 /** @param {Response} answer */
 async function readError(answer) {
@@ -115,25 +121,26 @@ export async function follow(batch, { onEvent, onState, signal }) {
     if (ended || signal.aborted) return;
     // A stream that held on for long was ended by a deployment or a proxy: it comes back at once.
     failures = Date.now() - from > 60000 ? 0 : failures + 1;
-    await pollFor(Math.min(longestPause, 1000 * 2 ** failures));
+    if (await pollFor(Math.min(longestPause, 1000 * 2 ** failures))) return;
   }
 
-  /** @param {number} ms */
+  /** @param {number} ms @returns {Promise<boolean>} whether the batch is gone */
   async function pollFor(ms) {
     for (const until = Date.now() + ms; Date.now() < until && !signal.aborted;) {
       try {
         onEvent('states', await get(`view/states/${batch}`, { signal }));
         onState('polling');
       } catch (e) {
-        if (signal.aborted) return;
+        if (signal.aborted) return false;
         if (e instanceof ApiError && e.status === 404) {
           onEvent('gone', {});
-          return;
+          return true;
         }
         onState('offline');
       }
       await pause(Math.min(pollPause, Math.max(0, until - Date.now())), signal);
     }
+    return false;
   }
 }
 

@@ -1,11 +1,11 @@
 // @ts-check
 // The page of a batch: loads its graph, keeps it up to date, and shows it as a picture, a table or a time line.
 
-import { ApiError, follow, get, isAbort } from './api.js';
+import { ApiError, follow, get, isAbort, pause } from './api.js';
 import { batchHead } from './batch-head.js';
 import { detailsPanel } from './details.js';
-import { errorBox } from './dialog.js';
-import { announce, el } from './dom.js';
+import { errorBox, putErrors } from './dialog.js';
+import { el } from './dom.js';
 import { Graph } from './model.js';
 import { keepAges, setConnection } from './poll.js';
 import { address, navigate } from './route.js';
@@ -20,7 +20,7 @@ import { toolbar } from './toolbar.js';
 export function showBatch(main, batch, params, signal) {
   document.title = 'Batch · Task Runner';
   main.classList.add('wide');
-  const loading = el('p', { class: 'dim', text: 'Loading the batch …' });
+  const loading = el('div', { class: 'dim', text: 'Loading the batch …' });
   main.append(loading);
   keepAges(signal);
   /** @type {ReturnType<typeof page>|null} */
@@ -29,7 +29,7 @@ export function showBatch(main, batch, params, signal) {
 
   (async () => {
     try {
-      const answer = await get(`view/graph/${encodeURIComponent(batch)}`, { signal });
+      const answer = await firstAnswer(batch, signal, (e) => putErrors(loading, e));
       loading.remove();
       shown = page(main, new Graph(answer), answer.created_at, wanted, signal);
     } catch (e) {
@@ -50,6 +50,24 @@ export function showBatch(main, batch, params, signal) {
   };
 }
 
+/**
+ * Asks for the graph until there is an answer.
+ *
+ * @param {string} batch @param {AbortSignal} signal @param {(e: unknown) => void} onWait
+ */
+async function firstAnswer(batch, signal, onWait) {
+  for (;;) {
+    try {
+      return await get(`view/graph/${encodeURIComponent(batch)}`, { signal });
+    } catch (e) {
+      if (!(e instanceof ApiError) || (e.status !== 0 && e.status !== 503)) throw e;
+      onWait(e);
+      await pause(3000, signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
 /** @param {HTMLElement} main @param {Graph} graph @param {string} createdAt @param {URLSearchParams} params @param {AbortSignal} signal */
 function page(main, graph, createdAt, params, signal) {
   /** @type {Tab|''} */
@@ -63,7 +81,8 @@ function page(main, graph, createdAt, params, signal) {
   const area = el('div', { class: 'view', id: 'view', role: 'tabpanel' });
   const body = el('div', { class: 'body' }, area);
   const details = detailsPanel(body, { onClose: () => go({ task: null }) });
-  main.append(head.element, bar.element, body);
+  const notes = el('div', {});
+  main.append(head.element, bar.element, notes, body);
 
   /** @param {Record<string, string|null>} change @param {{replace?: boolean}} [o] */
   function go(change, o) {
@@ -131,7 +150,7 @@ function page(main, graph, createdAt, params, signal) {
     if (i >= 0 && (indices === null || indices.includes(i))) details.refresh();
   }, { signal });
   keys(bar, signal, { isOpen: () => details.task !== '', close: () => go({ task: null }) });
-  live(graph, signal, (e) => body.before(errorBox(e)));
+  live(graph, signal, notes);
   update(params);
   return {
     update,
@@ -150,8 +169,8 @@ async function load(tab) {
   return (await import('./table.js')).TableView;
 }
 
-/** Keeps the graph up to date. @param {Graph} graph @param {AbortSignal} signal @param {(e: unknown) => void} onError */
-function live(graph, signal, onError) {
+/** Keeps the graph up to date. @param {Graph} graph @param {AbortSignal} signal @param {HTMLElement} notes for what is wrong */
+function live(graph, signal, notes) {
   let loading = false;
   let again = false;
   async function reload() {
@@ -165,8 +184,9 @@ function live(graph, signal, onError) {
         again = false;
         graph.replace(await get(`view/graph/${graph.batchId}`, { signal }));
       } while (again);
+      putErrors(notes);
     } catch (e) {
-      if (!isAbort(e) && !signal.aborted && !(e instanceof ApiError && (e.status === 0 || e.status === 404))) onError(e);
+      if (!isAbort(e) && !signal.aborted && !(e instanceof ApiError && (e.status === 0 || e.status === 404))) putErrors(notes, e);
     } finally {
       loading = false;
     }
@@ -179,7 +199,7 @@ function live(graph, signal, onError) {
       else if (type === 'graph' && data.revision !== graph.revision) reload();
       else if (type === 'gone') {
         setConnection(null);
-        announce('This batch has been removed. What is shown is how it was.');
+        notes.replaceChildren(el('p', { class: 'callout', role: 'status', text: 'This batch has been removed. What is shown is how it was.' }));
       }
     },
   });

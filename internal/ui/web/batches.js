@@ -2,7 +2,7 @@
 // The list of batches: filters, pages, and a look every few seconds.
 
 import { getPage } from './api.js';
-import { errorBox } from './dialog.js';
+import { putErrors } from './dialog.js';
 import { arrange, button, el, setText } from './dom.js';
 import { age, number, shortId } from './format.js';
 import { repeat } from './poll.js';
@@ -33,15 +33,15 @@ export function showBatches(root, params, signal) {
   const table = el('table', { class: 'list batches', data: { test: 'batches-table' }, 'aria-label': 'Batches, the newest first' },
     el('thead', {}, el('tr', {}, ...['Batch', 'Kinds', 'Progress', 'Created'].map((h) => el('th', { scope: 'col', text: h })))),
     body);
-  const previousButton = button('Newer', () => { cursors.pop(); turn(); }, { data: { test: 'previous-page' } });
-  const nextButton = button('Older', () => { cursors.push(next); turn(); }, { data: { test: 'next-page' } });
+  const previousButton = button('Newer', () => { cursors.pop(); turn(); heading.scrollIntoView({ block: 'nearest' }); }, { data: { test: 'previous-page' } });
+  const nextButton = button('Older', () => { cursors.push(next); turn(); heading.scrollIntoView({ block: 'nearest' }); }, { data: { test: 'next-page' } });
   const form = filterForm(change);
   form.set(filters);
-  root.append(el('section', { 'aria-labelledby': 'batches-title' },
-    el('h2', { id: 'batches-title', text: 'Batches' }), form.element, errors, table, empty,
+  const heading = el('h2', { id: 'batches-title', text: 'Batches' });
+  root.append(el('section', { 'aria-labelledby': 'batches-title' }, heading, form.element, errors, table, empty,
     el('div', { class: 'pages' }, previousButton, nextButton)));
 
-  const now = repeat(every, load, (e) => errors.replaceChildren(errorBox(e)), signal);
+  const now = repeat(every, load, (e) => putErrors(errors, e), signal);
 
   async function load() {
     asking = new AbortController();
@@ -49,7 +49,7 @@ export function showBatches(root, params, signal) {
     const cursor = cursors.at(-1);
     if (cursor) q.set('cursor', cursor);
     const answer = await getPage(`batches?${q}`, { signal: AbortSignal.any([signal, asking.signal]) });
-    errors.replaceChildren();
+    putErrors(errors);
     next = answer.next;
     const fresh = new Map();
     for (const b of answer.rows) {
@@ -70,7 +70,6 @@ export function showBatches(root, params, signal) {
   function turn() {
     asking.abort();
     now();
-    root.querySelector('h2')?.scrollIntoView({ block: 'nearest' });
   }
 
   /** @param {Record<string, string>} values */

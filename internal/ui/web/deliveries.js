@@ -3,7 +3,7 @@
 
 import { getPage } from './api.js';
 import { deliveryBadge, replayButton, triggerText } from './delivery.js';
-import { errorBox } from './dialog.js';
+import { putErrors } from './dialog.js';
 import { button, el, setText } from './dom.js';
 import { age } from './format.js';
 import { keepAges, repeat } from './poll.js';
@@ -40,7 +40,7 @@ export function showDeliveries(main, params, signal) {
       el('div', { class: 'field' }, el('label', { for: 'd-trigger', text: 'sent at' }), trigger)),
     errors, table, empty, el('div', { class: 'pages' }, newer, older));
 
-  const now = repeat(5000, load, (e) => errors.replaceChildren(errorBox(e)), signal);
+  const now = repeat(5000, load, (e) => putErrors(errors, e), signal);
 
   async function load() {
     const q = new URLSearchParams({ status });
@@ -48,7 +48,7 @@ export function showDeliveries(main, params, signal) {
     const cursor = cursors.at(-1);
     if (cursor) q.set('cursor', cursor);
     const answer = await getPage(`deliveries?${q}`, { signal });
-    errors.replaceChildren();
+    putErrors(errors);
     next = answer.next;
     newer.hidden = cursors.length === 1;
     older.hidden = next === null;

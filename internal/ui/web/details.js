@@ -4,7 +4,7 @@
 import { actionsOf } from './actions.js';
 import { ApiError, get } from './api.js';
 import { deliveryItem } from './delivery.js';
-import { errorBox } from './dialog.js';
+import { putErrors } from './dialog.js';
 import { add, button, el, setText } from './dom.js';
 import { age, clock, duration, moment, number, plural, progress } from './format.js';
 import { repeat } from './poll.js';
@@ -76,7 +76,7 @@ export function detailsPanel(container, { onClose }) {
 
   /** @param {unknown} e */
   function fail(e) {
-    errors.replaceChildren(errorBox(e));
+    putErrors(errors, e);
   }
 
   /** @param {string} taskId @returns {Promise<boolean>} whether the task and its webhooks are through */
@@ -95,7 +95,7 @@ export function detailsPanel(container, { onClose }) {
       get(`task/${taskId}/deliveries?page_size=100`, { signal }).catch(without([])),
     ]);
     if (id !== taskId || signal.aborted) return true;
-    errors.replaceChildren(...failures.map((e) => errorBox(e)));
+    putErrors(errors, ...failures);
     show(task, view, deliveries);
     panel.dataset.loaded = task.status; // for tests: what is shown is of this task
     return failures.length === 0 && isTerminal(task.status) &&

@@ -22,6 +22,17 @@ export function errorBox(e, what = '') {
 }
 
 /**
+ * Shows an error, or takes it away. One that is there already stays as it is, with the focus that may be in it, and is not
+ * read out again.
+ *
+ * @param {Element} into @param {unknown[]} errors none: all is well
+ */
+export function putErrors(into, ...errors) {
+  const boxes = errors.map((e) => errorBox(e));
+  if (into.textContent !== boxes.map((b) => b.textContent).join('')) into.replaceChildren(...boxes);
+}
+
+/**
  * A dialog with a form. submit makes the result; if it throws, the error is shown and the dialog stays.
  *
  * @template T

@@ -2,7 +2,7 @@
 // How the service is: what is wrong first, then how much there is to do and how fast it gets done.
 
 import { get } from './api.js';
-import { errorBox } from './dialog.js';
+import { putErrors } from './dialog.js';
 import { arrange, el, setText } from './dom.js';
 import { duration, number, plural } from './format.js';
 import { repeat } from './poll.js';
@@ -37,9 +37,9 @@ export function showOverview(root, signal) {
 
   repeat(every, async () => {
     const o = await get('view/overview', { signal });
-    errors.replaceChildren();
+    putErrors(errors);
     show(o);
-  }, (e) => errors.replaceChildren(errorBox(e)), signal);
+  }, (e) => putErrors(errors, e), signal);
 
   /** @param {Overview} o */
   function show(o) {

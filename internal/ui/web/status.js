@@ -1,5 +1,5 @@
 // @ts-check
-import { el } from './dom.js';
+import { arrange, el } from './dom.js';
 
 /**
  * The states of a task, in the order in which they are counted: what is over, then what is nearest to it. Glyphs are those
@@ -67,16 +67,8 @@ export function progressBar() {
       e.setAttribute('aria-label', text);
       e.title = text;
       const shown = new Map(counts.map((c) => [c.name, c.count]));
-      for (const [name, part] of parts) {
-        const n = shown.get(name) ?? 0;
-        part.style.flexGrow = String(n);
-        if (n > 0 && !part.parentNode) e.append(part);
-        if (n === 0) part.remove();
-      }
-      for (const s of STATUSES) { // the order of life, whatever came later
-        const part = /** @type {HTMLElement} */ (parts.get(s.name));
-        if (part.parentNode) e.append(part);
-      }
+      for (const [name, part] of parts) part.style.flexGrow = String(shown.get(name) ?? 0);
+      arrange(e, [...parts].filter(([name]) => shown.has(name)).map(([, part]) => part));
     },
   };
 }

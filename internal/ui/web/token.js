@@ -11,6 +11,9 @@ let declined = false;
 
 export const token = () => sessionStorage.getItem(key) ?? '';
 
+/** Whether there is no token because nobody wanted to give one. */
+export const isDeclined = () => declined && token() === '';
+
 /** Forgets the token; the page is shown anew, and asks for another one if the API does. */
 export function otherToken() {
   sessionStorage.removeItem(key);
@@ -47,7 +50,11 @@ async function ask(wrong) {
       el('p', { class: 'dim', text: 'It is kept in this tab only, and forgotten with it.' }),
     ],
     ok: 'Use it', okTest: 'token-save',
-    submit: async () => field.value.trim(),
+    submit: async () => {
+      const value = field.value.trim();
+      if (!/^[\x20-\x7e]+$/.test(value)) throw new Error('A token has letters, digits and signs of ASCII only.');
+      return value;
+    },
   });
   if (!given) {
     declined = true;
