@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	_ = os.Setenv(childVariable, "1")
-	_ = flag.Set("test.parallel", "6") // these tests wait more than they work; -parallel still decides
+	_ = flag.Set("test.parallel", "4") // these tests wait more than they work; -parallel still decides
 	testdb.Main(m)
 }
 
