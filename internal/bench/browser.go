@@ -20,6 +20,7 @@ type browser struct {
 	cmd     *exec.Cmd
 	profile string
 	calls   io.WriteCloser
+	pipe    io.Closer // of the answers
 	answers *bufio.Reader
 	stderr  *bytes.Buffer
 	last    int // number of the last call
@@ -39,7 +40,7 @@ func startBrowser(ctx context.Context, path string) (_ *browser, err error) {
 	if err != nil {
 		return nil, errors.Join(err, fromUs.Close(), calls.Close(), os.RemoveAll(b.profile))
 	}
-	b.calls, b.answers = calls, bufio.NewReader(answers)
+	b.calls, b.pipe, b.answers = calls, answers, bufio.NewReader(answers)
 	args := []string{"--headless", "--remote-debugging-pipe", "--user-data-dir=" + b.profile, "--window-size=1280,800", "--hide-scrollbars",
 		"--no-first-run", "--no-default-browser-check", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
 		"--disable-sync", "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
@@ -67,8 +68,7 @@ func (b *browser) stop(ctx context.Context) error {
 	}
 	timer := time.AfterFunc(stopTimeout, func() { _ = b.cmd.Process.Kill() })
 	defer timer.Stop()
-	_ = b.calls.Close()
-	_ = b.cmd.Wait() // killed or not
+	_, _, _ = b.calls.Close(), b.cmd.Wait(), b.pipe.Close() // killed or not
 	return errors.Join(closing, os.RemoveAll(b.profile))
 }
 
