@@ -51,7 +51,7 @@ test/browser: ## those of the page, in Chromium, which has to be installed; ARGS
 
 .PHONY: screenshots
 screenshots: ## pictures of the page into bin/screenshots: light, dark, small, big, on a phone
-	SCREENSHOTS=$(CURDIR)/bin/screenshots $(WITHPG) $(GO) test -C internal/browsertest -tags screenshots -count=1 -run '^TestScreenshots$$' .
+	SCREENSHOTS=$(CURDIR)/bin/screenshots $(WITHPG) $(GO) test -C internal/browsertest -tags screenshots -count=1 -artifacts -outputdir $(CURDIR)/bin -run '^TestScreenshots$$' .
 	@ls bin/screenshots
 
 .PHONY: test/versions

@@ -85,6 +85,20 @@ func TestTabs(t *testing.T) {
 	b.awaitPainted(task.Failure, true)
 }
 
+// A page that was left holds no connection: there are six for all pages of a browser.
+func TestPagesGiveTheirStreamBack(t *testing.T) {
+	t.Parallel()
+	hooks := newReceiver(t)
+	s := startService(t)
+	made := s.submit("again and again", hooks.task("a", "k", "/hold"))
+	s.awaitStatus(made.tasks["a"].ID, task.Running)
+	b := newTab(t, s.url)
+	for range 8 {
+		b.openBatch(made, "")
+		b.awaitPainted(task.Running, true)
+	}
+}
+
 // Tasks and links that come later are drawn, what was chosen stays; and a batch that is removed is said to be.
 func TestGraphGrowsAndGoes(t *testing.T) {
 	t.Parallel()

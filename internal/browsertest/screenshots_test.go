@@ -26,6 +26,10 @@ func TestScreenshots(t *testing.T) {
 			e["on_start"], e["expected_count"] = hooks.hook("/hold"), 420
 		case "docs":
 			e["on_start"] = hooks.hook("/fail")
+		case "package":
+			for _, d := range e["dependencies"].([]any) {
+				d.(map[string]any)["requires_success"] = d.(map[string]any)["id"] != "lint"
+			}
 		}
 	}
 	twelve := s.submit("release 2.4.0", entries...)
@@ -66,10 +70,10 @@ func TestScreenshots(t *testing.T) {
 		batchIn(twelve, "&tab=graph&task="+running["unit"].ID.String(), task.Success)
 		b.awaitDetails(twelve, "unit")
 		shoot("details-" + theme)
-		batchIn(twelve, "&tab=table", task.Success)
-		shoot("table-" + theme)
-		batchIn(twelve, "&tab=timeline", task.Success)
-		shoot("timeline-" + theme)
+		for _, view := range views[1:] {
+			batchIn(twelve, "&tab="+view, task.Success)
+			shoot(view + "-" + theme)
+		}
 		batchIn(medium, "&tab=graph", task.Waiting)
 		shoot("500-tasks-" + theme)
 		batchIn(big, "&tab=graph", task.Waiting)
@@ -82,10 +86,10 @@ func TestScreenshots(t *testing.T) {
 		b.open("/view")
 		b.waitText("batches-table", "release")
 		shoot("phone-overview-" + theme)
-		batchIn(twelve, "&tab=graph", task.Success)
-		shoot("phone-graph-" + theme)
-		batchIn(twelve, "&tab=timeline", task.Success)
-		shoot("phone-timeline-" + theme)
+		for _, view := range views {
+			batchIn(twelve, "&tab="+view, task.Success)
+			shoot("phone-" + view + "-" + theme)
+		}
 		b.openTask(twelve, "unit")
 		shoot("phone-details-" + theme)
 		b.click("action-cancel")

@@ -97,9 +97,12 @@ export async function send(method, path, body) {
 const pollPause = 2000;
 const silence = 40000; // the service says something every 15 s
 const longestPause = 30000;
+const unseenPause = 10000;
 
 /**
- * Follows a batch until signal is aborted: by events, and while these cannot be had, by asking every two seconds.
+ * Follows a batch until signal is aborted: by events, and while these cannot be had, by asking every two seconds. A browser
+ * allows a service six connections, for all its tabs: a page that nobody sees gives that of its stream back, and asks now and
+ * then, for the sake of its title.
  *
  * @param {string} batch
  * @param {{onEvent: (type: string, data: any) => void, onState: (state: Connection) => void, signal: AbortSignal}} to
@@ -107,18 +110,30 @@ const longestPause = 30000;
 export async function follow(batch, { onEvent, onState, signal }) {
   let failures = 0;
   while (!signal.aborted) {
+    if (document.hidden) {
+      const seen = nextChange('visibilitychange');
+      if (await pollFor(1)) return;
+      await pause(unseenPause, seen);
+      continue;
+    }
     const from = Date.now();
+    const unseen = AbortSignal.any([nextChange('visibilitychange'), nextChange('pagehide')]);
     let ended = false;
     try {
       ended = await readEvents(`view/events?batch=${batch}`, (type, data) => {
         failures = 0;
         onState('live');
         onEvent(type, data);
-      }, signal);
+      }, AbortSignal.any([signal, unseen]));
     } catch {
       // as an end of the stream
     }
     if (ended || signal.aborted) return;
+    if (unseen.aborted) {
+      failures = 0;
+      await pause(0); // a page that is left is hidden after it has heard of it
+      continue;
+    }
     // A stream that held on for long was ended by a deployment or a proxy: it comes back at once.
     failures = Date.now() - from > 60000 ? 0 : failures + 1;
     if (await pollFor(Math.min(longestPause, 1000 * 2 ** failures))) return;
@@ -142,6 +157,13 @@ export async function follow(batch, { onEvent, onState, signal }) {
     }
     return false;
   }
+}
+
+/** @param {'visibilitychange'|'pagehide'} type @returns {AbortSignal} that is aborted by the next event of the type */
+function nextChange(type) {
+  const heard = new AbortController();
+  (type === 'pagehide' ? window : document).addEventListener(type, () => heard.abort(), { once: true });
+  return heard.signal;
 }
 
 /**
