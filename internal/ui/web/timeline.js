@@ -1,0 +1,206 @@
+// @ts-check
+// The tasks of a batch by time: a bar from start to end for each, the earliest first, with only the rows in the page that can
+// be seen.
+
+import { el, setText } from './dom.js';
+import { clock, duration } from './format.js';
+import { isTerminal, statusOf } from './status.js';
+
+/** @typedef {import('./model.js').Graph} Graph */
+
+const rowHeight = 28;
+const spare = 8; // rows above and below those that can be seen
+const leastSpan = 1000; // ms, so that a bar has a width
+const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400].map((s) => s * 1000);
+const marksAtMost = 8;
+
+export class TimelineView {
+  /**
+   * @param {HTMLElement} container @param {Graph} graph
+   * @param {{onOpen: (i: number) => void}} options
+   */
+  constructor(container, graph, { onOpen }) {
+    this.graph = graph;
+    this.onOpen = onOpen;
+    this.axis = el('div', { class: 'times-axis' });
+    this.rows = el('div', { class: 'rows' });
+    this.none = el('p', { class: 'dim', text: 'No task matches.' });
+    this.list = el('div', { class: 'times', role: 'listbox', tabindex: 0, 'aria-label': 'Tasks by the time of their start', data: { test: 'timeline' } }, this.rows);
+    this.element = el('div', { class: 'scroller' }, el('div', { class: 'times-head', 'aria-hidden': 'true' }, el('span', { text: 'Task' }), this.axis), this.list, this.none);
+    container.append(this.element);
+
+    this.off = new AbortController();
+    const on = { signal: this.off.signal };
+    for (const type of ['change', 'filter', 'replace']) {
+      graph.addEventListener(type, () => { this.#dirty = true; this.#draw(); }, on);
+    }
+    graph.addEventListener('select', () => { this.reveal(graph.selected); this.#draw(); }, on);
+    this.element.addEventListener('scroll', () => this.#draw(), on);
+    this.list.addEventListener('keydown', (e) => this.#key(e), on);
+    this.rows.addEventListener('click', (e) => {
+      const row = e.target instanceof Element ? e.target.closest('[data-index]') : null;
+      if (row) this.#open(Number(/** @type {HTMLElement} */ (row).dataset.index));
+    }, on);
+    this.sizes = new ResizeObserver(() => this.#draw());
+    this.sizes.observe(this.element);
+    this.timer = setInterval(() => { if (graph.running) this.#draw(); }, 1000);
+    this.#sort();
+    this.reveal(graph.selected);
+    this.#draw();
+  }
+
+  destroy() {
+    this.off.abort();
+    this.sizes.disconnect();
+    clearInterval(this.timer);
+    cancelAnimationFrame(this.#frame);
+    this.element.remove();
+  }
+
+  /** Scrolls to a task. @param {number} i */
+  reveal(i) {
+    if (this.#dirty) this.#sort();
+    const at = this.#order.indexOf(i);
+    if (at < 0) return;
+    const top = at * rowHeight;
+    const room = this.element.clientHeight - 2 * rowHeight; // the axis stays where it is
+    if (top < this.element.scrollTop) this.element.scrollTop = top;
+    else if (top > this.element.scrollTop + room) this.element.scrollTop = top - room;
+  }
+
+  #dirty = true;
+  #frame = 0;
+  /** @type {number[]} the tasks from top to bottom */
+  #order = [];
+  /** @type {Map<number, HTMLElement>} */
+  #made = new Map();
+
+  #sort() {
+    const g = this.graph;
+    const when = (/** @type {number} */ i) => g.startedAt[i] ?? g.endedAt[i] ?? Infinity;
+    this.#order = [];
+    for (let i = 0; i < g.count; i++) if (g.matches(i)) this.#order.push(i);
+    this.#order.sort((a, b) => (when(a) === when(b) ? a - b : when(a) - when(b)));
+    this.#dirty = false;
+  }
+
+  /** From the first start to the last end, or to now while something runs. */
+  #span() {
+    const g = this.graph;
+    const now = g.now();
+    let from = Infinity;
+    let to = -Infinity;
+    let open = false;
+    for (let i = 0; i < g.count; i++) {
+      const start = g.startedAt[i] ?? g.endedAt[i];
+      if (start !== null) from = Math.min(from, start);
+      if (g.endedAt[i] !== null) to = Math.max(to, /** @type {number} */ (g.endedAt[i]));
+      else if (g.startedAt[i] !== null) open = true;
+    }
+    if (!Number.isFinite(from)) from = now;
+    return { from, to: Math.max(from + leastSpan, open ? now : to), now };
+  }
+
+  #draw() {
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => { this.#frame = 0; this.#drawNow(); });
+  }
+
+  #drawNow() {
+    if (this.#dirty) this.#sort();
+    const { element } = this;
+    const order = this.#order;
+    const span = this.#span();
+    this.#marks(span);
+    const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - spare);
+    const last = Math.min(order.length, Math.ceil((element.scrollTop + element.clientHeight) / rowHeight) + spare);
+    this.rows.style.height = `${order.length * rowHeight}px`;
+    this.none.hidden = order.length > 0;
+
+    const made = new Map();
+    for (let at = first; at < last; at++) {
+      const i = order[at];
+      const row = this.#made.get(i) ?? this.#row();
+      made.set(i, row);
+      this.#fill(row, i, at, span);
+      if (!row.parentNode) this.rows.append(row);
+    }
+    for (const [i, row] of this.#made) if (made.get(i) !== row) row.remove();
+    this.#made = made;
+    const selected = made.get(this.graph.selected);
+    if (selected) this.list.setAttribute('aria-activedescendant', selected.id);
+    else this.list.removeAttribute('aria-activedescendant');
+  }
+
+  /** @param {{from: number, to: number}} span */
+  #marks({ from, to }) {
+    const step = steps.find((s) => (to - from) / s <= marksAtMost) ?? Math.ceil((to - from) / marksAtMost / 86400000) * 86400000;
+    const marks = [];
+    for (let at = Math.ceil(from / step) * step; at <= from + 0.9 * (to - from); at += step) marks.push(at); // the last would be cut
+    while (this.axis.children.length > marks.length) this.axis.lastElementChild?.remove();
+    marks.forEach((at, k) => {
+      const mark = /** @type {HTMLElement} */ (this.axis.children[k] ?? this.axis.appendChild(el('span', {})));
+      mark.style.left = `${((at - from) / (to - from)) * 100}%`;
+      setText(mark, clock(at));
+    });
+  }
+
+  #row() {
+    return el('div', { role: 'option', class: 'time' }, el('span', { class: 'time-name' }), el('span', { class: 'time-track' }, el('span', { class: 'time-bar' }), el('span', { class: 'time-text' })));
+  }
+
+  /** @param {HTMLElement} row @param {number} i @param {number} at @param {{from: number, to: number, now: number}} span */
+  #fill(row, i, at, { from, to, now }) {
+    const g = this.graph;
+    const status = statusOf(g.statusName(i));
+    const start = g.startedAt[i] ?? g.endedAt[i];
+    const name = /** @type {HTMLElement} */ (row.children[0]);
+    const [bar, text] = /** @type {HTMLElement[]} */ ([...row.children[1].children]);
+    row.id = `time-${g.ids[i]}`;
+    row.dataset.index = String(i);
+    row.dataset.test = 'time-row';
+    row.className = `time status-${status.key}`;
+    row.style.top = `${at * rowHeight}px`;
+    row.setAttribute('aria-selected', String(i === g.selected));
+    row.setAttribute('aria-setsize', String(this.#order.length));
+    row.setAttribute('aria-posinset', String(at + 1));
+    setText(name, g.names[i]);
+    const took = g.startedAt[i] === null ? '' : duration(g.elapsed(i, now) / 1000);
+    const says = [status.name, took].filter(Boolean).join(', ');
+    row.setAttribute('aria-label', `${g.names[i]}: ${says}`);
+    row.title = `${g.names[i]}: ${says}`;
+    bar.hidden = start === null;
+    setText(text, `${status.glyph} ${took || (isTerminal(status.name) ? 'not started' : status.name)}`);
+    if (start === null) {
+      text.style.left = '0';
+      text.style.right = 'auto';
+      return;
+    }
+    const left = ((start - from) / (to - from)) * 100;
+    const right = (((g.endedAt[i] ?? now) - from) / (to - from)) * 100;
+    bar.style.left = `${left}%`;
+    bar.style.width = `${Math.max(0, right - left)}%`;
+    text.style.left = right < 75 ? `${right}%` : 'auto'; // beside the bar, where there is room
+    text.style.right = right < 75 ? 'auto' : left > 25 ? `${100 - left}%` : '0';
+    text.classList.toggle('inside', right >= 75 && left <= 25);
+  }
+
+  /** @param {number} i */
+  #open(i) {
+    this.graph.select(i);
+    this.onOpen(i);
+  }
+
+  /** @param {KeyboardEvent} e */
+  #key(e) {
+    if (e.ctrlKey || e.metaKey || e.altKey || this.#order.length === 0) return;
+    const at = this.#order.indexOf(this.graph.selected);
+    const page = Math.max(1, Math.floor(this.element.clientHeight / rowHeight) - 2);
+    const to = /** @type {Record<string, number>} */ ({
+      ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.#order.length - 1,
+    })[e.key];
+    if (e.key === 'Enter' && at >= 0) this.#open(this.graph.selected);
+    else if (to === undefined) return;
+    else this.graph.select(this.#order[Math.min(this.#order.length - 1, Math.max(0, to))]);
+    e.preventDefault();
+  }
+}
