@@ -206,9 +206,11 @@ export class TableView {
   }
 }
 
+const byName = new Intl.Collator('en', { numeric: true }); // one: thousands of names are compared with each change
+
 /** @param {any} a @param {any} b */
 function compare(a, b) {
-  if (typeof a === 'string') return a.localeCompare(b, 'en', { numeric: true });
+  if (typeof a === 'string') return byName.compare(a, b);
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
