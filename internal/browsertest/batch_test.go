@@ -15,7 +15,7 @@ import (
 // This file is what tests know about the page of a batch.
 
 // views are the tabs of the page.
-var views = []string{"graph", "table"}
+var views = []string{"graph", "table", "timeline"}
 
 // openBatch opens the page of a batch and waits until its tab draws and it follows the events. Of query, "&tab=table" for example.
 func (b *tab) openBatch(made batch, query string) {
@@ -90,5 +90,5 @@ func near(a, b color.Color) bool {
 // awaitPainted waits until the view has the colour of a status, or has it no more.
 func (b *tab) awaitPainted(status task.Status, is bool) {
 	b.t.Helper()
-	until(b.t, func() bool { return b.painted(status) > 50 == is }, "%s is not painted: %t", status, !is)
+	until(b.t, func() bool { return b.painted(status) > 20 == is }, "%s is not painted: %t", status, !is)
 }

@@ -155,6 +155,8 @@ func TestKeyboard(t *testing.T) {
 
 	b.press("2")
 	b.wait("document.querySelector(%s).ariaSelected === 'true'", by("tab-table"))
+	b.press("3")
+	b.wait("document.querySelector(%s).ariaSelected === 'true'", by("tab-timeline"))
 	b.press("1")
 	b.wait("document.querySelector(%s).ariaSelected === 'true' && window.__view.view.fit", by("tab-graph"))
 

@@ -145,7 +145,8 @@ export class TimelineView {
   }
 
   #row() {
-    return el('div', { role: 'option', class: 'time' }, el('span', { class: 'time-name' }), el('span', { class: 'time-track' }, el('span', { class: 'time-bar' }), el('span', { class: 'time-text' })));
+    return el('div', { role: 'option', class: 'time' }, el('span', { class: 'time-name' }), el('span', { class: 'time-track' }, el('span', { class: 'time-bar' }), el('span', { class: 'time-text' })),
+      el('span', { class: 'hidden' })); // the name of the state, for readers of screens
   }
 
   /** @param {HTMLElement} row @param {number} i @param {number} at @param {{from: number, to: number, now: number}} span */
@@ -166,7 +167,7 @@ export class TimelineView {
     setText(name, g.names[i]);
     const took = g.startedAt[i] === null ? '' : duration(g.elapsed(i, now) / 1000);
     const says = [status.name, took].filter(Boolean).join(', ');
-    row.setAttribute('aria-label', `${g.names[i]}: ${says}`);
+    setText(row.children[2], status.name);
     row.title = `${g.names[i]}: ${says}`;
     bar.hidden = start === null;
     setText(text, `${status.glyph} ${took || (isTerminal(status.name) ? 'not started' : status.name)}`);
