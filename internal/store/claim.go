@@ -15,7 +15,7 @@ import (
 // ClaimTasks claims up to limit ready tasks for a replica, by priority and insertion order. A claim older than
 // claimTimeout counts as stale. marks say how far the replica has consumed the queue, at most one per priority; with
 // rescan the queue is also read from its start if that finds too few. rooms bound what it gets for each webhook host.
-// Not repeated when the connection is lost: tasks it may have claimed go back as stale claims.
+// Not repeated when the connection is lost: GiveBackClaims is for tasks that it may have claimed.
 func (s *Store) ClaimTasks(
 	ctx context.Context, replica uuid.UUID, limit int, claimTimeout time.Duration, marks []task.Mark, rescan bool, rooms task.Rooms,
 ) (claims []task.Claim, left task.Left, err error) {
