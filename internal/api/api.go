@@ -104,6 +104,7 @@ type server struct {
 	layouts  *view.Layouts
 	overview *view.Overview
 
+	drawing  chan struct{} // holds a token for each batch that is drawn
 	inFlight atomic.Int64
 	bodies   budget
 	shedding shedLog
@@ -158,7 +159,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("api: the OpenAPI document: %w", err)
 	}
-	s := &server{Config: c, document: document, layouts: view.NewLayouts(), overview: view.NewOverview(c.Store.Overview),
+	s := &server{Config: c, document: document, layouts: view.NewLayouts(), drawing: make(chan struct{}, drawnAtOnce), overview: view.NewOverview(c.Store.Overview),
 		log: tracing.Logger(requestid.Logger(c.Log)).With("component", "api")}
 	return s.router(s.routes()), nil
 }

@@ -40,22 +40,62 @@ func serveUI(w http.ResponseWriter, r *http.Request, name string) error {
 
 // viewGraph is GET /view/graph/{batch_id}: a batch as the page draws it.
 func (s *server) viewGraph(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	g, err := s.Store.ViewGraph(r.Context(), id, s.ViewTasks)
-	if err != nil {
-		return err
-	}
-	replyCompressed(w, r, view.GraphJSON(g, s.layouts.Of(g)))
-	return nil
+	return s.draw(w, r, func() ([]byte, error) {
+		g, err := s.Store.ViewGraph(r.Context(), id, s.ViewTasks)
+		if err != nil {
+			return nil, err
+		}
+		return view.GraphJSON(g, s.layouts.Of(g)), nil
+	})
 }
 
 // viewStates is GET /view/states/{batch_id}: what changes of these tasks, for a page whose stream of events fails.
 func (s *server) viewStates(w http.ResponseWriter, r *http.Request, id uuid.UUID) error {
-	states, err := s.Store.ViewStates(r.Context(), id, s.ViewTasks, true)
+	return s.draw(w, r, func() ([]byte, error) {
+		states, err := s.Store.ViewStates(r.Context(), id, s.ViewTasks, true)
+		if err != nil {
+			return nil, err
+		}
+		return view.StatesJSON(states, nil), nil
+	})
+}
+
+// drawnAtOnce is how many batches are read and written for the page at the same time: a large one takes some 100 MB.
+const drawnAtOnce = 4
+
+// draw answers with what f makes of a batch, compressed for whoever takes that. Few are made at the same time, and all that are being
+// sent take their memory from that of large bodies.
+func (s *server) draw(w http.ResponseWriter, r *http.Request, f func() ([]byte, error)) error {
+	body, err := s.drawn(r, f)
 	if err != nil {
 		return err
 	}
-	replyCompressed(w, r, view.StatesJSON(states, nil))
+	compressed := len(body) > smallAnswer && httpgzip.Taken(r)
+	if compressed {
+		body = httpgzip.Compress(body, gzip.BestSpeed)
+	}
+	if n := int64(len(body)); n > freeBody {
+		if !s.bodies.take(n, s.BodyMemory) {
+			return s.shed(r, shedInFlight, "too many large requests are in progress")
+		}
+		callOf(r).held += n
+	}
+	w.Header().Set("Vary", "Accept-Encoding")
+	if compressed {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	write(w, http.StatusOK, body)
 	return nil
+}
+
+func (s *server) drawn(r *http.Request, f func() ([]byte, error)) ([]byte, error) {
+	select {
+	case s.drawing <- struct{}{}:
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	defer func() { <-s.drawing }()
+	return f()
 }
 
 const (
@@ -145,16 +185,6 @@ func (s *server) viewOverview(w http.ResponseWriter, r *http.Request, _ uuid.UUI
 		return err
 	}
 	return reply(w, http.StatusOK, seen)
-}
-
-// replyCompressed answers with JSON that may be large.
-func replyCompressed(w http.ResponseWriter, r *http.Request, body []byte) {
-	w.Header().Set("Vary", "Accept-Encoding")
-	if len(body) > smallAnswer && httpgzip.Taken(r) {
-		w.Header().Set("Content-Encoding", "gzip")
-		body = httpgzip.Compress(body, gzip.BestSpeed)
-	}
-	write(w, http.StatusOK, body)
 }
 
 // showIcon is GET /icon.png and GET /favicon.ico.

@@ -10,18 +10,18 @@ import (
 )
 
 const (
-	// keptCells bounds what is kept of places: so many tasks and links in all.
-	keptCells = 500_000
-	// soonCells is what is placed so fast that nobody has to wait for his turn.
-	soonCells = 4000
+	// mostKept bounds what is kept of places: those of so many tasks in all.
+	mostKept = 500_000
+	// soonPlaced tasks and links are placed so fast that nobody has to wait for his turn.
+	soonPlaced = 4000
 )
 
 // Layouts places tasks and remembers where. It is safe for concurrent use.
 type Layouts struct {
 	mu    sync.Mutex
 	kept  map[placed]layout.Result
-	order []placed // the oldest first
-	cells int
+	order []placed   // the oldest first
+	tasks int        // of all that is kept
 	turn  sync.Mutex // of large graphs: one at a time, so that they leave the other processors alone
 }
 
@@ -29,7 +29,7 @@ type Layouts struct {
 type placed struct {
 	batch    uuid.UUID
 	revision task.ViewRevision
-	cells    int
+	tasks    int
 }
 
 // NewLayouts returns one that remembers nothing.
@@ -37,11 +37,11 @@ func NewLayouts() *Layouts { return &Layouts{kept: map[placed]layout.Result{}} }
 
 // Of returns the places of a graph's tasks.
 func (l *Layouts) Of(g task.ViewGraph) layout.Result {
-	key := placed{batch: g.BatchID, revision: g.Revision, cells: len(g.Tasks) + len(g.Links)}
+	key := placed{batch: g.BatchID, revision: g.Revision, tasks: len(g.Tasks)}
 	if p, ok := l.find(key); ok {
 		return p
 	}
-	if key.cells > soonCells {
+	if len(g.Tasks)+len(g.Links) > soonPlaced {
 		l.turn.Lock()
 		defer l.turn.Unlock()
 		if p, ok := l.find(key); ok { // whoever had his turn before may have asked for the same
@@ -64,13 +64,13 @@ func (l *Layouts) find(key placed) (layout.Result, bool) {
 func (l *Layouts) keep(key placed, p layout.Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.kept[key]; ok || key.cells > keptCells {
+	if _, ok := l.kept[key]; ok {
 		return
 	}
-	l.kept[key], l.order, l.cells = p, append(l.order, key), l.cells+key.cells
-	for l.cells > keptCells {
+	l.kept[key], l.order, l.tasks = p, append(l.order, key), l.tasks+key.tasks
+	for l.tasks > mostKept {
 		oldest := l.order[0]
-		l.order, l.cells = l.order[1:], l.cells-oldest.cells
+		l.order, l.tasks = l.order[1:], l.tasks-oldest.tasks
 		delete(l.kept, oldest)
 	}
 }

@@ -23,7 +23,8 @@ type Overview struct {
 
 	mu    sync.Mutex
 	last  task.Overview
-	until time.Time // so long is it good
+	err   error     // why it could not be read
+	until time.Time // so long is that good
 }
 
 // NewOverview returns one that reads by a function.
@@ -37,14 +38,15 @@ func (o *Overview) Get(ctx context.Context) (task.Overview, error) {
 	defer o.mu.Unlock()
 	began := time.Now()
 	if began.Before(o.until) {
-		return o.last, nil
+		return o.last, o.err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), overviewTimeout)
 	defer cancel()
 	seen, err := o.read(ctx, o.last.EndedPerMinute)
-	if err != nil {
-		return task.Overview{}, err
+	pause := overviewEvery
+	if err == nil {
+		o.last, pause = seen, max(pause, overviewShare*time.Since(began))
 	}
-	o.last, o.until = seen, began.Add(max(overviewEvery, overviewShare*time.Since(began)))
-	return seen, nil
+	o.err, o.until = err, time.Now().Add(pause)
+	return o.last, err
 }
