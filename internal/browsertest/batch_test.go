@@ -2,7 +2,6 @@ package browsertest
 
 import (
 	"image/color"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -71,7 +70,8 @@ func (b *tab) painted(status task.Status) (n int) {
 	bounds := window.Bounds()
 	for y := max(bounds.Min.Y, int(box.Top)); y < min(bounds.Max.Y, int(box.Bottom)); y++ {
 		for x := max(bounds.Min.X, int(box.Left)); x < min(bounds.Max.X, int(box.Right)); x++ {
-			if near(window.At(x, y), want) {
+			at := window.PixOffset(x, y)
+			if near(color.RGBA{window.Pix[at], window.Pix[at+1], window.Pix[at+2], 255}, want) {
 				n++
 			}
 		}
@@ -80,11 +80,9 @@ func (b *tab) painted(status task.Status) (n int) {
 }
 
 // near says whether two colours look the same.
-func near(a, b color.Color) bool {
-	close := func(a, b uint32) bool { return math.Abs(float64(a)-float64(b)) <= 4<<8 }
-	ar, ag, ab, _ := a.RGBA()
-	br, bg, bb, _ := b.RGBA()
-	return close(ar, br) && close(ag, bg) && close(ab, bb)
+func near(a, b color.RGBA) bool {
+	close := func(a, b uint8) bool { return max(a, b)-min(a, b) <= 4 }
+	return close(a.R, b.R) && close(a.G, b.G) && close(a.B, b.B)
 }
 
 // awaitPainted waits until the view has the colour of a status, or has it no more.

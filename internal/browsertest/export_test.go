@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/xml"
 	"errors"
+	"image/color"
 	"image/png"
 	"io"
 	"os"
@@ -149,7 +150,7 @@ func TestExports(t *testing.T) {
 	failure, found := b.colour(task.Failure), 0
 	for y := img.Bounds().Min.Y; y < img.Bounds().Max.Y; y++ {
 		for x := img.Bounds().Min.X; x < img.Bounds().Max.X; x++ {
-			if near(img.At(x, y), failure) {
+			if near(color.RGBAModel.Convert(img.At(x, y)).(color.RGBA), failure) {
 				found++
 			}
 		}

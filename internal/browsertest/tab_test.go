@@ -400,10 +400,14 @@ func (b *tab) picture() []byte {
 	return call(b, page.CaptureScreenshot, page.CaptureScreenshotParams{}).Data
 }
 
-// pixels is what the window shows.
-func (b *tab) pixels() image.Image {
+// pixels is what the window shows. Nothing of it can be seen through, so both ways to hold it are one.
+func (b *tab) pixels() *image.RGBA {
 	b.t.Helper()
 	img, err := png.Decode(bytes.NewReader(b.picture()))
 	require.NoError(b.t, err)
-	return img
+	if straight, is := img.(*image.NRGBA); is {
+		return &image.RGBA{Pix: straight.Pix, Stride: straight.Stride, Rect: straight.Rect}
+	}
+	require.IsType(b.t, &image.RGBA{}, img)
+	return img.(*image.RGBA)
 }
