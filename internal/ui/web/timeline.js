@@ -170,7 +170,7 @@ export class TimelineView {
     setText(row.children[2], status.name);
     row.title = `${g.names[i]}: ${says}`;
     bar.hidden = start === null;
-    setText(text, `${status.glyph} ${took || (isTerminal(status.name) ? 'not started' : status.name)}`);
+    setText(text, `${status.glyph} ${took || (status.name === 'Success' ? 'at once' : isTerminal(status.name) ? 'not started' : status.name)}`);
     if (start === null) {
       text.style.left = '0';
       text.style.right = 'auto';
