@@ -4,7 +4,7 @@ import test from 'node:test';
 import { cell } from '../web/csv.js';
 
 test('a text never is a formula', () => {
-  for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1']) {
+  for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', '＝1', '＋1', '－1', '＠A']) {
     assert.match(cell(text), /^("?)'/, JSON.stringify(text));
   }
   assert.equal(cell('a=b'), 'a=b');

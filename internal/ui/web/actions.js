@@ -4,6 +4,7 @@
 import { get, send } from './api.js';
 import { openForm } from './dialog.js';
 import { announce, el } from './dom.js';
+import { parseExact } from './exact.js';
 import { plural } from './format.js';
 import { isTerminal, STATUSES } from './status.js';
 
@@ -138,7 +139,7 @@ export async function editRules(graph) {
     rules.value = '[]';
     if (i < 0) return;
     try {
-      const task = await get(`task/${graph.ids[i]}`);
+      const task = await get(`task/${graph.ids[i]}`, { exact: ['rules'] });
       if (kind.value === wanted && rules.value === '[]') rules.value = JSON.stringify(task.rules, null, 2);
     } catch {
       note.textContent = 'The present rules could not be read.';
@@ -158,7 +159,7 @@ export async function editRules(graph) {
     submit: async () => {
       let parsed;
       try {
-        parsed = JSON.parse(rules.value);
+        parsed = parseExact(rules.value);
       } catch (e) {
         rules.focus();
         throw new Error(`This is no JSON: ${e instanceof Error ? e.message : e}`);

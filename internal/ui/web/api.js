@@ -1,6 +1,7 @@
 // @ts-check
 // Calls of the API: its errors as they are, the token if it needs one, and live events.
 
+import { parseExact } from './exact.js';
 import { askToken, isDeclined, token } from './token.js';
 
 const base = new URL('./', document.baseURI); // the page may be served below another path
@@ -64,11 +65,17 @@ async function readError(answer) {
 
 /**
  * @param {string} path Relative, without a slash in front.
- * @param {{signal?: AbortSignal}} [options]
+ * @param {{signal?: AbortSignal, exact?: string[]}} [options] exact: fields of which each number is to be shown as it is (exact.js)
  * @returns {Promise<any>}
  */
-export async function get(path, { signal } = {}) {
-  return (await call(path, { signal })).json();
+export async function get(path, { signal, exact = [] } = {}) {
+  const text = await (await call(path, { signal })).text();
+  const answer = JSON.parse(text);
+  if (exact.length > 0) {
+    const parsed = parseExact(text);
+    for (const name of exact) answer[name] = parsed[name];
+  }
+  return answer;
 }
 
 /**

@@ -169,11 +169,16 @@ async function load(tab) {
   return (await import('./table.js')).TableView;
 }
 
+const reloadPause = 3000;
+
 /** Keeps the graph up to date. @param {Graph} graph @param {AbortSignal} signal @param {HTMLElement} notes for what is wrong */
 function live(graph, signal, notes) {
   let loading = false;
   let again = false;
+  let later = 0;
   async function reload() {
+    clearTimeout(later);
+    if (signal.aborted) return;
     if (loading) {
       again = true;
       return;
@@ -186,6 +191,8 @@ function live(graph, signal, notes) {
       } while (again);
       putErrors(notes);
     } catch (e) {
+      // Nothing more may change that would have it loaded again.
+      if (e instanceof ApiError && (e.status === 0 || e.status === 503)) later = window.setTimeout(reload, reloadPause);
       if (!isAbort(e) && !signal.aborted && !(e instanceof ApiError && (e.status === 0 || e.status === 404))) putErrors(notes, e);
     } finally {
       loading = false;

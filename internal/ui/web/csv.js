@@ -3,8 +3,8 @@
 
 /** @typedef {import('./model.js').Graph} Graph */
 
-// A text that begins like a formula is one for spreadsheets: what a task is called must not run there.
-const formula = /^[=+\-@\t\r\n]/;
+// A text that begins like a formula, in wide letters too, is one for spreadsheets: what a task is called must not run there.
+const formula = /^[=+\-@\t\r\n＝＋－＠]/;
 
 /** @param {string|number|null} value */
 export function cell(value) {

@@ -82,6 +82,7 @@ export function detailsPanel(container, { onClose }) {
   /** @param {string} taskId @returns {Promise<boolean>} whether the task and its webhooks are through */
   async function load(taskId) {
     const signal = leaving.signal;
+    const path = encodeURIComponent(taskId); // the address may say anything
     /** @type {unknown[]} */
     const failures = [];
     /** What else is known is shown even if a part of it cannot be had. @template T @param {T} none */
@@ -90,9 +91,9 @@ export function detailsPanel(container, { onClose }) {
       return none;
     };
     const [task, view, deliveries] = await Promise.all([
-      get(`task/${taskId}`, { signal }),
-      get(`view/task/${taskId}`, { signal }).catch(without({ why: [], parents: [], children: [] })),
-      get(`task/${taskId}/deliveries?page_size=100`, { signal }).catch(without([])),
+      get(`task/${path}`, { signal, exact: ['metadata', 'rules', 'blocked_by', 'actions'] }),
+      get(`view/task/${path}`, { signal }).catch(without({ why: [], parents: [], children: [] })),
+      get(`task/${path}/deliveries?page_size=100`, { signal }).catch(without([])),
     ]);
     if (id !== taskId || signal.aborted) return true;
     putErrors(errors, ...failures);
@@ -193,8 +194,7 @@ function whyItem(w, parents) {
 function withLinks(text, parents) {
   const parent = parents.find((p) => text.includes(p.id));
   if (!parent) return [text];
-  const [before, after] = text.split(parent.id);
-  return [before, taskLink(parent), after];
+  return text.split(parent.id).flatMap((part, k) => (k ? [taskLink(parent), part] : [part]));
 }
 
 /** @param {any} t */

@@ -32,6 +32,11 @@ export function putErrors(into, ...errors) {
   if (into.textContent !== boxes.map((b) => b.textContent).join('')) into.replaceChildren(...boxes);
 }
 
+/** Calls off what is asked about a page that is left; a token is wanted by the next one as well. */
+export function closeForms() {
+  for (const dialog of document.querySelectorAll('dialog')) if (!dialog.querySelector('#token')) dialog.close();
+}
+
 /**
  * A dialog with a form. submit makes the result; if it throws, the error is shown and the dialog stays.
  *

@@ -3,7 +3,7 @@
 
 import { showBatch } from './batch.js';
 import { showDeliveries } from './deliveries.js';
-import { openText } from './dialog.js';
+import { closeForms, openText } from './dialog.js';
 import { helpText } from './help.js';
 import { showHome } from './home.js';
 import { setConnection } from './poll.js';
@@ -67,7 +67,10 @@ document.addEventListener('keydown', (e) => {
 byId('theme').addEventListener('click', () => window.dispatchEvent(new Event('toggletheme')));
 byId('help').addEventListener('click', showHelp);
 byId('forget').addEventListener('click', otherToken);
-window.addEventListener('popstate', route);
+window.addEventListener('popstate', () => {
+  closeForms(); // else it would be read as if it were about what is shown now
+  route();
+});
 window.addEventListener('routechange', route);
 window.addEventListener('tokenchange', () => { byId('forget').hidden = token() === ''; });
 window.addEventListener('tokenwanted', again);
