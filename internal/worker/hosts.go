@@ -351,7 +351,8 @@ func (h *hosts) forget(now time.Time) {
 	}
 }
 
-// held are hosts that get no further calls now, for people who ask why.
+// held are hosts that get no further calls now, for people who ask why. A host that has never answered is none of them as long as its
+// calls may still turn out to be quick.
 func (h *hosts) held(now time.Time) []task.HeldHost {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -359,6 +360,9 @@ func (h *hosts) held(now time.Time) []task.HeldHost {
 	state := h.state(now)
 	for _, name := range slices.Sorted(maps.Keys(h.byName)) {
 		x := h.byName[name]
+		if !x.answered && len(x.began) > 0 && now.Sub(x.began[0]) < slowCall {
+			continue
+		}
 		if room, opensAt := h.room(now, x, state); room <= 0 && len(held) < maxShown {
 			one := task.HeldHost{Host: name, Error: x.failure}
 			if x.circuit.State() != circuitbreaker.ClosedState {
