@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { duration, plural, progress } from '../web/format.js';
+import { ago, duration, plural, progress, serviceNow, setClock } from '../web/format.js';
 
 test('lengths of time', () => {
   for (const [seconds, text] of [[0, '0 s'], [1.24, '1.2 s'], [59.6, '60 s'], [119, '119 s'], [120, '2 min'], [754, '12 min'],
@@ -17,4 +17,15 @@ test('progress and counts', () => {
   assert.equal(progress(0, 0, 1000), '0 of 1,000');
   assert.equal(plural(1, 'task'), '1 task');
   assert.equal(plural(1200, 'task'), '1,200 tasks');
+});
+
+test('ages are by the clock of the service', () => {
+  const made = Date.now() + 3600e3;
+  setClock(new Date(made + 120e3).toUTCString());
+  assert.match(ago(made), /^(1[12]\d s|2 min) ago$/);
+  setClock(null);
+  setClock('nonsense');
+  assert.ok(serviceNow() > made);
+  setClock(new Date().toUTCString());
+  assert.ok(serviceNow() < made);
 });

@@ -2,6 +2,7 @@
 // Calls of the API: its errors as they are, the token if it needs one, and live events.
 
 import { parseExact } from './exact.js';
+import { setClock } from './format.js';
 import { askToken, isDeclined, token } from './token.js';
 
 const base = new URL('./', document.baseURI); // the page may be served below another path
@@ -41,6 +42,7 @@ async function call(path, init = {}) {
       if (isAbort(e)) throw e;
       throw new ApiError(0, { error: 'The service does not answer.' });
     }
+    setClock(answer.headers.get('Date'));
     if (answer.status === 401 && await askToken(used)) continue;
     if (answer.ok) return answer;
     const error = new ApiError(answer.status, await readError(answer));

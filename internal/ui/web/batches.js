@@ -4,7 +4,7 @@
 import { getPage } from './api.js';
 import { putErrors } from './dialog.js';
 import { arrange, button, el, setText } from './dom.js';
-import { age, number, shortId } from './format.js';
+import { age, number, serviceNow, shortId } from './format.js';
 import { repeat } from './poll.js';
 import { address, navigate } from './route.js';
 import { countsBy, progressBar, sign, STATUSES } from './status.js';
@@ -103,7 +103,7 @@ function query(filters) {
       if (!Number.isNaN(at.getTime())) q.set(to, at.toISOString());
     }
   } else if (Number(since) > 0) {
-    q.set('created_after', new Date(Date.now() - Number(since) * 1000).toISOString());
+    q.set('created_after', new Date(serviceNow() - Number(since) * 1000).toISOString());
   }
   return q;
 }

@@ -19,9 +19,21 @@ export function duration(seconds) {
   return `${Math.floor(s / day)} d`;
 }
 
+const trusted = 5000; // ms; a header tells whole seconds, and takes a while
+let ahead = 0;
+
+/** The clock of this machine may be off. @param {string|null} date what a header of the service says */
+export function setClock(date) {
+  const off = Date.parse(date ?? '') - Date.now();
+  if (!Number.isNaN(off)) ahead = Math.abs(off) > trusted ? off : 0;
+}
+
+/** The time by the clock of the service, in milliseconds since the epoch. */
+export const serviceNow = () => Date.now() + ahead;
+
 /** @param {number} ms @returns {string} 12 s ago */
 export function ago(ms) {
-  const s = (Date.now() - ms) / 1000;
+  const s = (serviceNow() - ms) / 1000;
   if (s < 0) return `in ${duration(-s)}`;
   return s < 2 ? 'just now' : `${duration(Math.round(s))} ago`;
 }
