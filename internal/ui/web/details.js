@@ -26,7 +26,7 @@ export function detailsPanel(container, { onClose }) {
   const sections = el('div', {});
   const close = button('✕', onClose, { class: 'quiet', 'aria-label': 'Close the details (Esc)', data: { test: 'details-close' } });
   const panel = el('aside', { class: 'details', 'aria-labelledby': 'details-title', hidden: true, data: { test: 'details' } },
-    el('div', { class: 'head' }, title, close), state, reason, acts, errors, sections);
+    el('div', { class: 'head' }, title, close), state, acts, errors, reason, sections);
   container.append(panel);
 
   let id = '';
