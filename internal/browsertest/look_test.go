@@ -79,6 +79,9 @@ func TestPhone(t *testing.T) {
 		require.LessOrEqual(t, eval[float64](b, "document.documentElement.scrollWidth"), 400., where)
 		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('dialog[open], dialog[open] *, header button, .toolbar button')]
 			.filter(e => e.checkVisibility() && e.getBoundingClientRect().right > 400.5).map(e => e.outerHTML.slice(0, 120))`), where)
+		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('.times-axis span')]
+			.filter(e => e.getBoundingClientRect().right > (e.nextElementSibling ?? e.parentElement).getBoundingClientRect()[e.nextElementSibling ? 'left' : 'right'] + 0.5)
+			.map(e => e.textContent)`), where+": times of the axis that run into the next, or are cut")
 	})
 	b.openTask(made, "at work")
 	b.click("action-pause")

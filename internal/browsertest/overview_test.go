@@ -79,7 +79,7 @@ func TestOverview(t *testing.T) {
 	require.True(t, eval[bool](b, "window.untouched"))
 
 	// The alert leads to the webhooks, where each can be sent again.
-	b.clickOn(`[...document.querySelectorAll('[data-test="alerts"] a')].find(a => a.innerText.includes('send them again'))`)
+	b.clickOn(`[...document.querySelectorAll('[data-test="alerts"] a')].find(a => a.innerText.includes('Look at them'))`)
 	b.wait("document.querySelectorAll('[data-test^=\"replay-\"]').length === 2")
 	hooks.repair()
 	id := ask[string](s, "select id::text from taskrunner.delivery where status = 'Failed' limit 1")

@@ -5,7 +5,7 @@ import { get, send } from './api.js';
 import { openForm } from './dialog.js';
 import { announce, el } from './dom.js';
 import { parseExact } from './exact.js';
-import { plural } from './format.js';
+import { number, plural } from './format.js';
 import { isTerminal, STATUSES } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
@@ -112,7 +112,7 @@ export async function stopBatch(graph) {
   return await openForm({
     title: 'Stop this batch?',
     body: [
-      el('p', { text: `Every task that has not ended is canceled: ${open.map((c) => `${c.count} ${c.name}`).join(', ') || 'none at the moment'}.` }),
+      el('p', { text: `Every task that has not ended is canceled: ${open.map((c) => `${number(c.count)} ${c.name}`).join(', ') || 'none at the moment'}.` }),
       el('p', { text: 'It cannot be undone. Cancel actions of tasks whose program was called are called.' }),
     ],
     ok: 'Stop the batch', danger: true,

@@ -64,7 +64,7 @@ export function showDeliveries(main, params, signal) {
         el('span', { class: 'dim' }, `${triggerText(d)} of `, d.batch_id ? el('a', { href: address({ batch: d.batch_id, task: d.task_id }), text: 'its task' }) : d.task_id)),
       el('td', {}, d.last_error ?? (d.last_status_code ? String(d.last_status_code) : '–'), el('div', { class: 'dim', text: `${d.tries} of ${d.max_tries} tries` })),
       el('td', { class: 'when' }, age(d.created_at)),
-      el('td', {}, replayButton(d, () => now())))));
+      el('td', {}, replayButton(d, () => now()) ?? (d.trigger === 'Start' ? el('span', { class: 'dim', text: 'A start is not sent again' }) : null)))));
   }
 
   return {

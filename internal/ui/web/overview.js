@@ -52,7 +52,7 @@ export function showOverview(root, signal) {
       ...STATUSES.filter((s) => !s.terminal).map((s) => /** @type {[string, string, string, Node|null]} */ ([s.name, number(o.tasks[s.name] ?? 0), s.says, sign(s.name)])),
       ['Oldest pending', o.tasks.Pending ? duration(Math.round(o.oldest_pending_age_seconds)) : '–', 'How long the oldest task waits that could start now.', null],
       ['Webhooks to send', number(o.deliveries.pending + o.deliveries.sending), 'Deliveries that are due, or will be after a pause.', null],
-      ['Dead letters', number(o.deliveries.failed), 'Webhooks that were given up. They can be sent again.', null],
+      ['Dead letters', number(o.deliveries.failed), 'Webhooks that were given up. All but those that start a task can be sent again.', null],
       ['Replicas alive', number(alive.length), alive.map((r) => [r.name ?? r.id, r.version].filter(Boolean).join(' ')).join('\n'), null],
       ['Ended per minute', o.ended_per_minute.length ? (ended / o.ended_per_minute.length).toFixed(1) : '–', `${plural(ended, 'task')} in the last ${o.ended_per_minute.length} minutes.`, null],
     ];
@@ -76,7 +76,7 @@ function whatIsWrong(o, alive) {
   if (alive === 0) say('No replica is alive: nobody starts tasks or sends webhooks. Start one, or look at its log.');
   if (o.deliveries.failed > 0) {
     say(`${plural(o.deliveries.failed, 'webhook was', 'webhooks were')} given up. `,
-      el('a', { href: address({ deliveries: 'Failed' }), text: 'Look at them and send them again' }));
+      el('a', { href: address({ deliveries: 'Failed' }), text: 'Look at them' }));
   }
   if (o.tasks.Pending > 0 && o.oldest_pending_age_seconds > oldPending) {
     say(`A task could start but has been pending for ${duration(Math.floor(o.oldest_pending_age_seconds / 60) * 60)}. `,

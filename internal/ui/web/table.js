@@ -42,8 +42,8 @@ export class TableView {
 
     this.heads = columns.map((c) => el('th', { scope: 'col', class: c.class, 'aria-sort': 'none' },
       el('button', { type: 'button', class: 'sort', data: { test: `sort-${c.key}` }, on: { click: () => this.#sortBy(c) } }, c.label)));
-    this.above = el('tr', { class: 'spacer', 'aria-hidden': 'true' }, el('td', { colspan: columns.length }));
-    this.below = el('tr', { class: 'spacer', 'aria-hidden': 'true' }, el('td', { colspan: columns.length }));
+    this.above = el('tr', { class: 'spacer', 'aria-hidden': 'true' }, el('td', {}));
+    this.below = el('tr', { class: 'spacer', 'aria-hidden': 'true' }, el('td', {}));
     this.body = el('tbody', {}, this.above, this.below);
     this.table = el('table', { class: 'tasks', role: 'grid', 'aria-label': 'Tasks', tabindex: 0, data: { test: 'tasks-table' } },
       el('thead', {}, el('tr', {}, ...this.heads)), this.body);

@@ -13,6 +13,7 @@ const spare = 8; // rows above and below those that can be seen
 const leastSpan = 1000; // ms, so that a bar has a width
 const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400].map((s) => s * 1000);
 const marksAtMost = 8;
+const markWidth = 85; // px, so that the times do not touch
 
 export class TimelineView {
   /**
@@ -133,9 +134,11 @@ export class TimelineView {
 
   /** @param {{from: number, to: number}} span */
   #marks({ from, to }) {
-    const step = steps.find((s) => (to - from) / s <= marksAtMost) ?? Math.ceil((to - from) / marksAtMost / 86400000) * 86400000;
+    const room = Math.max(markWidth, this.axis.clientWidth) / markWidth;
+    const most = Math.min(marksAtMost, room);
+    const step = steps.find((s) => (to - from) / s <= most) ?? Math.ceil((to - from) / most / 86400000) * 86400000;
     const marks = [];
-    for (let at = Math.ceil(from / step) * step; at <= from + 0.9 * (to - from); at += step) marks.push(at); // the last would be cut
+    for (let at = Math.ceil(from / step) * step; at <= to - (to - from) / room; at += step) marks.push(at); // a later one would be cut
     while (this.axis.children.length > marks.length) this.axis.lastElementChild?.remove();
     marks.forEach((at, k) => {
       const mark = /** @type {HTMLElement} */ (this.axis.children[k] ?? this.axis.appendChild(el('span', {})));
