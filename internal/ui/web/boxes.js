@@ -75,7 +75,8 @@ export class BoxPainter {
       ctx.textBaseline = 'middle';
       const count = box.total.toLocaleString('en');
       const room = width - 12 - ctx.measureText(count).width;
-      ctx.fillText(fitting(ctx, box.kind, room), x + 4, y + LABEL.height / 2);
+      const kind = fitting(ctx, box.kind, room);
+      if (kind === box.kind || kind.length > 3) ctx.fillText(kind, x + 4, y + LABEL.height / 2); // less says nothing
       ctx.textAlign = 'right';
       ctx.fillStyle = this.#colours.dim;
       ctx.fillText(count, x + width - 4, y + LABEL.height / 2);
