@@ -39,8 +39,10 @@ func TestActionsOfATask(t *testing.T) {
 	b.openTask(made, "a")
 	b.click("action-pause")
 	s.awaitStatus(made.tasks["a"].ID, task.Paused)
+	b.waitText("problems", "Held by somebody") // which moves the buttons
 	b.click("action-resume")
 	s.awaitStatus(made.tasks["a"].ID, task.Running)
+	b.wait("!document.querySelector(%s).textContent.includes(%s)", by("problems"), "Held by somebody")
 
 	b.click("action-cancel")
 	b.click("confirm-cancel")
