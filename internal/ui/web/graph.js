@@ -206,6 +206,7 @@ export class GraphView {
 
   /** @param {(camera: Camera) => void} change */
   #glideTo(change) {
+    this.#tip.hide(); // what it tells of moves away
     const from = this.#camera.place;
     if (this.#glide) this.#camera.place = this.#glide.to; // the next step starts where the last one leads
     change(this.#camera);
