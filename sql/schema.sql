@@ -6766,7 +6766,7 @@ AS $function$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
-  if exists (select from taskrunner_private.watch) then
+  if exists (select from taskrunner_private.watch) and current_setting('transaction_isolation') = 'read committed' then
     perform taskrunner_private.notify_watchers(array(select distinct n.batch_id from new_rows n where n.batch_id is not null));
   end if;
   if v_counts = '' then

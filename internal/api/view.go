@@ -60,8 +60,12 @@ func (s *server) viewStates(w http.ResponseWriter, r *http.Request, id uuid.UUID
 	})
 }
 
-// drawnAtOnce is how many batches are read and written for the page at the same time: a large one takes some 100 MB.
-const drawnAtOnce = 4
+const (
+	// drawnAtOnce is how many batches are read and written for the page at the same time: a large one takes some 100 MB.
+	drawnAtOnce = 4
+	// drawingWait is how long a request waits for that: it is in progress meanwhile, and others need to be as well.
+	drawingWait = 10 * time.Second
+)
 
 // draw answers with what f makes of a batch, compressed for whoever takes that. Few are made at the same time, and all that are being
 // sent take their memory from that of large bodies.
@@ -89,8 +93,12 @@ func (s *server) draw(w http.ResponseWriter, r *http.Request, f func() ([]byte, 
 }
 
 func (s *server) drawn(r *http.Request, f func() ([]byte, error)) ([]byte, error) {
+	wait := time.NewTimer(drawingWait)
+	defer wait.Stop()
 	select {
 	case s.drawing <- struct{}{}:
+	case <-wait.C:
+		return nil, s.shed(r, shedInFlight, "too many large batches are being drawn")
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}

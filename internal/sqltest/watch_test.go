@@ -110,3 +110,16 @@ func TestWatchExpires(t *testing.T) {
 	require.Equal(t, "1|0", e.line("select replicas, requeued from taskrunner_private.sweep_replicas(100, 5)"))
 	require.Empty(t, e.lines("select from taskrunner_private.watch"))
 }
+
+// With a fixed snapshot a watch that somebody else took away since cannot be locked: nobody is told then, and nothing fails.
+func TestWatchWithAFixedSnapshot(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.batch("x", "a", "b")
+	e.exec(watchSQL, id("r"), id("x"))
+	s := e.session("fixed")
+	s.script("begin isolation level repeatable read; select count(*) from taskrunner_private.watch")
+	e.exec("update taskrunner.task set priority = 1 where id = $1", id("a"))
+	s.script("update taskrunner.task set priority = 2 where id = '" + id("b") + "'; commit")
+	require.Equal(t, "2", e.line("select priority from taskrunner.task where id = $1", id("b")))
+}

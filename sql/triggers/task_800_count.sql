@@ -1,7 +1,8 @@
 -- Counts status changes and retries for the metrics of the replica that called (functions/begin_counts.sql); one JSON array per
 -- line: ["from","to","kind",n,"cause",retried,[seconds]]. The seconds are those from creation to a claim, and from start to end.
 -- Off in every other transaction. Why a full join: task_500_propagate.sql.
--- Before that it tells replicas at which people look at these batches. The table is empty unless somebody looks.
+-- Before that it tells replicas at which people look at these batches. The table is empty unless somebody looks. Of changes with a
+-- fixed snapshot they are not told: they look by themselves, and to lock what somebody else has taken away would be an error there.
 -- Locks: rows of watch, skip locked. Writes watch (notify_watchers).
 create or replace function taskrunner_private.task_count() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -9,7 +10,7 @@ set enable_hashjoin = on set enable_mergejoin = on set jit = off as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
 begin
-  if exists (select from taskrunner_private.watch) then
+  if exists (select from taskrunner_private.watch) and current_setting('transaction_isolation') = 'read committed' then
     perform taskrunner_private.notify_watchers(array(select distinct n.batch_id from new_rows n where n.batch_id is not null));
   end if;
   if v_counts = '' then
