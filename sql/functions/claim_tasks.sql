@@ -39,6 +39,7 @@ declare
   v_doubtful uuid[];
   v_uncalled uuid[];
   v_delivered bigint;
+  v_counts text;
 begin
   perform pg_advisory_xact_lock_shared(1414681424, hashtext(p_replica::text));
   perform taskrunner_private.begin_counts();
@@ -116,17 +117,17 @@ begin
   end if;
   perform taskrunner_private.set_cause('');
 
+  v_counts := taskrunner_private.take_counts();
   -- From subqueries the planner does not see how many there are, so that it keeps its plan, which takes longer to make than to run.
   return query
   select t.id, t.batch_id, t.attempt, t.priority, t.seq, v_now,
     taskrunner_private.delivery_key(t.id, 'Start', null, 1, t.attempt),
-    case when t.status = 'Claimed' then a.params end, case when q.n = 1 then c.counts else '' end, t.rules <> '[]', v_again,
+    case when t.status = 'Claimed' then a.params end, case when q.n = 1 then v_counts else '' end, t.rules <> '[]', v_again,
     q.host, t.id = any(v_by_host), v_held, v_passed, a.traceparent
   from unnest((select v_claimed), (select v_claimed_hosts)) with ordinality q (task_id, host, n)
   join taskrunner.task t on t.id = q.task_id
   left join lateral (
       select x.id, x.params, x.traceparent from taskrunner.action x
       where x.task_id = t.id and (case when x.trigger = 'Start' then true end) offset 0) a on true
-  cross join (select taskrunner_private.take_counts() as counts offset 0) c
   order by t.priority desc, t.seq;
 end $$;
