@@ -19,6 +19,7 @@ func TestOverview(t *testing.T) {
 	second.start()
 	made := scene(t, s, hooks)
 	lost := hooks.task("reported", "etl", "/ok")
+	refused := hooks.task("refused", "etl", "/gone/0") // its start is no dead letter
 	lost["on_success"] = []any{hooks.hook("/gone/1"), hooks.hook("/gone/2")}
 	limited := func(name string) entry {
 		e := hooks.task(name, "limited", "/hold")
@@ -27,8 +28,9 @@ func TestOverview(t *testing.T) {
 	}
 	later := hooks.task("later", "k", "/hold")
 	later["run_at"] = "2100-01-01T00:00:00Z"
-	s.submit("more", lost, limited("l1"), limited("l2"), limited("l3"), later)
-	s.await("2", "select count(*)::text from taskrunner.delivery where status = 'Failed'")
+	s.submit("more", lost, refused, limited("l1"), limited("l2"), limited("l3"), later)
+	s.await("2", "select count(*)::text from taskrunner.delivery where status = 'Failed' and trigger <> 'Start'")
+	s.await("true", "select exists (select from taskrunner.delivery where status = 'Failed' and trigger = 'Start')::text")
 	s.await("1", "select count(*)::text from taskrunner.task where kind = 'limited' and status = 'Running'")
 
 	b := newTab(t, s.url)
@@ -42,7 +44,7 @@ func TestOverview(t *testing.T) {
 		for _, status := range []task.Status{task.Waiting, task.Pending, task.Claimed, task.Running, task.Paused} {
 			tile(string(status), ask[int](s, "select count(*) from taskrunner.task where status::text = $1", string(status)))
 		}
-		tile("Dead letters", ask[int](s, "select count(*) from taskrunner.delivery where status = 'Failed'"))
+		tile("Dead letters", ask[int](s, "select count(*) from taskrunner.delivery where status = 'Failed' and trigger <> 'Start'"))
 	}
 	counts()
 	tile("Dead letters", 2)
@@ -82,7 +84,7 @@ func TestOverview(t *testing.T) {
 	b.clickOn(`[...document.querySelectorAll('[data-test="alerts"] a')].find(a => a.innerText.includes('Look at them'))`)
 	b.wait("document.querySelectorAll('[data-test^=\"replay-\"]').length === 2")
 	hooks.repair()
-	id := ask[string](s, "select id::text from taskrunner.delivery where status = 'Failed' limit 1")
+	id := ask[string](s, "select id::text from taskrunner.delivery where status = 'Failed' and trigger <> 'Start' limit 1")
 	b.click("replay-" + id)
 	b.click("confirm-ok")
 	s.await("Delivered", "select status::text from taskrunner.delivery where id = $1::uuid", id)

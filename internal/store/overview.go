@@ -110,7 +110,9 @@ func readGauge(o *task.Overview, g db.ReadGaugesRow) {
 		case task.DeliverySending:
 			o.Deliveries.Sending += n
 		case task.DeliveryDead:
-			o.Deliveries.Failed += n
+			if g.Label != "start" { // nobody can send a start again: its task has failed, and says so
+				o.Deliveries.Failed += n
+			}
 		}
 	case "tasks_parked": // those that a rule holds are listed by limit
 		words := map[string]string{

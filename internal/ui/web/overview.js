@@ -52,7 +52,7 @@ export function showOverview(root, signal) {
       ...STATUSES.filter((s) => !s.terminal).map((s) => /** @type {[string, string, string, Node|null]} */ ([s.name, number(o.tasks[s.name] ?? 0), s.says, sign(s.name)])),
       ['Oldest pending', o.oldest_pending_age_seconds > 0 ? duration(Math.round(o.oldest_pending_age_seconds)) : '–', 'How long the oldest task waits that could start now.', null],
       ['Webhooks to send', number(o.deliveries.pending + o.deliveries.sending), 'Deliveries that are due, or will be after a pause.', null],
-      ['Dead letters', number(o.deliveries.failed), 'Webhooks that were given up. All but those that start a task can be sent again.', null],
+      ['Dead letters', number(o.deliveries.failed), 'Webhooks of tasks that had ended or were canceled, and that were given up. They can be sent again.', null],
       ['Replicas alive', number(alive.length), alive.map((r) => [r.name ?? r.id, r.version].filter(Boolean).join(' ')).join('\n'), null],
       ['Ended per minute', o.ended_per_minute.length ? (ended / o.ended_per_minute.length).toFixed(1) : '–', `${plural(ended, 'task')} in the last ${o.ended_per_minute.length} minutes.`, null],
     ];
