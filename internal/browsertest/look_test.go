@@ -54,6 +54,10 @@ func everywhere(b *tab, made batch, see func(where string)) {
 		if action == "edit-rules" {
 			b.click("details-close") // on a phone they cover all
 			b.waitGone("details")
+			if b.shows("tools") {
+				b.click("tools")
+				see("tools")
+			}
 		}
 		b.click(action)
 		b.wait("document.querySelector('dialog[open]')")

@@ -92,6 +92,11 @@ func TestScreenshots(t *testing.T) {
 		}
 		b.openTask(twelve, "unit")
 		shoot("phone-details-" + theme)
+		b.click("details-close")
+		b.waitGone("details")
+		b.click("tools")
+		shoot("phone-tools-" + theme)
+		b.openTask(twelve, "unit")
 		b.click("action-cancel")
 		b.wait("document.querySelector('dialog[open]')")
 		shoot("phone-dialog-" + theme)

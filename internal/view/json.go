@@ -10,6 +10,9 @@ import (
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
+// mostExact is the largest number up to which JavaScript rounds none.
+const mostExact = 1<<53 - 1
+
 // GraphJSON writes a graph for the page. It is made of columns, not of objects: of 10,000 tasks that is a third of the bytes, and
 // their scripts keep them in arrays anyway.
 func GraphJSON(g task.ViewGraph, p layout.Result) []byte {
@@ -92,9 +95,9 @@ func appendRevision(b []byte, r task.ViewRevision, now time.Time) []byte {
 func appendStates(b []byte, n int, state func(i int) *task.ViewState) []byte {
 	b = appendNumbers(append(b, ','), "status", n, func(i int) int64 { return int64(state(i).Status) })
 	b = appendNumbers(append(b, ','), "priority", n, func(i int) int64 { return int64(state(i).Priority) })
-	b = appendNumbers(append(b, ','), "success", n, func(i int) int64 { return state(i).Success })
-	b = appendNumbers(append(b, ','), "failures", n, func(i int) int64 { return state(i).Failures })
-	b = appendNumbers(append(b, ','), "expected_count", n, func(i int) int64 { return state(i).Expected })
+	b = appendCounts(append(b, ','), "success", n, func(i int) int64 { return state(i).Success })
+	b = appendCounts(append(b, ','), "failures", n, func(i int) int64 { return state(i).Failures })
+	b = appendCounts(append(b, ','), "expected_count", n, func(i int) int64 { return state(i).Expected })
 	b = appendNumbers(append(b, ','), "started_at", n, func(i int) int64 { return state(i).StartedAt })
 	return appendNumbers(append(b, ','), "ended_at", n, func(i int) int64 { return state(i).EndedAt })
 }
@@ -105,6 +108,20 @@ func appendNumbers(b []byte, name string, n int, number func(i int) int64) []byt
 			return strconv.AppendInt(b, number, 10)
 		}
 		return append(b, `null`...)
+	})
+}
+
+// appendCounts writes numbers of which JavaScript would round some: these are texts.
+func appendCounts(b []byte, name string, n int, number func(i int) int64) []byte {
+	return appendColumn(b, name, n, func(b []byte, i int) []byte {
+		switch number := number(i); {
+		case number == task.Null:
+			return append(b, `null`...)
+		case number > mostExact || number < -mostExact:
+			return append(strconv.AppendInt(append(b, '"'), number, 10), '"')
+		default:
+			return strconv.AppendInt(b, number, 10)
+		}
 	})
 }
 

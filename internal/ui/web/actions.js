@@ -6,7 +6,7 @@ import { openForm } from './dialog.js';
 import { announce, el } from './dom.js';
 import { parseExact } from './exact.js';
 import { number, plural } from './format.js';
-import { isTerminal, STATUSES } from './status.js';
+import { isTerminal } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
 /** @typedef {{id: string, name: string, status: string, attempt: number, started_at: string|null, priority: number}} Task */
@@ -105,10 +105,9 @@ export async function replay(d) {
   }) ?? false;
 }
 
-/** @param {Graph} graph @returns {Promise<boolean>} */
-export async function stopBatch(graph) {
-  const counts = graph.counts();
-  const open = STATUSES.filter((s) => !s.terminal).map((s) => ({ name: s.name, count: counts[graph.statuses.indexOf(s.name)] })).filter((c) => c.count > 0);
+/** @param {string} batch @param {import('./status.js').Counts} counts @returns {Promise<boolean>} */
+export async function stopBatch(batch, counts) {
+  const open = counts.filter((c) => !isTerminal(c.name));
   return await openForm({
     title: 'Stop this batch?',
     body: [
@@ -117,7 +116,7 @@ export async function stopBatch(graph) {
     ],
     ok: 'Stop the batch', danger: true,
     submit: async () => {
-      const a = await send('DELETE', `batch/${graph.batchId}`);
+      const a = await send('DELETE', `batch/${batch}`);
       const n = a.canceled_waiting + a.canceled_pending + a.canceled_claimed + a.canceled_running + a.canceled_paused;
       announce(`The batch is stopped: ${plural(n, 'task was', 'tasks were')} canceled.`);
       return true;

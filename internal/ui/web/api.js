@@ -160,6 +160,10 @@ export async function follow(batch, { onEvent, onState, signal }) {
           onEvent('gone', {});
           return true;
         }
+        if (e instanceof ApiError && e.status === 409) { // it grew too large to be drawn, and does not shrink
+          onEvent('large', { error: e });
+          return true;
+        }
         onState('offline');
       }
       await pause(Math.min(pollPause, Math.max(0, until - Date.now())), signal);

@@ -5,7 +5,7 @@ import { editRules, stopBatch } from './actions.js';
 import { errorBox } from './dialog.js';
 import { button, el, setText } from './dom.js';
 import { age, duration, number } from './format.js';
-import { isTerminal, progressBar, sign, STATUSES, statusOf } from './status.js';
+import { countsBy, countsText, isTerminal, progressBar, sign, statusOf } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
 
@@ -20,22 +20,22 @@ export function batchHead(graph, createdAt, { onOpen }) {
   const bar = progressBar();
   const share = el('span', { class: 'dim' });
   const spoken = el('span', { class: 'hidden', role: 'status' });
-  const problems = el('div', { class: 'problems', data: { test: 'problems' } });
+  const problems = el('div', { class: 'row', data: { test: 'problems' } });
   const errors = el('div', {});
-  const rules = button('Edit rules', act(editRules), { data: { test: 'edit-rules' } });
-  const stop = button('Stop batch', act(stopBatch), { class: 'outline-danger', data: { test: 'stop-batch' } });
+  const rules = button('Edit rules', act(() => editRules(graph)), { data: { test: 'edit-rules' } });
+  const stop = button('Stop batch', act(() => stopBatch(graph.batchId, counts())), { class: 'outline-danger', data: { test: 'stop-batch' } });
   const element = el('div', { class: 'batch-head' },
-    el('div', { class: 'row' }, title, el('span', { class: 'mono dim', text: graph.batchId, title: 'The id of the batch' }),
-      el('span', { class: 'dim' }, 'created ', age(createdAt)), el('span', { class: 'grow' }), rules, stop),
-    el('div', { class: 'row' }, bar.element, share, spoken), problems, errors);
+    el('div', { class: 'row' }, title, el('span', { class: 'mono dim folds', text: graph.batchId, title: 'The id of the batch' }),
+      el('span', { class: 'dim folds' }, 'created ', age(createdAt)), el('span', { class: 'grow' }), el('span', { class: 'row folds' }, rules, stop)),
+    bar.element, el('div', { class: 'row problems' }, share, spoken, problems), errors);
   let said = 0;
   let seen = '';
 
-  /** @param {(graph: Graph) => Promise<boolean>} f */
+  /** @param {() => Promise<boolean>} f */
   function act(f) {
     return async () => {
       try {
-        await f(graph);
+        await f();
         errors.replaceChildren();
       } catch (e) {
         errors.replaceChildren(errorBox(e));
@@ -43,20 +43,24 @@ export function batchHead(graph, createdAt, { onOpen }) {
     };
   }
 
-  function update() {
+  function counts() {
     const by = graph.counts();
-    const counts = STATUSES.map((s) => ({ name: s.name, count: by[graph.statuses.indexOf(s.name)] })).filter((c) => c.count > 0);
-    const of = (/** @type {string} */ name) => counts.find((c) => c.name === name)?.count ?? 0;
-    const ended = counts.filter((c) => isTerminal(c.name)).reduce((sum, c) => sum + c.count, 0);
+    return countsBy((s) => by[graph.statuses.indexOf(s.name)]);
+  }
+
+  function update() {
+    const now = counts();
+    const of = (/** @type {string} */ name) => now.find((c) => c.name === name)?.count ?? 0;
+    const ended = now.filter((c) => isTerminal(c.name)).reduce((sum, c) => sum + c.count, 0);
     const failed = of('Failure');
     const name = graph.batchName ?? `Batch ${graph.batchId.slice(0, 8)}`;
     setText(title, name);
-    bar.update(counts);
+    bar.update(now);
     setText(share, `${number(ended)} of ${number(graph.count)} ended${failed ? `, ${number(failed)} failed` : ''}`);
     document.title = `${failed ? `${statusOf('Failure').glyph}${failed} ` : ended === graph.count ? `${statusOf('Success').glyph} ` : ''}${ended}/${graph.count} ${name} · Task Runner`;
     if (Date.now() - said > sayEvery || ended === graph.count) {
       said = Date.now();
-      setText(spoken, `${ended} of ${graph.count} tasks have ended: ${counts.map((c) => `${c.count} ${c.name}`).join(', ')}`);
+      setText(spoken, `${ended} of ${graph.count} tasks have ended: ${countsText(now)}`);
     }
     rules.disabled = stop.disabled = ended === graph.count;
     showProblems(graph, of);
@@ -73,7 +77,7 @@ export function batchHead(graph, createdAt, { onOpen }) {
     const now = g.revision + JSON.stringify(found.map((p) => [p.text, p.tasks.length, p.tasks.slice(0, shownProblems)]));
     if (now === seen) return;
     seen = now;
-    problems.replaceChildren(...found.filter((p) => p.tasks.length > 0).map(({ text, tasks }) => el('p', {},
+    problems.replaceChildren(...found.filter((p) => p.tasks.length > 0).map(({ text, tasks }) => el('span', {},
       sign(g.statusName(tasks[0])), ` ${text}: `,
       ...tasks.slice(0, shownProblems).flatMap((i, k) => [k ? ', ' : null, button(g.names[i], () => onOpen(i), { class: 'link', title: 'What it is, why, and what to do' })]),
       tasks.length > shownProblems ? ` and ${number(tasks.length - shownProblems)} more` : null)));

@@ -1,14 +1,16 @@
 // @ts-check
 // The page of a batch: loads its graph, keeps it up to date, and shows it as a picture, a table or a time line.
 
+import { stopBatch } from './actions.js';
 import { ApiError, follow, get, isAbort, pause } from './api.js';
 import { batchHead } from './batch-head.js';
 import { detailsPanel } from './details.js';
 import { errorBox, putErrors } from './dialog.js';
-import { el } from './dom.js';
+import { button, el, setText } from './dom.js';
 import { Graph } from './model.js';
-import { keepAges, setConnection } from './poll.js';
+import { keepAges, repeat, setConnection } from './poll.js';
 import { address, navigate } from './route.js';
+import { countsBy, countsText, isTerminal, progressBar } from './status.js';
 import { toolbar } from './toolbar.js';
 
 /** @typedef {'graph'|'table'|'timeline'} Tab */
@@ -34,8 +36,8 @@ export function showBatch(main, batch, params, signal) {
       shown = page(main, new Graph(answer), answer.created_at, wanted, signal);
     } catch (e) {
       if (isAbort(e) || signal.aborted) return;
-      loading.replaceWith(el('h1', { text: 'Batch' }), errorBox(e, 'It cannot be shown.'), el('p', {}, el('a', { href: 'view', text: 'All batches' }), ' ',
-        e instanceof ApiError && e.status !== 404 && e.status !== 400 ? el('a', { href: `task?batch_id=${encodeURIComponent(batch)}`, text: 'Its tasks as JSON' }) : null));
+      loading.replaceWith(el('h1', { text: 'Batch' }), errorBox(e, 'It cannot be shown.'), el('p', {}, el('a', { href: 'view', text: 'All batches' })),
+        e instanceof ApiError && e.status === 409 ? undrawn(batch, signal) : '');
     }
   })();
   signal.addEventListener('abort', () => {
@@ -48,6 +50,26 @@ export function showBatch(main, batch, params, signal) {
       shown?.update(p);
     },
   };
+}
+
+/** What can be done with a batch that is too large to be drawn. @param {string} batch @param {AbortSignal} signal */
+function undrawn(batch, signal) {
+  const bar = progressBar();
+  const counted = el('p', {});
+  const errors = el('div', {});
+  /** @type {import('./status.js').Counts} */
+  let counts = [];
+  const stop = button('Stop batch', () => stopBatch(batch, counts).catch((e) => putErrors(errors, e)), { class: 'outline-danger', disabled: true, data: { test: 'stop-batch' } });
+  repeat(5000, async () => {
+    const b = await get(`batch/${batch}`, { signal });
+    counts = countsBy((s) => b.status_counts[s.key]);
+    bar.update(counts);
+    setText(counted, `${b.batch_name ?? batch}: ${countsText(counts)}`);
+    stop.disabled = counts.every((c) => isTerminal(c.name));
+    putErrors(errors);
+  }, (e) => putErrors(errors, e), signal);
+  return el('div', {}, counted, bar.element, el('p', { class: 'row' }, el('a', { href: `task?batch_id=${encodeURIComponent(batch)}&status=Failure`, text: 'Its failed tasks as JSON' }),
+    el('a', { href: `task?batch_id=${encodeURIComponent(batch)}`, text: 'Its tasks as JSON' }), stop), errors);
 }
 
 /**
@@ -204,7 +226,10 @@ function live(graph, signal, notes) {
     onEvent(type, data) {
       if (type === 'states' && !graph.apply(data)) reload();
       else if (type === 'graph' && data.revision !== graph.revision) reload();
-      else if (type === 'gone') {
+      else if (type === 'large') {
+        setConnection(null);
+        putErrors(notes, data.error);
+      } else if (type === 'gone') {
         setConnection(null);
         notes.replaceChildren(el('p', { class: 'callout', role: 'status', text: 'This batch has been removed. What is shown is how it was.' }));
       }

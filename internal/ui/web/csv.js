@@ -6,10 +6,10 @@
 // A text that begins like a formula, in wide letters too, is one for spreadsheets: what a task is called must not run there.
 const formula = /^[=+\-@\t\r\n＝＋－＠]/;
 
-/** @param {string|number|null} value */
+/** @param {string|number|bigint|null} value */
 export function cell(value) {
   if (value === null) return '';
-  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'string') return String(value);
   const text = formula.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -6,7 +6,8 @@ import { ApiError, get } from './api.js';
 import { deliveryItem } from './delivery.js';
 import { putErrors } from './dialog.js';
 import { add, button, el, setText } from './dom.js';
-import { age, clock, duration, moment, number, plural, progress } from './format.js';
+import { whole } from './exact.js';
+import { age, clock, duration, inLocalTime, moment, number, plural, progress } from './format.js';
 import { repeat } from './poll.js';
 import { address } from './route.js';
 import { badge, isTerminal, sign } from './status.js';
@@ -91,7 +92,7 @@ export function detailsPanel(container, { onClose }) {
       return none;
     };
     const [task, view, deliveries] = await Promise.all([
-      get(`task/${path}`, { signal, exact: ['metadata', 'rules', 'blocked_by', 'actions'] }),
+      get(`task/${path}`, { signal, exact: ['metadata', 'rules', 'blocked_by', 'actions', 'success', 'failures', 'expected_count'] }),
       get(`view/task/${path}`, { signal }).catch(without({ why: [], parents: [], children: [] })),
       get(`task/${path}/deliveries?page_size=100`, { signal }).catch(without([])),
     ]);
@@ -186,7 +187,7 @@ const more = (there) => (there ? el('p', { class: 'dim', text: 'There are more.'
 /** @param {any} w a reason @param {any[]} parents */
 function whyItem(w, parents) {
   const parent = parents.find((p) => p.id === w.detail?.parent_id);
-  if (!parent) return el('li', { text: w.reason });
+  if (!parent) return el('li', { text: inLocalTime(w.reason, w.detail?.run_at, w.detail?.opens_at) });
   return el('li', {}, 'It waits for ', taskLink(parent), `, which is ${parent.status}${parent.requires_success ? ' and has to succeed' : ''}.`);
 }
 
@@ -214,7 +215,7 @@ function fields(task) {
   /** @type {[string, Node|string|null][]} */
   const rows = [
     ['Id', el('span', { class: 'mono wrap', text: task.id })],
-    ['Progress', progress(task.success, task.failures, task.expected_count)],
+    ['Progress', progress(whole(task.success), whole(task.failures), task.expected_count === null ? null : whole(task.expected_count))],
     ['Priority', String(task.priority)],
     ['Created', when(task.created_at)],
     ['Started', started === null ? '–' : when(task.started_at)],

@@ -14,3 +14,21 @@ export function parseExact(text) {
     (raw && typeof value === 'number' && context?.source && context.source !== String(value) ? raw(context.source) : value);
   return JSON.parse(text, /** @type {any} */ (keep));
 }
+
+/** @typedef {number|bigint} Whole */
+
+/**
+ * A whole number that may be beyond what a JavaScript number holds: then it comes as a text, or of parseExact.
+ *
+ * @param {any} value @returns {Whole}
+ */
+export function whole(value) {
+  if (typeof value === 'number') return value;
+  return BigInt(typeof value === 'string' ? value : JSON.stringify(value));
+}
+
+/** @param {Whole} a @param {Whole} b @returns {Whole} */
+export function sum(a, b) {
+  if (typeof a === 'number' && typeof b === 'number' && Number.isSafeInteger(a + b)) return a + b;
+  return BigInt(a) + BigInt(b);
+}

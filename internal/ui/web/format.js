@@ -2,6 +2,9 @@
 // Times, lengths of time and numbers as people read them.
 
 import { el } from './dom.js';
+import { sum } from './exact.js';
+
+/** @typedef {import('./exact.js').Whole} Whole */
 
 const day = 86400;
 
@@ -55,6 +58,19 @@ export function clock(at) {
 }
 
 /**
+ * A sentence of the service with these moments as they are said elsewhere on the page. Other text that looks like one stays.
+ *
+ * @param {string} text @param {...(string|null|undefined)} moments
+ */
+export function inLocalTime(text, ...moments) {
+  for (const at of moments) {
+    const ms = Date.parse(at ?? '');
+    if (!Number.isNaN(ms)) text = text.replace(new Date(ms).toISOString(), moment(ms));
+  }
+  return text;
+}
+
+/**
  * How long ago a moment was; keepAges keeps it true.
  *
  * @param {number|string} at
@@ -74,7 +90,7 @@ export function refreshAges(root) {
 
 const numbers = new Intl.NumberFormat('en');
 
-/** @param {number} n */
+/** @param {Whole} n */
 export const number = (n) => numbers.format(n);
 
 /** @param {number} n @param {string} one @param {string} [many] */
@@ -83,11 +99,12 @@ export const plural = (n, one, many = one + 's') => `${number(n)} ${n === 1 ? on
 /**
  * Progress of a task: 3 of 10, 1 failed.
  *
- * @param {number} success @param {number} failures @param {number|null} expected
+ * @param {Whole} success @param {Whole} failures @param {Whole|null} expected
  */
 export function progress(success, failures, expected) {
   if (!success && !failures && expected === null) return '–';
-  const done = expected === null ? number(success + failures) : `${number(success + failures)} of ${number(expected)}`;
+  const counted = number(sum(success, failures));
+  const done = expected === null ? counted : `${counted} of ${number(expected)}`;
   return failures ? `${done}, ${number(failures)} failed` : done;
 }
 

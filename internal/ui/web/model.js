@@ -8,16 +8,19 @@
 //   replace  tasks or links came or went: indices are new, everything has to be looked at again
 
 import { criticalPath } from './critical.js';
+import { whole } from './exact.js';
 
 /**
  * @typedef {{text?: string, statuses?: Set<string>|null, kinds?: Set<string>|null}} Filter
  *   Part of a name or of an id; names of statuses; names of kinds. What is left out or null lets all pass.
+ * @typedef {import('./exact.js').Whole} Whole
+ * @typedef {number|string} Number64 a text if a JavaScript number could not hold it
  * @typedef {{index: number, required: boolean}} Link
  * @typedef {{parent_id: string, child_id: string, requires_success: boolean}} ExternalLink
- * @typedef {{revision: string, index: number[], status: number[], priority: number[], success: number[], failures: number[],
- *   expected_count: (number|null)[], started_at: (number|null)[], ended_at: (number|null)[], now?: number}} States
- * @typedef {{id: string[], name: string[], kind: number[], status: number[], priority: number[], success: number[],
- *   failures: number[], expected_count: (number|null)[], created_at: number[], started_at: (number|null)[],
+ * @typedef {{revision: string, index: number[], status: number[], priority: number[], success: Number64[], failures: Number64[],
+ *   expected_count: (Number64|null)[], started_at: (number|null)[], ended_at: (number|null)[], now?: number}} States
+ * @typedef {{id: string[], name: string[], kind: number[], status: number[], priority: number[], success: Number64[],
+ *   failures: Number64[], expected_count: (Number64|null)[], created_at: number[], started_at: (number|null)[],
  *   ended_at: (number|null)[], layer: number[], x: number[], y: number[]}} TaskColumns
  * @typedef {{batch_id: string, batch_name: string|null, created_at: string, revision: string, statuses: string[],
  *   kinds: string[], tasks: TaskColumns, links: {parent: number[], child: number[], required: number[]},
@@ -44,9 +47,9 @@ export class Graph extends EventTarget {
   /** @type {Int32Array} */ kind;
   /** @type {Uint8Array} */ status;
   /** @type {Int32Array} */ priority;
-  /** @type {Float64Array} */ success;
-  /** @type {Float64Array} */ failures;
-  /** @type {(number|null)[]} */ expected;
+  /** @type {Whole[]} */ success;
+  /** @type {Whole[]} */ failures;
+  /** @type {(Whole|null)[]} */ expected;
   /** @type {Float64Array} */ createdAt; // milliseconds since the epoch, as all times here
   /** @type {(number|null)[]} */ startedAt;
   /** @type {(number|null)[]} */ endedAt;
@@ -237,9 +240,9 @@ export class Graph extends EventTarget {
     this.kind = Int32Array.from(tasks.kind);
     this.status = Uint8Array.from(tasks.status);
     this.priority = Int32Array.from(tasks.priority);
-    this.success = Float64Array.from(tasks.success);
-    this.failures = Float64Array.from(tasks.failures);
-    this.expected = tasks.expected_count.slice();
+    this.success = tasks.success.map(whole);
+    this.failures = tasks.failures.map(whole);
+    this.expected = tasks.expected_count.map(wholeOrNull);
     this.createdAt = Float64Array.from(tasks.created_at);
     this.startedAt = tasks.started_at.slice();
     this.endedAt = tasks.ended_at.slice();
@@ -283,17 +286,20 @@ export class Graph extends EventTarget {
 
   /** @param {number} i @param {States} states @param {number} k @returns {boolean} whether something changed */
   #take(i, states, k) {
+    const success = whole(states.success[k]);
+    const failures = whole(states.failures[k]);
+    const expected = wholeOrNull(states.expected_count[k]);
     if (
       this.status[i] === states.status[k] && this.priority[i] === states.priority[k] &&
-      this.success[i] === states.success[k] && this.failures[i] === states.failures[k] &&
-      this.expected[i] === states.expected_count[k] && this.startedAt[i] === states.started_at[k] &&
+      this.success[i] === success && this.failures[i] === failures &&
+      this.expected[i] === expected && this.startedAt[i] === states.started_at[k] &&
       this.endedAt[i] === states.ended_at[k]
     ) return false;
     this.status[i] = states.status[k];
     this.priority[i] = states.priority[k];
-    this.success[i] = states.success[k];
-    this.failures[i] = states.failures[k];
-    this.expected[i] = states.expected_count[k];
+    this.success[i] = success;
+    this.failures[i] = failures;
+    this.expected[i] = expected;
     this.startedAt[i] = states.started_at[k];
     this.endedAt[i] = states.ended_at[k];
     return true;
@@ -319,6 +325,9 @@ export class Graph extends EventTarget {
   /** @type {ByTask} */ #children;
   /** @type {Uint8Array} */ #matching;
 }
+
+/** @param {Number64|null} n @returns {Whole|null} */
+const wholeOrNull = (n) => (n === null ? null : whole(n));
 
 /** @typedef {{start: Int32Array, link: Int32Array}} ByTask the links of task i are link[start[i]] to link[start[i+1]-1] */
 

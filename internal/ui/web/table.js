@@ -2,11 +2,12 @@
 // The tasks of a batch as a table: sorted by any column, and with only the rows in the page that can be seen.
 
 import { el, setText } from './dom.js';
+import { sum } from './exact.js';
 import { clock, duration, moment, progress } from './format.js';
 import { badge } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
-/** @typedef {{key: string, label: string, class: string, sort: (g: Graph, i: number) => number|string, text?: (g: Graph, i: number) => string, full?: (g: Graph, i: number) => string}} Column */
+/** @typedef {{key: string, label: string, class: string, sort: (g: Graph, i: number) => number|bigint|string, text?: (g: Graph, i: number) => string, full?: (g: Graph, i: number) => string}} Column */
 
 const rowHeight = 34;
 const spare = 8; // rows above and below those that can be seen
@@ -18,7 +19,7 @@ const columns = [
   { key: 'status', label: 'State', class: 'c-status', sort: (g, i) => rank.get(g.statusName(i)) ?? 0 },
   { key: 'name', label: 'Task', class: 'c-name', sort: (g, i) => g.names[i], text: (g, i) => g.names[i] },
   { key: 'kind', label: 'Kind', class: 'c-kind', sort: (g, i) => g.kindName(i), text: (g, i) => g.kindName(i) },
-  { key: 'progress', label: 'Progress', class: 'c-progress number', sort: (g, i) => g.success[i] + g.failures[i],
+  { key: 'progress', label: 'Progress', class: 'c-progress number', sort: (g, i) => sum(g.success[i], g.failures[i]),
     text: (g, i) => progress(g.success[i], g.failures[i], g.expected[i]) },
   { key: 'took', label: 'Took', class: 'c-took number', sort: (g, i) => (g.startedAt[i] === null ? late : g.elapsed(i)),
     text: (g, i) => (g.startedAt[i] === null ? '–' : duration(g.elapsed(i) / 1000)) },

@@ -227,18 +227,18 @@ export class TaskPainter {
   /** Progress as text, where it is counted. @param {number} i */
   #counted(i) {
     const { success, failures, expected } = this.#graph;
-    const done = success[i] + failures[i];
+    const done = Number(success[i]) + Number(failures[i]);
     if (expected[i] === null) return done > 0 ? brief(done) : '';
-    return `${brief(done)} / ${brief(/** @type {number} */ (expected[i]))}`;
+    return `${brief(done)} / ${brief(Number(expected[i]))}`;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} i @param {number} x @param {number} y @param {number} width @param {number} height */
   #paintProgress(ctx, i, x, y, width, height) {
     const graph = this.#graph;
-    const expected = graph.expected[i];
+    const expected = Number(graph.expected[i]);
     if (!expected || !graph.matches(i)) return;
-    const failed = Math.min(1, graph.failures[i] / expected);
-    const done = Math.min(1 - failed, graph.success[i] / expected);
+    const failed = Math.min(1, Number(graph.failures[i]) / expected);
+    const done = Math.min(1 - failed, Number(graph.success[i]) / expected);
     ctx.fillStyle = this.#colours.line;
     ctx.fillRect(x, y, width, height);
     ctx.fillStyle = this.#colour('Success').edge;

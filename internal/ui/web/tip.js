@@ -2,6 +2,7 @@
 // What is under the pointer, in words.
 
 import { el } from './dom.js';
+import { sum } from './exact.js';
 import { duration } from './format.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
@@ -10,7 +11,7 @@ import { duration } from './format.js';
 export function describe(graph, i) {
   const elapsed = graph.elapsed(i);
   const lines = [graph.names[i], `${graph.statusName(i)}${elapsed > 0 ? `, ${duration(elapsed / 1000)}` : ''}`, `kind ${graph.kindName(i)}`];
-  const done = graph.success[i] + graph.failures[i];
+  const done = sum(graph.success[i], graph.failures[i]);
   const failed = graph.failures[i] > 0 ? `, ${graph.failures[i].toLocaleString('en')} failed` : '';
   if (graph.expected[i] !== null) lines.push(`${done.toLocaleString('en')} of ${graph.expected[i]?.toLocaleString('en')}${failed}`);
   else if (done > 0) lines.push(`${done.toLocaleString('en')} counted${failed}`);

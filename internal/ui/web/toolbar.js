@@ -42,7 +42,16 @@ export function toolbar(graph, { onTab, onReveal, view }) {
     button('+', () => view()?.zoomBy?.(1.4), { 'aria-label': 'Nearer', title: 'Nearer (+)', data: { test: 'zoom-in' } }),
     button('−', () => view()?.zoomBy?.(1 / 1.4), { 'aria-label': 'Farther', title: 'Farther (−)', data: { test: 'zoom-out' } }), critical);
   const exports = exportMenu(graph, view);
-  const element = el('div', { class: 'toolbar' }, tabList, search, found, kinds.element, el('span', { class: 'grow' }), zoom, exports.element, statuses.element);
+  // On a narrow screen the picture has the room, and this unfolds what is not always needed, in the head of the batch too.
+  const tools = button('Tools', () => fold(tools.ariaExpanded === 'true'), { class: 'tools', 'aria-expanded': 'false', title: 'Search, filters, and what can be done with the batch', data: { test: 'tools' } });
+  for (const e of [search, kinds.element, zoom, exports.element, statuses.element]) e.classList.add('folds');
+  const element = el('div', { class: 'toolbar' }, tabList, tools, search, found, kinds.element, el('span', { class: 'grow' }), zoom, exports.element, statuses.element);
+
+  /** @param {boolean} away */
+  function fold(away) {
+    tools.ariaExpanded = String(!away);
+    element.parentElement?.classList.toggle('unfolded', !away);
+  }
 
   function filter() {
     graph.setFilter({ text: search.value, statuses: statuses.chosen(), kinds: kinds.chosen() });
@@ -97,7 +106,7 @@ export function toolbar(graph, { onTab, onReveal, view }) {
     key(key) {
       const v = view();
       const known = /** @type {Record<string, (() => void)|undefined>} */ ({
-        '/': () => { search.focus(); search.select(); },
+        '/': () => { fold(false); search.focus(); search.select(); },
         1: () => onTab('graph'), 2: () => onTab('table'), 3: () => onTab('timeline'),
         f: v?.fit && (() => v.fit()), '+': v?.zoomBy && (() => v.zoomBy(1.4)), '-': v?.zoomBy && (() => v.zoomBy(1 / 1.4)),
         c: v?.setCritical && (() => setCritical(critical.getAttribute('aria-pressed') !== 'true')),
