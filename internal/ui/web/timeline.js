@@ -4,6 +4,7 @@
 
 import { el, setText } from './dom.js';
 import { clock, duration } from './format.js';
+import { listenToTime, Period } from './period.js';
 import { isTerminal, statusOf } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
@@ -42,6 +43,10 @@ export class TimelineView {
       const row = e.target instanceof Element ? e.target.closest('[data-index]') : null;
       if (row) this.#open(Number(/** @type {HTMLElement} */ (row).dataset.index));
     }, on);
+    listenToTime(this.element, this.axis, {
+      zoom: (factor, part) => this.#look(() => this.#period.zoom(this.#span(), factor, part)),
+      pan: (parts) => this.#look(() => this.#period.pan(this.#span(), parts)),
+    }, this.off.signal);
     this.sizes = new ResizeObserver(() => this.#draw());
     this.sizes.observe(this.element);
     this.timer = setInterval(() => { if (graph.running) this.#draw(); }, 1000);
@@ -69,6 +74,16 @@ export class TimelineView {
     else if (top > this.element.scrollTop + room) this.element.scrollTop = top - room;
   }
 
+  fit() {
+    this.#look(() => this.#period.fit());
+  }
+
+  /** @param {number} factor */
+  zoomBy(factor) {
+    this.#look(() => this.#period.zoom(this.#span(), factor, 0.5));
+  }
+
+  #period = new Period();
   #dirty = true;
   #frame = 0;
   /** @type {number[]} the tasks from top to bottom */
@@ -102,6 +117,12 @@ export class TimelineView {
     return { from, to: Math.max(from + leastSpan, open ? now : to), now };
   }
 
+  /** @param {() => void} move */
+  #look(move) {
+    move();
+    this.#draw();
+  }
+
   #draw() {
     if (this.#frame === 0) this.#frame = requestAnimationFrame(() => { this.#frame = 0; this.#drawNow(); });
   }
@@ -110,7 +131,8 @@ export class TimelineView {
     if (this.#dirty) this.#sort();
     const { element } = this;
     const order = this.#order;
-    const span = this.#span();
+    const all = this.#span();
+    const span = { ...this.#period.of(all), now: all.now };
     this.#marks(span);
     const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - spare);
     const last = Math.min(order.length, Math.ceil((element.scrollTop + element.clientHeight) / rowHeight) + spare);
@@ -175,12 +197,23 @@ export class TimelineView {
     bar.hidden = start === null;
     setText(text, `${status.glyph} ${took || (status.name === 'Success' ? 'at once' : isTerminal(status.name) ? 'not started' : status.name)}`);
     if (start === null) {
+      text.classList.remove('inside');
       text.style.left = '0';
       text.style.right = 'auto';
       return;
     }
-    const left = ((start - from) / (to - from)) * 100;
-    const right = (((g.endedAt[i] ?? now) - from) / (to - from)) * 100;
+    // What is out of sight to the left or to the right is not drawn there, but said.
+    const at100 = (/** @type {number} */ ms) => Math.max(-1, Math.min(101, ((ms - from) / (to - from)) * 100));
+    const left = at100(start);
+    const right = at100(g.endedAt[i] ?? now);
+    bar.hidden = right < 0 || left > 100;
+    if (bar.hidden) {
+      text.classList.remove('inside');
+      text.style.left = right < 0 ? '0' : 'auto';
+      text.style.right = right < 0 ? 'auto' : '0';
+      setText(text, right < 0 ? `‹ ${text.textContent}` : `${text.textContent} ›`);
+      return;
+    }
     bar.style.left = `${left}%`;
     bar.style.width = `${Math.max(0, right - left)}%`;
     text.style.left = right < 75 ? `${right}%` : 'auto'; // beside the bar, where there is room
@@ -198,11 +231,13 @@ export class TimelineView {
   #key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || this.#order.length === 0) return;
     const at = this.#order.indexOf(this.graph.selected);
+    const aside = /** @type {Record<string, number>} */ ({ ArrowLeft: -0.2, ArrowRight: 0.2 })[e.key];
     const page = Math.max(1, Math.floor(this.element.clientHeight / rowHeight) - 2);
     const to = /** @type {Record<string, number>} */ ({
       ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.#order.length - 1,
     })[e.key];
-    if (e.key === 'Enter' && at >= 0) this.#open(this.graph.selected);
+    if (aside) this.#look(() => this.#period.pan(this.#span(), aside));
+    else if (e.key === 'Enter' && at >= 0) this.#open(this.graph.selected);
     else if (to === undefined) return;
     else this.graph.select(this.#order[Math.min(this.#order.length - 1, Math.max(0, to))]);
     e.preventDefault();

@@ -38,7 +38,7 @@ export function toolbar(graph, { onTab, onReveal, view }) {
   const statuses = statusFilter(graph, filter);
   const critical = button('Critical path', () => setCritical(critical.getAttribute('aria-pressed') !== 'true'), { 'aria-pressed': 'false', title: 'The longest way through the graph by time (c)', data: { test: 'critical' } });
   const zoom = el('div', { class: 'row', role: 'group', 'aria-label': 'Picture' },
-    button('Fit', () => view()?.fit?.(), { title: 'The whole graph (f)', data: { test: 'fit' } }),
+    button('Fit', () => view()?.fit?.(), { title: 'All of it (f)', data: { test: 'fit' } }),
     button('+', () => view()?.zoomBy?.(1.4), { 'aria-label': 'Nearer', title: 'Nearer (+)', data: { test: 'zoom-in' } }),
     button('−', () => view()?.zoomBy?.(1 / 1.4), { 'aria-label': 'Farther', title: 'Farther (−)', data: { test: 'zoom-out' } }), critical);
   const exports = exportMenu(graph, view);
@@ -91,7 +91,8 @@ export function toolbar(graph, { onTab, onReveal, view }) {
         tabButtons[k].setAttribute('aria-selected', String(t.tab === tab));
         tabButtons[k].tabIndex = t.tab === tab ? 0 : -1;
       });
-      zoom.hidden = tab !== 'graph';
+      zoom.hidden = tab === 'table';
+      critical.hidden = tab !== 'graph';
       exports.picture(tab === 'graph');
       if (critical.getAttribute('aria-pressed') === 'true') view()?.setCritical?.(true);
     },
