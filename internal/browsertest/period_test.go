@@ -3,7 +3,9 @@ package browsertest
 import (
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/stretchr/testify/require"
 	"github.com/taskrunner/taskrunner/internal/task"
 )
 
@@ -52,4 +54,11 @@ func TestTimelineZooms(t *testing.T) {
 	before := eval[float64](b, "window.__view.view.stats().scale")
 	pinch()
 	b.wait("window.__view.view.stats().scale > 2 * %s", before)
+
+	// Who wants no motion is there at once.
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}},
+	})
+	b.wait("matchMedia('(prefers-reduced-motion: reduce)').matches")
+	require.InDelta(t, before, eval[float64](b, "(v => { v.fit(); return v.stats().scale; })(window.__view.view)"), before/100)
 }

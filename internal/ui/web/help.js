@@ -6,10 +6,10 @@ const keys = [
   ['?', 'this help'],
   ['/', 'search'],
   ['1 2 3', 'graph, table, timeline'],
-  ['f', 'the whole graph'],
-  ['+ −', 'nearer, farther'],
+  ['f', 'all of the graph, or of the time'],
+  ['+ −', 'nearer, farther; on the time line also Ctrl and the wheel'],
   ['c', 'the critical path: the longest way through the graph by time'],
-  ['← ↑ → ↓', 'walk from task to task, along the links in the graph'],
+  ['← ↑ → ↓', 'walk from task to task, along the links in the graph; ← → earlier, later on the time line'],
   ['Enter', 'details of the selected task'],
   ['Esc', 'close what is open; then empty the search'],
 ];
