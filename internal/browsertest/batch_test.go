@@ -64,8 +64,8 @@ func (b *tab) colour(status task.Status) color.RGBA {
 func (b *tab) painted(status task.Status) (n int) {
 	b.t.Helper()
 	want := b.colour(status)
-	box := eval[struct{ Left, Top, Right, Bottom float64 }](b, `(r => ({Left: r.left, Top: r.top, Right: r.right, Bottom: r.bottom}))(
-		document.getElementById('view').getBoundingClientRect())`)
+	box := eval[struct{ Left, Top, Right, Bottom float64 }](b, `((r, s) => ({Left: s * r.left, Top: s * r.top, Right: s * r.right, Bottom: s * r.bottom}))(
+		document.getElementById('view').getBoundingClientRect(), devicePixelRatio)`)
 	window := b.pixels()
 	bounds := window.Bounds()
 	for y := max(bounds.Min.Y, int(box.Top)); y < min(bounds.Max.Y, int(box.Bottom)); y++ {
