@@ -1312,11 +1312,14 @@ end $function$
 
 CREATE OR REPLACE FUNCTION taskrunner_private.begin_counts()
  RETURNS void
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  select set_config('taskrunner.counts', E'\n', true);
-$function$
+declare
+  v_counts text;
+begin                                                        -- not sql, which would be planned anew for each call
+  v_counts := set_config('taskrunner.counts', E'\n', true);  -- an expression is evaluated at once, perform is a query
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.begin_prune(p_interval_secs integer)
@@ -1556,6 +1559,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, 
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
  SET enable_sort TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   v_above integer := 2147483647;                             -- priorities from here upwards are read
@@ -1693,6 +1697,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_tasks(p_replica uuid, p_limi
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -6171,8 +6176,9 @@ CREATE OR REPLACE FUNCTION taskrunner_private.set_cause(p_cause text)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  v_cause text := set_config('taskrunner.cause', p_cause, true); -- an expression is evaluated at once, perform is a query
 begin
-  perform set_config('taskrunner.cause', p_cause, true);
 end $function$
 ;
 
@@ -6322,6 +6328,7 @@ CREATE OR REPLACE FUNCTION taskrunner_private.start_tasks(p_tries jsonb)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
@@ -6681,8 +6688,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.take_counts()
 AS $function$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
+  v_cleared text := set_config('taskrunner.counts', '', true);
 begin
-  perform set_config('taskrunner.counts', '', true);
   return substr(v_counts, 2);
 end $function$
 ;
@@ -7671,13 +7678,16 @@ end $function$
 
 CREATE OR REPLACE FUNCTION taskrunner_private.try_lock_kinds(p_kinds text[])
  RETURNS text[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
-  select coalesce(array_agg(k.kind), '{}')
-  from (select distinct unnest(p_kinds) as kind) k
-  where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 255);
-$function$
+begin                                                        -- not sql, which would be planned anew for each claim
+  return (
+    select coalesce(array_agg(k.kind), '{}')
+    from (select distinct unnest(p_kinds) as kind) k
+    where not pg_try_advisory_xact_lock_shared(1414681419, hashtext(k.kind) & 255));
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION taskrunner_private.unpark(p_limits bigint[])

@@ -12,7 +12,8 @@ create or replace function taskrunner_private.claim_candidates(
   p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], out task_ids uuid[], out kinds text[], out hosts text[]
 )
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_material = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off as $$
+set enable_seqscan = off set enable_material = off set jit = off set enable_hashjoin = off set enable_mergejoin = off set enable_sort = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   v_above integer := 2147483647;                             -- priorities from here upwards are read
 begin

@@ -21,7 +21,7 @@ create or replace function taskrunner_private.claim_tasks(
   idempotency_key text, params jsonb, counts text, has_rules boolean, again boolean,
   host text, by_host boolean, held boolean, passed text, traceparent text
 )
-language plpgsql security definer set search_path = pg_catalog, pg_temp
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set jit = off as $$
 #variable_conflict use_column
 declare

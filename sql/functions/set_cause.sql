@@ -4,6 +4,7 @@
 -- Locks: none.
 create or replace function taskrunner_private.set_cause(p_cause text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cause text := set_config('taskrunner.cause', p_cause, true); -- an expression is evaluated at once, perform is a query
 begin
-  perform set_config('taskrunner.cause', p_cause, true);
 end $$;

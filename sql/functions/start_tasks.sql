@@ -10,6 +10,7 @@
 create or replace function taskrunner_private.start_tasks(p_tries jsonb)
 returns table (task_id uuid, status taskrunner.status_kind, counts text, refused text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 #variable_conflict use_column
 declare

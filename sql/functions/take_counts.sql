@@ -6,7 +6,7 @@ create or replace function taskrunner_private.take_counts() returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_counts text := coalesce(current_setting('taskrunner.counts', true), '');
+  v_cleared text := set_config('taskrunner.counts', '', true);
 begin
-  perform set_config('taskrunner.counts', '', true);
   return substr(v_counts, 2);
 end $$;
