@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,10 +30,11 @@ import (
 
 // Options are what a caller decides beyond the settings.
 type Options struct {
-	Version  string         // of the program
-	Log      *slog.Logger   // nil: slog.Default()
-	Listener net.Listener   // serves instead of PORT; closed at the end
-	Ready    func(net.Addr) // called once requests are served; may be nil
+	Version   string         // of the program
+	Log       *slog.Logger   // nil: slog.Default()
+	Listener  net.Listener   // serves instead of PORT; closed at the end
+	Ready     func(net.Addr) // called once requests are served; may be nil
+	ViewTasks int            // most tasks of a batch that the web page draws; 0: view.MostTasks
 }
 
 // replica is a running process.
@@ -63,6 +65,7 @@ func Run(ctx context.Context, c config.Config, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	o.ViewTasks = cmp.Or(o.ViewTasks, view.MostTasks)
 	if o.Listener != nil {
 		defer o.Listener.Close()
 	}
@@ -285,13 +288,13 @@ func (r *replica) run(ctx context.Context, socket net.Listener) error {
 	if err != nil {
 		return err
 	}
-	r.view = view.NewHub(r.store, r.id, view.MostTasks, r.log)
+	r.view = view.NewHub(r.store, r.id, r.options.ViewTasks, r.log)
 	defer r.view.Close()
 	handler, err := api.New(api.Config{
 		Store: r.store, Handles: r.handles, View: r.view, Egress: r.egress, MaxBodyBytes: r.config.MaxBodyBytes, MaxInFlight: r.config.PoolMaxInFlight,
 		Tokens: tokens, PublicMetrics: r.config.AuthPublicMetrics.On(), DatabaseAway: r.store.Away,
 		IdempotencyLife: r.config.IdempotencyLife(), InFlight: r.metrics.InFlight, Shed: r.metrics.Shed, AuthFailed: r.metrics.AuthFailed,
-		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax,
+		PageSize: r.config.PaginationDefault, MaxPageSize: r.config.PaginationMax, ViewTasks: r.options.ViewTasks,
 		RetryAfter: time.Duration(r.config.PoolRetryAfterSecs) * time.Second, Log: r.log, Tracer: r.tracer,
 		Metrics: r.metrics.Handler(), Observe: r.metrics.Request, Created: r.noteCreated,
 		Ready:         func() (bool, string) { return !r.draining.Load(), "shutting down" },

@@ -44,6 +44,8 @@ type service struct {
 	url  string
 	stop func() // drains it and waits for its end; may be called again
 	at   string // its address
+
+	mostDrawn int // tasks of a batch; 0: as many as elsewhere
 }
 
 // startService runs a replica, with the role of the service, until the test ends or stop is called.
@@ -73,7 +75,7 @@ func (s *service) start(flags ...string) {
 	go func() {
 		ended <- app.Run(ctx, c, app.Options{
 			Version: "test", Listener: listener, Log: slog.New(slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-			Ready: func(net.Addr) { close(ready) },
+			Ready: func(net.Addr) { close(ready) }, ViewTasks: s.mostDrawn,
 		})
 	}()
 	s.stop = sync.OnceFunc(func() {
