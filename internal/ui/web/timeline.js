@@ -3,8 +3,8 @@
 // be seen.
 
 import { el, setText } from './dom.js';
-import { clock, duration } from './format.js';
-import { listenToTime, Period } from './period.js';
+import { duration } from './format.js';
+import { listenToTime, marksOf, Period } from './period.js';
 import { isTerminal, statusOf } from './status.js';
 
 /** @typedef {import('./model.js').Graph} Graph */
@@ -12,9 +12,6 @@ import { isTerminal, statusOf } from './status.js';
 const rowHeight = 28;
 const spare = 8; // rows above and below those that can be seen
 const leastSpan = 1000; // ms, so that a bar has a width
-const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400].map((s) => s * 1000);
-const marksAtMost = 8;
-const markWidth = 85; // px, so that the times do not touch
 
 export class TimelineView {
   /**
@@ -156,16 +153,12 @@ export class TimelineView {
 
   /** @param {{from: number, to: number}} span */
   #marks({ from, to }) {
-    const room = Math.max(markWidth, this.axis.clientWidth) / markWidth;
-    const most = Math.min(marksAtMost, room);
-    const step = steps.find((s) => (to - from) / s <= most) ?? Math.ceil((to - from) / most / 86400000) * 86400000;
-    const marks = [];
-    for (let at = Math.ceil(from / step) * step; at <= to - (to - from) / room; at += step) marks.push(at); // a later one would be cut
+    const marks = marksOf({ from, to }, this.axis.clientWidth);
     while (this.axis.children.length > marks.length) this.axis.lastElementChild?.remove();
-    marks.forEach((at, k) => {
+    marks.forEach(({ at, text }, k) => {
       const mark = /** @type {HTMLElement} */ (this.axis.children[k] ?? this.axis.appendChild(el('span', {})));
       mark.style.left = `${((at - from) / (to - from)) * 100}%`;
-      setText(mark, clock(at));
+      setText(mark, text);
     });
   }
 
