@@ -76,3 +76,25 @@ func TestToken(t *testing.T) {
 	b.click("action-pause")
 	s.awaitStatus(made.tasks["a"].ID, task.Paused)
 }
+
+// Whoever looks at a batch when tokens come to be needed, and has none, is told so, and not that there is no connection.
+func TestTokenIsNeededLater(t *testing.T) {
+	t.Parallel()
+	hooks := newReceiver(t)
+	s := startService(t)
+	made := s.submit("open until now", hooks.task("a", "k", "/hold"))
+	s.awaitStatus(made.tasks["a"].ID, task.Running)
+	b := newTab(t, s.url)
+	b.openBatch(made, "")
+	b.allow(`^request: GET .*: (401|503|net::.*)$`)
+	s.stop()
+	s.start(authTokens("read"))
+	b.click("confirm-cancel")
+	b.waitText("connection", "A token is needed")
+
+	// With one it goes on.
+	b.open(made.view())
+	b.fillIn("token", "the read secret")
+	b.click("token-save")
+	b.waitText("connection", "Live")
+}

@@ -101,7 +101,7 @@ export async function send(method, path, body) {
   return (await call(path, init)).json();
 }
 
-/** @typedef {'live'|'polling'|'offline'} Connection */
+/** @typedef {'live'|'polling'|'offline'|'refused'} Connection */
 
 const pollPause = 2000;
 const silence = 40000; // the service says something every 15 s
@@ -164,7 +164,7 @@ export async function follow(batch, { onEvent, onState, signal }) {
           onEvent('large', { error: e });
           return true;
         }
-        onState('offline');
+        onState(e instanceof ApiError && (e.status === 401 || e.status === 403) ? 'refused' : 'offline');
       }
       await pause(Math.min(pollPause, Math.max(0, until - Date.now())), signal);
     }

@@ -5,12 +5,13 @@ import { ApiError, isAbort, pause } from './api.js';
 import { setText } from './dom.js';
 import { refreshAges } from './format.js';
 
-const words = { live: 'Live', polling: 'Every 2 s', offline: 'No connection' };
-const signs = { live: '●', polling: '◌', offline: '✗' };
+const words = { live: 'Live', polling: 'Every 2 s', offline: 'No connection', refused: 'A token is needed' };
+const signs = { live: '●', polling: '◌', offline: '✗', refused: '✗' };
 const titles = {
   live: 'Changes are shown as they happen.',
   polling: 'The stream of changes cannot be had at the moment: the page asks every two seconds.',
   offline: 'The service cannot be reached. What is shown may be old; the page keeps trying.',
+  refused: 'The service answers only to those who have a token that is good enough. What is shown may be old.',
 };
 
 /** @param {import('./api.js').Connection|null} state null: nothing to say */
