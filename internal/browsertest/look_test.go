@@ -70,7 +70,7 @@ func everywhere(b *tab, made batch, see func(where string)) {
 	see("an error")
 }
 
-// On a phone nothing has to be moved to the side, and everything can be done.
+// On a phone nothing has to be moved to the side, everything can be done, and whoever sees little can use it, too.
 func TestPhone(t *testing.T) {
 	t.Parallel()
 	hooks := newReceiver(t)
@@ -86,6 +86,9 @@ func TestPhone(t *testing.T) {
 		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('.times-axis span')]
 			.filter(e => e.getBoundingClientRect().right > (e.nextElementSibling ?? e.parentElement).getBoundingClientRect()[e.nextElementSibling ? 'left' : 'right'] + 0.5)
 			.map(e => e.textContent)`), where+": times of the axis that run into the next, or are cut")
+		if !b.shows("confirm-cancel") { // dialogs are as elsewhere
+			b.audit(where + " on a phone")
+		}
 	})
 	b.openTask(made, "at work")
 	b.click("action-pause")

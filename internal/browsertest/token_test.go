@@ -97,4 +97,6 @@ func TestTokenIsNeededLater(t *testing.T) {
 	b.fillIn("token", "the read secret")
 	b.click("token-save")
 	b.waitText("connection", "Live")
+	b.resize(400, 800, 1)
+	require.LessOrEqual(t, eval[float64](b, "document.documentElement.scrollWidth"), 400., "all of the head is in sight on a phone")
 }
