@@ -2,12 +2,14 @@ package browsertest
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/taskrunner/taskrunner/internal/task"
+	"github.com/taskrunner/taskrunner/internal/view"
 )
 
 // pipeline is a graph whose first task waits to be reported; all others then run through.
@@ -85,7 +87,28 @@ func TestTabs(t *testing.T) {
 	b.awaitPainted(task.Failure, true)
 }
 
-// A page that was left holds no connection: there are six for all pages of a browser.
+// everyStream takes all streams that the replica has, so that a page has none. The returned function gives them back.
+func (s *service) everyStream(made batch) (end func()) {
+	s.t.Helper()
+	var streams []*http.Response
+	look := func() int {
+		resp, err := client.Get(s.url + "/view/events?batch=" + made.id.String())
+		require.NoError(s.t, err)
+		streams = append(streams, resp)
+		return resp.StatusCode
+	}
+	for n := range view.MostClients {
+		until(s.t, func() bool { return look() == http.StatusOK }, "somebody else has one: only %d streams are to be had", n)
+	}
+	require.Equal(s.t, http.StatusServiceUnavailable, look())
+	return func() {
+		for _, resp := range streams {
+			resp.Body.Close()
+		}
+	}
+}
+
+// A page that nobody sees, or that was left, holds no stream: a browser has six connections for all its pages.
 func TestPagesGiveTheirStreamBack(t *testing.T) {
 	t.Parallel()
 	hooks := newReceiver(t)
@@ -93,10 +116,18 @@ func TestPagesGiveTheirStreamBack(t *testing.T) {
 	made := s.submit("again and again", hooks.task("a", "k", "/hold"))
 	s.awaitStatus(made.tasks["a"].ID, task.Running)
 	b := newTab(t, s.url)
-	for range 8 {
-		b.openBatch(made, "")
-		b.awaitPainted(task.Running, true)
-	}
+	b.openBatch(made, "")
+	const heard = "document.dispatchEvent(new Event('visibilitychange'))"
+	eval[any](b, "Object.defineProperty(document, 'hidden', {configurable: true, value: true}) && "+heard)
+	b.awaitConnection("polling")
+	s.everyStream(made)()
+	eval[any](b, "delete document.hidden && "+heard)
+	b.awaitConnection("live")
+
+	b.open("/view")
+	s.everyStream(made)()
+	eval[any](b, "history.back()")
+	b.awaitConnection("live")
 }
 
 // Tasks and links that come later are drawn, what was chosen stays; and a batch that is removed is said to be.
