@@ -7,6 +7,7 @@
 //	order.go  the order within the layers
 //	place.go  how high each is
 //	pack.go   the parts beside each other
+//	route.go  the ways of links, around tasks
 //
 // The result is a function of the graph alone: no clock and no chance, and all effort is bounded by the size.
 package layout
@@ -27,6 +28,11 @@ type Result struct {
 	Layer         []int32 // a layer is a strip from top to bottom; no two overlap, and they are numbered from left to right
 	X, Y          []float32
 	Width, Height float32
+
+	// Bends says of each link at how many points it bends: the next so many of BendX and BendY, or Cut. A link begins at the right
+	// of its parent and ends at the left of its child; from one point to the next it is a curve that is level at both.
+	Bends        []int32
+	BendX, BendY []float32
 }
 
 // Layered places nodes tasks, of which links are {parent, child}. A link from a lower layer to a higher one goes right;
@@ -37,7 +43,9 @@ func Layered(nodes int, links [][2]int32) Result {
 	for _, p := range parts {
 		boxes = append(boxes, p.arrange())
 	}
-	return pack(nodes, boxes, single)
+	r := pack(nodes, boxes, single)
+	r.route(boxes, links)
+	return r
 }
 
 // box is a part with its tasks in place relative to its own corner.
@@ -48,6 +56,9 @@ type box struct {
 	y       []int32
 	columns []int32 // of each layer
 	height  int32
+
+	links [][2]int32 // from task to task of the part
+	lanes []int32    // the heights at which they pass the layers between, if they have places there
 }
 
 func (p part) arrange() box {
@@ -55,6 +66,6 @@ func (p part) arrange() box {
 	o := newOrdering(p, layer)
 	o.improve()
 	b := place(o)
-	b.nodes, b.layer = p.nodes, layer
+	b.nodes, b.layer, b.links = p.nodes, layer, p.links
 	return b
 }

@@ -46,13 +46,71 @@ func check(t require.TestingT, nodes int, links [][2]int32) Result {
 	r := Layered(nodes, links)
 	backwards := slices.Clone(links)
 	slices.Reverse(backwards)
-	require.Equal(t, r, Layered(nodes, backwards), "another one of the same graph")
+	require.Equal(t, turned(r), Layered(nodes, backwards), "another one of the same graph")
 	checkPlaces(t, nodes, r)
+	checkWays(t, r, links)
 	for _, l := range links {
 		require.Greater(t, r.Layer[l[1]], r.Layer[l[0]], "link %v", l)
 		require.GreaterOrEqual(t, r.X[l[1]]-r.X[l[0]], float32(NodeWidth+layerGap), "link %v", l)
 	}
 	return r
+}
+
+// turned is the same picture with the links the other way round.
+func turned(r Result) Result {
+	x, y := r.BendX, r.BendY
+	r.Bends, r.BendX, r.BendY = slices.Clone(r.Bends), nil, nil
+	slices.Reverse(r.Bends)
+	for _, n := range r.Bends {
+		if n > 0 {
+			last := len(x) - int(n)
+			r.BendX, r.BendY = append(r.BendX, x[last:]...), append(r.BendY, y[last:]...)
+			x, y = x[:last], y[:last]
+		}
+	}
+	return r
+}
+
+// checkWays goes along the links as they are drawn, and looks at which tasks they pass.
+func checkWays(t require.TestingT, r Result, links [][2]int32) {
+	require.Len(t, r.Bends, len(links))
+	require.Len(t, r.BendY, len(r.BendX))
+	type cell struct{ x, y int }
+	near := map[cell][]int{} // tasks that reach into it
+	for v := range r.X {
+		x, y := int(r.X[v]), int(r.Y[v])
+		for i := (x - NodeWidth/2) / columnPitch; i <= (x+NodeWidth/2)/columnPitch; i++ {
+			for j := (y - NodeHeight/2) / rowPitch; j <= (y+NodeHeight/2)/rowPitch; j++ {
+				near[cell{i, j}] = append(near[cell{i, j}], v)
+			}
+		}
+	}
+	bend := 0
+	for k, l := range links {
+		at := [2]float32{r.X[l[0]] + NodeWidth/2, r.Y[l[0]]}
+		for i := range r.Bends[k] + 1 { // none if it is cut
+			to := [2]float32{r.X[l[1]] - NodeWidth/2, r.Y[l[1]]}
+			if i < r.Bends[k] {
+				to = [2]float32{r.BendX[bend], r.BendY[bend]}
+				require.GreaterOrEqual(t, to[1], float32(0))
+				require.LessOrEqual(t, to[1], r.Height)
+				bend++
+			}
+			require.Greater(t, to[0], at[0], "link %v goes right", l)
+			for s := float32(0.02); s < 1; s += 0.02 {
+				q := 1 - s
+				x := q*q*q*at[0] + 3*q*s*(at[0]+to[0])/2 + s*s*s*to[0]
+				y := q*q*(q+3*s)*at[1] + s*s*(s+3*q)*to[1]
+				for _, v := range near[cell{int(x) / columnPitch, int(y) / rowPitch}] {
+					if abs(x-r.X[v]) < NodeWidth/2 && abs(y-r.Y[v]) < NodeHeight/2 {
+						require.Fail(t, "behind a task", "link %v at %v, %v: task %d", l, x, y, v)
+					}
+				}
+			}
+			at = to
+		}
+	}
+	require.Equal(t, len(r.BendX), bend)
 }
 
 // TestLayeredOdd: whatever the links are, everything has a place.
@@ -79,6 +137,7 @@ func TestLayeredCycle(t *testing.T) {
 	}
 	r := Layered(nodes, cycle)
 	checkPlaces(t, nodes, r)
+	r.Bends = r.Bends[:nodes-1]
 	require.Equal(t, check(t, nodes, cycle[:nodes-1]), r)
 }
 

@@ -76,8 +76,10 @@ func (s *stack) add(b box) {
 	if len(s.boxes) > 0 {
 		s.height += partGap
 	}
-	for i := range b.y {
-		b.y[i] += s.height
+	for _, ys := range [][]int32{b.y, b.lanes} {
+		for i := range ys {
+			ys[i] += s.height
+		}
 	}
 	s.height += b.height
 	for l, c := range b.columns {

@@ -96,38 +96,44 @@ func TestCrossingsOfRandomGraphs(t *testing.T) {
 	}
 }
 
-// TestLinksPassThroughFewTasks holds what was reached with links drawn as the page draws them, as curves that are level at both
-// ends.
-func TestLinksPassThroughFewTasks(t *testing.T) {
-	for _, g := range []struct{ nodes, most int }{{8, 22}, {12, 95}, {20, 130}} {
-		total := 0
-		for i := range 30 {
-			nodes := g.nodes + i%5
-			links := random(nodes, g.nodes*3/2+i%7, 2+g.nodes/2)
-			total += covering(Layered(nodes, links), links)
+// TestLinksPassNoTask: whatever is linked, and however layers are broken, no link passes behind a task, and few of them bend often.
+func TestLinksPassNoTask(t *testing.T) {
+	for _, g := range []struct{ nodes, links, reach, most int }{
+		{8, 12, 6, 40}, {12, 20, 8, 90}, {20, 40, 12, 300}, {50, 100, 50, 1600}, {300, 600, 20, 5000}, {400, 500, 399, 10_000},
+	} {
+		bends := 0
+		for i := range 10 {
+			nodes, links := g.nodes+i%5, random(g.nodes, g.links+i, g.reach)
+			bends += len(check(t, nodes, links).BendX)
 		}
-		require.LessOrEqual(t, total, g.most, "%d tasks", g.nodes)
+		t.Logf("%d tasks: %d", g.nodes, bends)
+		require.LessOrEqual(t, bends, g.most, "%d tasks", g.nodes)
 	}
 }
 
-// covering counts the links over tasks, for each task.
-func covering(r Result, links [][2]int32) (count int) {
-	for _, l := range links {
-		left, right, from, to := r.X[l[0]]+NodeWidth/2, r.X[l[1]]-NodeWidth/2, r.Y[l[0]], r.Y[l[1]]
-		covered := map[int]bool{}
-		for s := float32(0.02); s < 1; s += 0.02 {
-			q := 1 - s
-			x := q*q*q*left + 3*q*s*(left+right)/2 + s*s*s*right
-			y := q*q*(q+3*s)*from + s*s*(s+3*q)*to
-			for v := range r.X {
-				if v != int(l[0]) && v != int(l[1]) && abs(x-r.X[v]) < NodeWidth/2 && abs(y-r.Y[v]) < NodeHeight/2 {
-					covered[v] = true
-				}
-			}
+// TestStraightLinksDoNotBend: a link that one curve brings past the tasks between needs no points.
+func TestStraightLinksDoNotBend(t *testing.T) {
+	r := check(t, 3, [][2]int32{{0, 1}, {1, 2}, {0, 2}})
+	require.Equal(t, []int32{0, 0, 0}, r.Bends)
+	require.Empty(t, r.BendX)
+}
+
+// TestTooManyLongLinks: where a thousand links cross each other only the ends of long ones are drawn. Those of short ones are not cut.
+func TestTooManyLongLinks(t *testing.T) {
+	const tasks = 500
+	links := random(tasks, 3000, tasks)
+	r := check(t, tasks, links)
+	cut := 0
+	for k, l := range links {
+		if r.Bends[k] == Cut {
+			require.True(t, r.long(l[0], l[1]), "link %v", l)
+			cut++
 		}
-		count += len(covered)
 	}
-	return count
+	require.Greater(t, cut, mostLong)
+	for _, n := range Layered(tasks, links[:mostLong]).Bends {
+		require.NotEqual(t, int32(Cut), n)
+	}
 }
 
 func abs(x float32) float32 { return max(x, -x) }

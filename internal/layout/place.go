@@ -74,9 +74,14 @@ func place(o *ordering) box {
 	for _, y := range p.y[:o.tasks] {
 		top, bottom = min(top, y), max(bottom, y)
 	}
-	for v := range b.y {
+	for v, y := range p.y[:len(o.layer)] {
 		// Distances are whole numbers, so that rounding makes none smaller.
-		b.y[v] = int32(math.Round(p.y[v]-top)) + NodeHeight/2
+		y := int32(math.Round(y-top)) + NodeHeight/2
+		if v < o.tasks {
+			b.y[v] = y
+		} else {
+			b.lanes = append(b.lanes, y)
+		}
 	}
 	b.height = int32(math.Round(bottom-top)) + NodeHeight
 	return b

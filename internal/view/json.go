@@ -67,6 +67,15 @@ func GraphJSON(g task.ViewGraph, p layout.Result) []byte {
 		}
 		return 0
 	})
+	b = appendNumbers(append(b, ','), "bends", n, func(i int) int64 {
+		if p.Bends[i] == layout.Cut {
+			return task.Null
+		}
+		return int64(p.Bends[i])
+	})
+	n = len(p.BendX)
+	b = appendColumn(append(b, `},"bends":{`...), "x", n, func(b []byte, i int) []byte { return appendLength(b, p.BendX[i]) })
+	b = appendColumn(append(b, ','), "y", n, func(b []byte, i int) []byte { return appendLength(b, p.BendY[i]) })
 	b = append(b, `},"external_links":`...)
 	b = appendValue(b, append([]task.Link{}, g.External...))
 	b = appendLength(append(b, `,"width":`...), p.Width)

@@ -8,7 +8,7 @@ export const STATUSES = ['Waiting', 'Pending', 'Claimed', 'Running', 'Failure', 
 export function made(tasks) {
   const kinds = [...new Set(tasks.map((t) => t.kind ?? 'build'))];
   const at = new Map(tasks.map((t, i) => [t.name, i]));
-  const links = { parent: [], child: [], required: [] };
+  const links = { parent: [], child: [], required: [], bends: [] };
   const layer = tasks.map(() => 0);
   tasks.forEach((t, i) => {
     for (const [names, required] of [[t.parents, 1], [t.optional, 0]]) {
@@ -16,6 +16,7 @@ export function made(tasks) {
         links.parent.push(at.get(name));
         links.child.push(i);
         links.required.push(required);
+        links.bends.push(0);
         layer[i] = Math.max(layer[i], layer[at.get(name)] + 1);
       }
     }
@@ -46,6 +47,7 @@ export function made(tasks) {
       y,
     },
     links,
+    bends: { x: [], y: [] },
     external_links: [],
     width: 160 + 240 * Math.max(0, ...layer),
     height: 40 + Math.max(0, ...y),

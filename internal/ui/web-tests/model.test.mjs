@@ -25,8 +25,8 @@ function events(graph, f) {
 test('tasks know their parents and children, and come after their parents', () => {
   const g = new Graph(made(diamond()));
   assert.equal(g.count, 4);
-  assert.deepEqual(g.parents(3), [{ index: 1, required: true }, { index: 2, required: false }]);
-  assert.deepEqual(g.children(0), [{ index: 1, required: true }, { index: 2, required: false }]);
+  assert.deepEqual(g.parents(3), [{ index: 1, required: true, link: 2 }, { index: 2, required: false, link: 3 }]);
+  assert.deepEqual(g.children(0), [{ index: 1, required: true, link: 0 }, { index: 2, required: false, link: 1 }]);
   assert.deepEqual(g.parents(0), []);
   assert.equal(g.indexOf(g.ids[2]), 2);
   assert.equal(g.indexOf('another'), -1);

@@ -313,7 +313,7 @@ export class GraphView {
       this.#palette.background);
     this.#ctx.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     if (crisp || !this.#grouped) {
-      paintMarks(this.#ctx, camera, this.#graph, this.#tasks, this.#palette,
+      paintMarks(this.#ctx, camera, this.#graph, this.#palette,
         { critical: this.#critical, selected: this.#graph.selected, hovered: this.#hovered, focused: document.activeElement === this.#canvas });
     }
     this.#stats.frames++;

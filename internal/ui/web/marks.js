@@ -2,28 +2,28 @@
 // What is drawn over the picture of the graph in each frame: the critical path, the selected task with its parents and
 // children, and the task under the pointer.
 
-import { NODE } from './tasks.js';
+import { NODE, tracer } from './tasks.js';
 
 /** @typedef {import('./camera.js').Camera} Camera */
 /** @typedef {import('./model.js').Graph} Graph */
 /** @typedef {import('./palette.js').Palette} Palette */
-/** @typedef {import('./tasks.js').TaskPainter} TaskPainter */
 
 const NEIGHBOURS = 400; // of a task are marked; more are no help
 
 /**
- * @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {Graph} graph @param {TaskPainter} tasks
- * @param {Palette} colours @param {{critical: boolean, selected: number, hovered: number, focused: boolean}} marks
+ * @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {Graph} graph @param {Palette} colours
+ * @param {{critical: boolean, selected: number, hovered: number, focused: boolean}} marks
  */
-export function paintMarks(ctx, camera, graph, tasks, colours, { critical, selected, hovered, focused }) {
+export function paintMarks(ctx, camera, graph, colours, { critical, selected, hovered, focused }) {
   ctx.lineJoin = 'round';
+  const trace = tracer(ctx, camera);
   const from = Math.max(1, Math.min(2, 2.5 * camera.scale));
   if (critical) {
     const path = graph.criticalPath();
     ctx.strokeStyle = colours.text;
     ctx.lineWidth = 1.6 * from;
     ctx.beginPath();
-    for (let k = 1; k < path.length; k++) tasks.traceBetween(ctx, camera, path[k - 1], path[k]);
+    for (let k = 1; k < path.length; k++) graph.eachCurveBetween(path[k - 1], path[k], trace);
     ctx.stroke();
     for (const i of path) outline(ctx, camera, graph, i, 0);
   }
@@ -35,8 +35,8 @@ export function paintMarks(ctx, camera, graph, tasks, colours, { critical, selec
     for (const required of [true, false]) {
       ctx.setLineDash(required ? [] : [6, 4]);
       ctx.beginPath();
-      for (const p of parents) if (p.required === required) tasks.traceBetween(ctx, camera, p.index, selected);
-      for (const c of children) if (c.required === required) tasks.traceBetween(ctx, camera, selected, c.index);
+      for (const p of parents) if (p.required === required) graph.ways.eachCurve(p.link, trace);
+      for (const c of children) if (c.required === required) graph.ways.eachCurve(c.link, trace);
       ctx.stroke();
     }
     ctx.setLineDash([]);

@@ -9,13 +9,14 @@
 
 import { criticalPath } from './critical.js';
 import { whole } from './exact.js';
+import { Ways } from './ways.js';
 
 /**
  * @typedef {{text?: string, statuses?: Set<string>|null, kinds?: Set<string>|null}} Filter
  *   Part of a name or of an id; names of statuses; names of kinds. What is left out or null lets all pass.
  * @typedef {import('./exact.js').Whole} Whole
  * @typedef {number|string} Number64 a text if a JavaScript number could not hold it
- * @typedef {{index: number, required: boolean}} Link
+ * @typedef {{index: number, required: boolean, link: number}} Link
  * @typedef {{parent_id: string, child_id: string, requires_success: boolean}} ExternalLink
  * @typedef {{revision: string, index: number[], status: number[], priority: number[], success: Number64[], failures: Number64[],
  *   expected_count: (Number64|null)[], started_at: (number|null)[], ended_at: (number|null)[], now?: number}} States
@@ -23,8 +24,8 @@ import { whole } from './exact.js';
  *   failures: Number64[], expected_count: (Number64|null)[], created_at: number[], started_at: (number|null)[],
  *   ended_at: (number|null)[], layer: number[], x: number[], y: number[]}} TaskColumns
  * @typedef {{batch_id: string, batch_name: string|null, created_at: string, revision: string, statuses: string[],
- *   kinds: string[], tasks: TaskColumns, links: {parent: number[], child: number[], required: number[]},
- *   external_links?: ExternalLink[], width: number, height: number, now?: number}} Answer
+ *   kinds: string[], tasks: TaskColumns, links: {parent: number[], child: number[], required: number[], bends: (number|null)[]},
+ *   bends: {x: number[], y: number[]}, external_links?: ExternalLink[], width: number, height: number, now?: number}} Answer
  */
 
 // While tasks run, the critical path changes with time alone.
@@ -61,6 +62,7 @@ export class Graph extends EventTarget {
   /** @type {Int32Array} */ linkParent;
   /** @type {Int32Array} */ linkChild;
   /** @type {Uint8Array} */ linkRequired;
+  /** @type {Ways} */ ways;
 
   /** All tasks, parents before their children. @type {Int32Array} */
   order;
@@ -119,7 +121,7 @@ export class Graph extends EventTarget {
   parents(i) {
     /** @type {Link[]} */
     const links = [];
-    this.eachParent(i, (index, required) => links.push({ index, required }));
+    this.eachParent(i, (index, required, link) => links.push({ index, required, link }));
     return links;
   }
 
@@ -127,7 +129,7 @@ export class Graph extends EventTarget {
   children(i) {
     /** @type {Link[]} */
     const links = [];
-    this.eachChild(i, (index, required) => links.push({ index, required }));
+    this.eachChild(i, (index, required, link) => links.push({ index, required, link }));
     return links;
   }
 
@@ -145,6 +147,14 @@ export class Graph extends EventTarget {
       const link = this.#children.link[k];
       visit(this.linkChild[link], this.linkRequired[link] !== 0, link);
     }
+  }
+
+  /** The way from one task to another: that of their link, if there is one. @param {number} a @param {number} b @param {import('./ways.js').Visit} visit */
+  eachCurveBetween(a, b, visit) {
+    let between = -1;
+    this.eachParent(b, (parent, _, link) => { if (parent === a) between = link; });
+    if (between >= 0) this.ways.eachCurve(between, visit);
+    else this.ways.direct(a, b, visit);
   }
 
   /** @param {number} i */
@@ -253,6 +263,7 @@ export class Graph extends EventTarget {
     this.linkParent = Int32Array.from(links.parent);
     this.linkChild = Int32Array.from(links.child);
     this.linkRequired = Uint8Array.from(links.required);
+    this.ways = new Ways(this, links.bends, answer.bends);
     this.#parents = byTask(this.linkChild, this.count);
     this.#children = byTask(this.linkParent, this.count);
     this.order = this.#sort();

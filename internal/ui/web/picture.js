@@ -29,13 +29,20 @@ export function graphSVG(graph, colours, { critical, shorten = measured(colours)
   ];
   for (let k = 0; k < graph.linkParent.length; k++) {
     const dash = graph.linkRequired[k] ? '' : ' stroke-dasharray="6 5"';
-    out.push(`<path d="${curve(graph, graph.linkParent[k], graph.linkChild[k])}"${dash}/>`);
+    if (graph.ways.cut[k]) {
+      out.push(endsSVG(graph, k, dash));
+    } else {
+      const way = pathData();
+      graph.ways.eachCurve(k, way.trace);
+      out.push(`<path d="${way.d}"${dash}/>`);
+    }
   }
   out.push('</g>');
   const path = critical ? graph.criticalPath() : [];
   if (path.length > 1) {
-    const d = path.slice(1).map((i, k) => curve(graph, path[k], i)).join('');
-    out.push(`<path d="${d}" fill="none" stroke="${colours.text}" stroke-width="3.5"/>`);
+    const way = pathData();
+    for (let k = 1; k < path.length; k++) graph.eachCurveBetween(path[k - 1], path[k], way.trace);
+    out.push(`<path d="${way.d}" fill="none" stroke="${colours.text}" stroke-width="3.5"/>`);
   }
   const marked = new Set(path);
   for (let i = 0; i < graph.count; i++) out.push(taskSVG(graph, colours, i, marked.has(i), shorten));
@@ -59,11 +66,26 @@ function taskSVG(graph, colours, i, marked, shorten) {
     text(sign + 8, 31, `font-size="${FONTS.kind.size}" fill="${colours.dim}"`, shorten(graph.kindName(i), 'kind')) + '</g>';
 }
 
-/** @param {Graph} graph @param {number} a @param {number} b */
-function curve({ x, y }, a, b) {
-  const [x0, x1] = [x[a] + NODE.width / 2, x[b] - NODE.width / 2];
-  const middle = (x0 + x1) / 2;
-  return `M${x0} ${y[a]}C${middle} ${y[a]} ${middle} ${y[b]} ${x1} ${y[b]}`;
+/** The data of a path: what trace() of it was called with. */
+function pathData() {
+  let [d, x, y] = ['', NaN, NaN];
+  return {
+    trace(/** @type {number} */ x0, /** @type {number} */ y0, /** @type {number} */ x1, /** @type {number} */ y1) {
+      const middle = (x0 + x1) / 2;
+      if (x0 !== x || y0 !== y) d += `M${x0} ${y0}`;
+      d += y0 === y1 ? `H${x1}` : `C${middle} ${y0} ${middle} ${y1} ${x1} ${y1}`;
+      [x, y] = [x1, y1];
+    },
+    get d() { return d; },
+  };
+}
+
+/** The ends of a link, which tell whose they are when a pointer rests there. @param {Graph} graph @param {number} link @param {string} dash */
+function endsSVG(graph, link, dash) {
+  let d = '';
+  graph.ways.eachEnd(link, (x0, y0, x1, y1) => { d += `M${x0} ${y0}Q${(x0 + x1) / 2} ${y0} ${x1} ${y1}`; });
+  const [a, b] = [graph.names[graph.linkParent[link]], graph.names[graph.linkChild[link]]];
+  return `<path d="${d}"${dash}><title>${escape(`${a} → ${b}`)}</title></path>`;
 }
 
 /** Text for XML, which has no place for most control characters and for halves of characters. @param {string} text */
@@ -92,7 +114,7 @@ export async function graphPNG(graph, colours, { critical }) {
   camera.place = { scale, left: MARGIN * scale, top: MARGIN * scale };
   const tasks = new TaskPainter(graph, colours);
   tasks.paint(ctx, camera, { x: 0, y: 0, width: camera.width, height: camera.height });
-  paintMarks(ctx, camera, graph, tasks, colours, { critical, selected: -1, hovered: -1, focused: false });
+  paintMarks(ctx, camera, graph, colours, { critical, selected: -1, hovered: -1, focused: false });
   const blob = await new Promise((done) => ctx.canvas.toBlob(done, 'image/png'));
   if (!blob) throw new Error('The browser could not make a picture of this size. The SVG has all of it.');
   if (scale < 1) {

@@ -11,15 +11,10 @@
 export const NODE = { width: 160, height: 40, radius: 7, sign: 28 };
 
 const NEAR = 0.7; // from this scale on all is written
-const NAMED = 0.34; // from this scale on names are
-const THIN_BELOW = 0.3; // links are hairlines below this scale
+const NAMED = 0.34; // from this scale on names are; below it links are hairlines
 
-// A long link that one of a thousand others crosses says nothing on its way. Where there are so many, only their ends are
-// drawn, and from far away some of them as lines.
-const LONG = { x: 900, y: 700 };
-const LONG_LINKS = 600;
+// From far away the long links that are cut from near are lines again, so that one sees how much is linked: so many of them.
 const FAR_LINKS = 5000;
-const END = 34; // of a link whose middle is left out
 
 /** Sizes of letters in units of the graph, and what fits beside them. */
 export const FONTS = {
@@ -30,9 +25,6 @@ export const FONTS = {
 export class TaskPainter {
   #graph;
   #colours;
-  /** By link, whether only its ends are drawn. */
-  #cut;
-  #cuts = 0;
   /** Texts that fit, by what they are cut from. @type {Record<keyof FONTS, Map<string, string>>} */
   #short = { near: new Map(), far: new Map(), kind: new Map(), kindCounted: new Map() };
 
@@ -40,16 +32,6 @@ export class TaskPainter {
   constructor(graph, palette) {
     this.#graph = graph;
     this.#colours = palette;
-    this.#cut = new Uint8Array(graph.linkParent.length);
-    const { linkParent, linkChild, x, y } = graph;
-    for (let k = 0; k < linkParent.length; k++) {
-      const [a, b] = [linkParent[k], linkChild[k]];
-      if (Math.abs(y[b] - y[a]) > LONG.y || x[b] - x[a] > LONG.x) {
-        this.#cut[k] = 1;
-        this.#cuts++;
-      }
-    }
-    if (this.#cuts < LONG_LINKS) this.#cut.fill(0);
   }
 
   /** How many tasks are in sight. @param {Camera} camera */
@@ -104,29 +86,18 @@ export class TaskPainter {
     });
   }
 
-  /** Traces a link as it is drawn. @param {CanvasRenderingContext2D|Path2D} to @param {Camera} camera @param {number} a @param {number} b */
-  traceBetween(to, camera, a, b) {
-    const { x, y } = this.#graph;
-    const [x0, y0] = [camera.viewX(x[a] + NODE.width / 2), camera.viewY(y[a])];
-    const [x1, y1] = [camera.viewX(x[b] - NODE.width / 2), camera.viewY(y[b])];
-    const bend = (x1 - x0) / 2;
-    to.moveTo(x0, y0);
-    to.bezierCurveTo(x0 + bend, y0, x1 - bend, y1, x1, y1);
-  }
-
   /** @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {WorldBox} box */
   #paintLinks(ctx, camera, box) {
-    const { linkParent, linkChild, linkRequired, x, y } = this.#graph;
-    const thin = camera.scale < THIN_BELOW;
-    const step = thin ? Math.ceil(this.#cuts / FAR_LINKS) : 0;
+    const { linkParent, linkChild, linkRequired, x, ways } = this.#graph;
+    const thin = camera.scale < NAMED;
+    const step = Math.ceil(ways.cuts / FAR_LINKS);
+    let far = 0;
     /** @type {number[][]} optional and faded, required and faded, optional, required */
     const alike = [[], [], [], []];
-    let far = 0;
     for (let k = 0; k < linkParent.length; k++) {
       const [a, b] = [linkParent[k], linkChild[k]];
-      if (this.#cut[k] && step > 0 && far++ % step > 0) continue;
-      if (x[b] < box.x0 || x[a] > box.x1) continue;
-      if ((y[a] < box.y0 && y[b] < box.y0) || (y[a] > box.y1 && y[b] > box.y1)) continue;
+      if (thin && ways.cut[k] && far++ % step > 0) continue;
+      if (x[b] < box.x0 || x[a] > box.x1 || ways.bottom[k] < box.y0 || ways.top[k] > box.y1) continue;
       alike[linkRequired[k] + (this.#graph.matches(a) && this.#graph.matches(b) ? 2 : 0)].push(k);
     }
     alike.forEach((some, style) => {
@@ -135,8 +106,9 @@ export class TaskPainter {
       ctx.lineWidth = thin ? 1 / ctx.getTransform().a : Math.max(1, 1.5 * camera.scale);
       ctx.setLineDash(style % 2 === 0 && !thin ? [6 * camera.scale, 5 * camera.scale] : []);
       ctx.beginPath();
+      const trace = tracer(ctx, camera);
       for (const k of some) {
-        if (!this.#cut[k]) this.traceBetween(ctx, camera, linkParent[k], linkChild[k]);
+        if (!ways.cut[k]) ways.eachCurve(k, trace);
         else if (thin) this.#traceStraight(ctx, camera, k);
         else this.#traceEnds(ctx, camera, k, box);
       }
@@ -155,17 +127,11 @@ export class TaskPainter {
 
   /** How a link leaves its parent and reaches its child. @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {number} link @param {WorldBox} box */
   #traceEnds(ctx, camera, link, box) {
-    const { linkParent, linkChild, x, y } = this.#graph;
-    const [a, b] = [linkParent[link], linkChild[link]];
-    const end = (/** @type {number} */ i, /** @type {1|-1} */ way) => {
-      if (y[i] < box.y0 - END || y[i] > box.y1 + END || x[i] < box.x0 - END || x[i] > box.x1 + END) return;
-      const [from, at] = [x[i] + (way * NODE.width) / 2, y[i]];
-      const steep = Math.max(-1, Math.min(1, (y[b] - y[a]) / (x[b] - x[a])));
-      ctx.moveTo(camera.viewX(from), camera.viewY(at));
-      ctx.quadraticCurveTo(camera.viewX(from + (way * END) / 2), camera.viewY(at), camera.viewX(from + way * END), camera.viewY(at + way * steep * END * 0.7));
-    };
-    end(a, 1);
-    end(b, -1);
+    this.#graph.ways.eachEnd(link, (x0, y0, x1, y1) => {
+      if (x0 < box.x0 || x0 > box.x1 || y0 < box.y0 || y0 > box.y1) return;
+      ctx.moveTo(camera.viewX(x0), camera.viewY(y0));
+      ctx.quadraticCurveTo(camera.viewX((x0 + x1) / 2), camera.viewY(y0), camera.viewX(x1), camera.viewY(y1));
+    });
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {Camera} camera @param {number} i */
@@ -264,6 +230,18 @@ export class TaskPainter {
     }
     return short;
   }
+}
+
+/** Traces curves of links; one that begins where the last one ended goes on. @param {CanvasRenderingContext2D} ctx @param {Camera} camera */
+export function tracer(ctx, camera) {
+  let [x, y] = [NaN, NaN];
+  return (/** @type {number} */ x0, /** @type {number} */ y0, /** @type {number} */ x1, /** @type {number} */ y1) => {
+    const [ax, ay, bx, by] = [camera.viewX(x0), camera.viewY(y0), camera.viewX(x1), camera.viewY(y1)];
+    if (x0 !== x || y0 !== y) ctx.moveTo(ax, ay);
+    if (y0 === y1) ctx.lineTo(bx, by);
+    else ctx.bezierCurveTo((ax + bx) / 2, ay, (ax + bx) / 2, by, bx, by);
+    [x, y] = [x1, y1];
+  };
 }
 
 const numbers = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
