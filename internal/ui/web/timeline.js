@@ -198,7 +198,7 @@ export class TimelineView {
     // What is out of sight to the left or to the right is not drawn there, but said.
     const at100 = (/** @type {number} */ ms) => Math.max(-1, Math.min(101, ((ms - from) / (to - from)) * 100));
     const left = at100(start);
-    const right = at100(g.endedAt[i] ?? now);
+    const right = Math.max(left, at100(g.endedAt[i] ?? now)); // a report that overtook the start may have ended before it by its clock
     bar.hidden = right < 0 || left > 100;
     if (bar.hidden) {
       text.classList.remove('inside');
@@ -207,7 +207,7 @@ export class TimelineView {
       setText(text, right < 0 ? `‹ ${text.textContent}` : `${text.textContent} ›`);
       return;
     }
-    bar.style.left = `${left}%`;
+    bar.style.left = left > 99 ? 'calc(100% - 6px)' : `${left}%`; // 6: the least width, which would be out of sight at the end
     bar.style.width = `${Math.max(0, right - left)}%`;
     text.style.left = right < 75 ? `${right}%` : 'auto'; // beside the bar, where there is room
     text.style.right = right < 75 ? 'auto' : left > 25 ? `${100 - left}%` : '0';
