@@ -81,7 +81,7 @@ func TestTimelineByMouse(t *testing.T) {
 	b := newTab(t, s.url)
 	b.resize(1200, 500, 1)
 	b.openBatch(made, "&tab=timeline")
-	b.wait("window.__view.graph.now() - window.__view.graph.startedAt[0] > 500")
+	b.wait("window.__view.graph.now() - window.__view.graph.startedAt[0] > 2000")
 	s.exec("select taskrunner.finish_task($1, 'Success')", made.tasks["first"].ID)
 	b.awaitCount(task.Success, 1)
 	b.awaitCount(task.Running, 1)
