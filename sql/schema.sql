@@ -721,7 +721,8 @@ begin
 
   perform taskrunner_private.set_cause('stop');
   update taskrunner.task t
-  set status = 'Canceled', failure_reason = 'Batch stopped', ended_at = now(), last_updated = now(), paused_from = null
+  set status = 'Canceled', failure_reason = 'Batch stopped', ended_at = greatest(now(), t.started_at), last_updated = now(),
+    paused_from = null
   where t.id = any(v_live) and not taskrunner_private.is_terminal(t.status);
   perform taskrunner_private.set_cause('');
 end $function$
@@ -2402,8 +2403,8 @@ begin
 
     perform taskrunner_private.set_cause('dead_end');
     update taskrunner.task t
-    set status = 'Canceled', failure_reason = 'All child tasks already terminated', ended_at = now(), last_updated = now(),
-      paused_from = null
+    set status = 'Canceled', failure_reason = 'All child tasks already terminated', ended_at = greatest(now(), t.started_at),
+      last_updated = now(), paused_from = null
     where t.id = any(v_dead);
     v_canceled := v_canceled + cardinality(v_dead);
     perform taskrunner_private.record_dead_ends(
@@ -5805,7 +5806,7 @@ begin
       status = case when not v_retries[i.n] then coalesce(i.status, t.status)
         when t.status = 'Paused' then 'Paused' else 'Pending' end,
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
-      ended_at = case when i.status is not null and not v_retries[i.n] then now() end,
+      ended_at = case when i.status is not null and not v_retries[i.n] then greatest(now(), t.started_at) end,
       paused_from = case when i.status is null then t.paused_from
         when v_retries[i.n] and t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
       attempt = t.attempt + v_retries[i.n]::integer,
@@ -6605,7 +6606,7 @@ begin
   if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
-    set status = 'Failure', failure_reason = 'Timeout', ended_at = now(),
+    set status = 'Failure', failure_reason = 'Timeout', ended_at = greatest(now(), t.started_at),
       timed_out_attempts = t.timed_out_attempts || t.attempt
     where t.id = any(v_timed_out);
     perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));
@@ -6979,7 +6980,7 @@ begin
     when new.status in ('Success', 'Failure')
       and (old.status in ('Claimed', 'Running')
         or (old.status in ('Pending', 'Paused') and old.contacted)) then
-      new.ended_at := now();
+      new.ended_at := greatest(now(), old.started_at);
       new.last_updated := now();
       new.paused_from := null;
       if new.failure_reason is not distinct from old.failure_reason then
@@ -6987,7 +6988,7 @@ begin
       end if;
 
     when new.status = 'Canceled' and old.status not in ('Success', 'Failure') then
-      new.ended_at := now();
+      new.ended_at := greatest(now(), old.started_at);
       new.last_updated := now();
       new.paused_from := null;
       if new.failure_reason is not distinct from old.failure_reason then

@@ -592,3 +592,31 @@ func TestStopWhileEveryTaskChanges(t *testing.T) {
 	first.run(commit)
 	require.Equal(t, []string{strconv.Itoa(tasks)}, e.requireEnds(waits))
 }
+
+// A report may have begun before the start that it waited for. By now() of both the task would end before it started.
+func TestEndIsNotBeforeStart(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	for way, end := range map[string]string{
+		"report": finishTask("report", "Success"),
+		"update": set("Success", "update"),
+		"cancel": call("cancel_task", "cancel"),
+		"stop":   call("stop_batch", "the batch of stop"),
+		"drain":  drain,
+	} {
+		e.batchSaying("true", "the batch of "+way, way, way+" child")
+		e.move(way, "Claimed")
+		first, second := e.pair()
+		first.run("begin")
+		first.run("select now()")
+		second.run(set("Running", way))
+		if way == "drain" {
+			e.links("drain?drain child")
+			e.move("drain child", "Canceled")
+		}
+		first.run(end)
+		first.run(commit)
+		require.Equal(t, "t|t", e.line(`select ended_at >= started_at,
+			(select n.ended_at = t.ended_at from taskrunner_private.ended_task n where n.task_id = t.id) from taskrunner.task t where id = $1`, id(way)), way)
+	}
+}

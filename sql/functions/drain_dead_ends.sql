@@ -47,8 +47,8 @@ begin
 
     perform taskrunner_private.set_cause('dead_end');
     update taskrunner.task t
-    set status = 'Canceled', failure_reason = 'All child tasks already terminated', ended_at = now(), last_updated = now(),
-      paused_from = null
+    set status = 'Canceled', failure_reason = 'All child tasks already terminated', ended_at = greatest(now(), t.started_at),
+      last_updated = now(), paused_from = null
     where t.id = any(v_dead);
     v_canceled := v_canceled + cardinality(v_dead);
     perform taskrunner_private.record_dead_ends(

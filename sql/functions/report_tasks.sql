@@ -68,7 +68,7 @@ begin
       status = case when not v_retries[i.n] then coalesce(i.status, t.status)
         when t.status = 'Paused' then 'Paused' else 'Pending' end,
       failure_reason = case when i.status is not null then i.failure_reason else t.failure_reason end,
-      ended_at = case when i.status is not null and not v_retries[i.n] then now() end,
+      ended_at = case when i.status is not null and not v_retries[i.n] then greatest(now(), t.started_at) end,
       paused_from = case when i.status is null then t.paused_from
         when v_retries[i.n] and t.status = 'Paused' then 'Pending'::taskrunner.status_kind end,
       attempt = t.attempt + v_retries[i.n]::integer,

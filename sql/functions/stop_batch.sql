@@ -35,7 +35,8 @@ begin
 
   perform taskrunner_private.set_cause('stop');
   update taskrunner.task t
-  set status = 'Canceled', failure_reason = 'Batch stopped', ended_at = now(), last_updated = now(), paused_from = null
+  set status = 'Canceled', failure_reason = 'Batch stopped', ended_at = greatest(now(), t.started_at), last_updated = now(),
+    paused_from = null
   where t.id = any(v_live) and not taskrunner_private.is_terminal(t.status);
   perform taskrunner_private.set_cause('');
 end $$;

@@ -47,7 +47,7 @@ begin
   if v_timed_out <> '{}' or v_retried <> '{}' then
     perform taskrunner_private.set_cause('timeout');
     update taskrunner.task t
-    set status = 'Failure', failure_reason = 'Timeout', ended_at = now(),
+    set status = 'Failure', failure_reason = 'Timeout', ended_at = greatest(now(), t.started_at),
       timed_out_attempts = t.timed_out_attempts || t.attempt
     where t.id = any(v_timed_out);
     perform taskrunner_private.retry_tasks(v_retried, array_fill('Timeout'::text, array[cardinality(v_retried)]));

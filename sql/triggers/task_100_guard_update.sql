@@ -93,7 +93,7 @@ begin
     when new.status in ('Success', 'Failure')
       and (old.status in ('Claimed', 'Running')
         or (old.status in ('Pending', 'Paused') and old.contacted)) then
-      new.ended_at := now();
+      new.ended_at := greatest(now(), old.started_at);
       new.last_updated := now();
       new.paused_from := null;
       if new.failure_reason is not distinct from old.failure_reason then
@@ -101,7 +101,7 @@ begin
       end if;
 
     when new.status = 'Canceled' and old.status not in ('Success', 'Failure') then
-      new.ended_at := now();
+      new.ended_at := greatest(now(), old.started_at);
       new.last_updated := now();
       new.paused_from := null;
       if new.failure_reason is not distinct from old.failure_reason then
