@@ -38,6 +38,13 @@ func TestBigGraph(t *testing.T) {
 	b.awaitPainted(task.Waiting, true)
 	b.wait("window.__view.view.stats().grouped")
 
+	// A click on a group goes to a task of it, so near that one can read.
+	b.clickAt(spot{500, 500})
+	b.wait("(s => !s.grouped && s.scale === 0.8)(window.__view.view.stats())")
+	b.awaitPainted(task.Waiting, true)
+	b.click("fit")
+	b.wait("window.__view.view.stats().grouped")
+
 	// From near there are tasks, with their names.
 	for b.click("zoom-in"); eval[bool](b, "window.__view.view.stats().grouped"); b.click("zoom-in") {
 		b.awaitPainted(task.Waiting, true)

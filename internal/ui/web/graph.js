@@ -224,19 +224,12 @@ export class GraphView {
   #tap(x, y) {
     this.#canvas.focus({ preventScroll: true });
     if (this.#grouped) {
-      this.#fitted = false;
-      if (this.#boxes.at(this.#camera, x, y)) this.#glideTo((camera) => this.#unfold(camera, x, y));
+      if (this.#boxes.at(this.#camera, x, y)) this.reveal(this.#tasks.nearest(this.#camera, x, y));
       return;
     }
     const i = this.#tasks.at(this.#camera, x, y);
     this.#graph.select(i);
     if (i >= 0) this.#onOpen(i);
-  }
-
-  /** So near to a place that its tasks are shown. @param {Camera} camera @param {number} x @param {number} y */
-  #unfold(camera, x, y) {
-    do camera.zoomAt(1.5, x, y);
-    while (camera.scale < READABLE && this.#tasks.visible(camera) > UNGROUP_BELOW / 2);
   }
 
   /** @param {number} x @param {number} y */

@@ -21,6 +21,6 @@ export function helpText() {
     el('dl', { class: 'keys' }, ...keys.flatMap(([k, what]) => [el('dt', {}, el('kbd', { text: k })), el('dd', { text: what })])),
     el('h3', { text: 'States' }),
     el('dl', { class: 'keys' }, ...STATUSES.flatMap((s) => [el('dt', {}, badge(s.name)), el('dd', { text: s.says })])),
-    el('p', { class: 'dim', text: 'A dashed link is optional: the task after it starts also if the one before fails.' }),
+    el('p', { class: 'dim', text: 'A dashed link is optional: the task after it starts also if the one before fails. Where too many long links would cover the picture, only their ends are drawn: click a task, and its own are drawn in full, and its details name its parents and children. From far away a large graph shows boxes that stand for many tasks; click one, and they come.' }),
   ];
 }

@@ -43,6 +43,18 @@ export class TaskPainter {
     return n;
   }
 
+  /** The task that is nearest to a place of the view. @param {Camera} camera @param {number} vx @param {number} vy */
+  nearest(camera, vx, vy) {
+    const { count, x, y } = this.#graph;
+    const [wx, wy] = [camera.worldX(vx), camera.worldY(vy)];
+    let [best, least] = [-1, Infinity];
+    for (let i = 0; i < count; i++) {
+      const far = Math.hypot(x[i] - wx, y[i] - wy);
+      if (far < least) [best, least] = [i, far];
+    }
+    return best;
+  }
+
   /** The task at a place of the view, or -1. @param {Camera} camera @param {number} vx @param {number} vy */
   at(camera, vx, vy) {
     const { count, x, y } = this.#graph;
