@@ -125,7 +125,7 @@ begin
         'queue', case when q.state = 'parked' or q.put_off > 0 then 'ready' else coalesce(q.state::text, '') end, 'queue_priority', q.priority, 'queue_mine', q.xmin = v_xid,
         'active', a.task_id is not null, 'replica', a.replica_id, 'due', a.due_at <= clock_timestamp(),
         'in_ended', e.task_id is not null, 'touched', t.last_updated = now(), 'started_now', t.started_at = now(),
-        'ended_now', t.ended_at = now()) order by t.seq)
+        'ended_now', t.ended_at = greatest(now(), t.started_at)) order by t.seq)
       from taskrunner.task t
       left join taskrunner_private.queued_task q on q.task_id = t.id
       left join taskrunner_private.active_task a on a.task_id = t.id

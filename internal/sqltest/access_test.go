@@ -136,7 +136,7 @@ func TestSearchPaths(t *testing.T) {
 var calls = regexp.MustCompile(`([a-z_][a-z0-9_.]*)\s*\(`)
 
 // notCalls are words of the language that stand in front of brackets.
-var notCalls = []string{"in", "and", "or", "not", "when", "then", "if", "elsif", "exists", "using", "end", "as", "values", "from", "is", "coalesce", "case", "where", "operator"}
+var notCalls = []string{"in", "and", "or", "not", "when", "then", "if", "elsif", "exists", "using", "end", "as", "values", "from", "is", "coalesce", "greatest", "case", "where", "operator"}
 
 // What runs with the rights of whoever changes a row, guards, defaults, conditions of triggers and views, calls functions
 // of pg_catalog only: clients may not even look into the private schema. Conditions of triggers are found without looking, so they

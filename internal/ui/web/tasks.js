@@ -12,6 +12,7 @@ export const NODE = { width: 160, height: 40, radius: 7, sign: 28 };
 
 const NEAR = 0.7; // from this scale on all is written
 const NAMED = 0.34; // from this scale on names are; below it links are hairlines
+const DASHED = 2000; // so many optional hairlines are dashed; more take too long to draw
 
 // From far away the long links that are cut from near are lines again, so that one sees how much is linked: so many of them.
 const FAR_LINKS = 5000;
@@ -116,7 +117,8 @@ export class TaskPainter {
       if (some.length === 0) return;
       ctx.strokeStyle = style < 2 ? this.#colours.linkFaded : thin ? this.#colours.linkThin : this.#colours.link;
       ctx.lineWidth = thin ? 1 / ctx.getTransform().a : Math.max(1, 1.5 * camera.scale);
-      ctx.setLineDash(style % 2 === 0 && !thin ? [6 * camera.scale, 5 * camera.scale] : []);
+      const dashed = style % 2 === 0 && (!thin || some.length <= DASHED);
+      ctx.setLineDash(dashed ? [Math.max(3, 6 * camera.scale), Math.max(2.5, 5 * camera.scale)] : []);
       ctx.beginPath();
       const trace = tracer(ctx, camera);
       for (const k of some) {
