@@ -1550,7 +1550,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], OUT task_ids uuid[], OUT kinds text[], OUT hosts text[])
+CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, p_mark_priorities integer[], p_mark_seqs bigint[], p_rooms jsonb, p_other_room integer, OUT task_ids uuid[], OUT kinds text[], OUT hosts text[])
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1563,6 +1563,8 @@ CREATE OR REPLACE FUNCTION taskrunner_private.claim_candidates(p_limit integer, 
  SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
+  c_past constant integer := 10000;
+  v_past integer := case when p_rooms is not null then c_past end;
   v_above integer := 2147483647;                             -- priorities from here upwards are read
 begin
   task_ids := '{}';
@@ -1574,9 +1576,13 @@ begin
     into task_ids, kinds, hosts
     from (
       select t.id, q.kind, q.host
-      from taskrunner_private.queued_task q
+      from (
+        select q.* from taskrunner_private.queued_task q
+        where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above
+        order by q.priority desc, q.seq
+        limit v_past) q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and not q.has_rules and q.priority > p_mark_priorities[i] and q.priority < v_above and t.status = 'Pending'
+      where t.status = 'Pending' and (p_rooms is null or q.host is null or coalesce((p_rooms ->> q.host)::integer, p_other_room) > 0)
       order by q.priority desc, q.seq
       limit p_limit - cardinality(task_ids)
       for no key update of t skip locked) found;
@@ -1585,10 +1591,14 @@ begin
     into task_ids, kinds, hosts
     from (
       select t.id, q.kind, q.host
-      from taskrunner_private.queued_task q
+      from (
+        select q.* from taskrunner_private.queued_task q
+        where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i]
+        order by q.seq
+        limit v_past) q
       join taskrunner.task t on t.id = q.task_id
-      where q.state = 'ready' and not q.has_rules and q.priority = p_mark_priorities[i] and q.seq > p_mark_seqs[i] and t.status = 'Pending'
-      order by q.priority desc, q.seq
+      where t.status = 'Pending' and (p_rooms is null or q.host is null or coalesce((p_rooms ->> q.host)::integer, p_other_room) > 0)
+      order by q.seq
       limit p_limit - cardinality(task_ids)
       for no key update of t skip locked) found;
     v_above := p_mark_priorities[i];
@@ -1601,9 +1611,13 @@ begin
   into task_ids, kinds, hosts
   from (
     select t.id, q.kind, q.host
-    from taskrunner_private.queued_task q
+    from (
+      select q.* from taskrunner_private.queued_task q
+      where q.state = 'ready' and not q.has_rules and q.priority < v_above
+      order by q.priority desc, q.seq
+      limit v_past) q
     join taskrunner.task t on t.id = q.task_id
-    where q.state = 'ready' and not q.has_rules and q.priority < v_above and t.status = 'Pending'
+    where t.status = 'Pending' and (p_rooms is null or q.host is null or coalesce((p_rooms ->> q.host)::integer, p_other_room) > 0)
     order by q.priority desc, q.seq
     limit p_limit - cardinality(task_ids)
     for no key update of t skip locked) found;
@@ -2910,7 +2924,9 @@ CREATE OR REPLACE FUNCTION taskrunner_private.fitting_candidates(p_limit integer
  SET jit TO 'off'
 AS $function$
 declare
-  v_look boolean := p_look and (coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false));
+  v_pass boolean := coalesce(0 >= any(p_rooms), false) or coalesce(p_other_room <= 0, false);
+  v_look boolean := p_look and v_pass;
+  v_rooms jsonb := case when v_pass then jsonb_object(p_hosts, p_rooms::text[]) end;
   v_hosts text[];
   v_fit integer[];
   v_found record;
@@ -2923,11 +2939,11 @@ begin
     v_hosts := '{}';
   else
     select c.task_ids, c.kinds, c.hosts into task_ids, kinds, v_hosts
-    from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs) c;
+    from taskrunner_private.claim_candidates(p_limit, p_mark_priorities, p_mark_seqs, v_rooms, p_other_room) c;
     if p_rescan and p_mark_seqs <> '{}' and cardinality(task_ids) < p_limit then
       -- From the start: the first look's rows are found again, since this very transaction holds them.
       select c.task_ids, c.kinds, c.hosts into task_ids, kinds, v_hosts
-      from taskrunner_private.claim_candidates(p_limit, '{}', '{}') c;
+      from taskrunner_private.claim_candidates(p_limit, '{}', '{}', v_rooms, p_other_room) c;
     end if;
     if cardinality(task_ids) > least(p_other_room, (select min(r.room) from unnest(p_rooms) r (room))) then
       v_fit := taskrunner_private.within_rooms(v_hosts, p_hosts, p_rooms, p_other_room);
@@ -2939,6 +2955,7 @@ begin
       v_hosts := array(select v_hosts[f.n] from unnest(v_fit) f (n));
     end if;
     v_look := p_look and held;
+    held := held or v_pass;
   end if;
   if v_look then
     v_found := taskrunner_private.host_candidates(

@@ -155,6 +155,36 @@ func TestHostsAreFoundInOrder(t *testing.T) {
 	require.Equal(t, []string{"slow 7", "slow 1", "b 1+", "held"}, e.claimWithin(3, "slow:2 *:1", true, ""))
 }
 
+// Without a look, claims go past the tasks of hosts without room, but not past any number of them.
+func TestClaimsGoPastHostsWithoutRoom(t *testing.T) {
+	t.Parallel()
+	e := setup(t)
+	e.withoutAutovacuum()
+	e.replica("r")
+	e.calling("slow", 1, 12_000)
+	e.calling("a", 1, 4)
+	e.calling("b", 1, 2)
+	e.tasks("free")
+	e.exec("update taskrunner.task set priority = 5 where name in ('b 2', 'slow 7')")
+	e.exec("vacuum analyze taskrunner_private.queued_task")
+	require.Equal(t, []string{"b 2", "held"}, e.claimWithin(3, "slow:0 *:9", false, ""), "the others are too far away")
+	require.Equal(t, []string{"slow 7", "slow 1", "held"}, e.claimWithin(3, "slow:2 *:0", false, ""), "of others none")
+
+	s := e.session("claims")
+	mark := e.line("select seq from taskrunner.task where name = 'slow 3000'")
+	claim := func(spec string, limit int) []string {
+		rows, tooMuch := s.reading(limit, fmt.Sprintf(`select (select t.name from taskrunner.task t where t.id = c.task_id)
+			from taskrunner_private.claim_tasks('%s', 2, 30, '{0}', '{%s}', false, %s) c order by c.seq`, id("r"), mark, rooms(spec)))
+		require.Empty(t, tooMuch)
+		return rows
+	}
+	require.Equal(t, []string{"a 1", "a 2"}, claim("slow:-1 *:9", 10_000), "behind the mark it is not that far")
+	require.Equal(t, []string{"a 3"}, claim("slow:-1 a:1 *:9", 10_000), "no more of each than its room")
+	require.Equal(t, []string{"slow 3001", "slow 3002"}, claim("a:0 *:9", most))
+	require.Equal(t, []string{"slow 3003", "slow 3004"}, claim("*:9", most), "nobody is to be passed over")
+	require.Equal(t, []string{"a 4+", "b 1+", "held"}, e.claimWithin(2, "slow:-1 *:9", true, ""))
+}
+
 // Hosts are gone through 200 at a time, and the next look goes on where the last one stopped.
 func TestManyHosts(t *testing.T) {
 	t.Parallel()
@@ -176,6 +206,7 @@ func TestManyHosts(t *testing.T) {
 func TestKnownHostsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
+	e.withoutAutovacuum()
 	e.replica("r")
 	e.exec(`insert into taskrunner.task (id, name, kind) select md5('e' || n)::uuid, 'e' || n, 'k' from generate_series(1, 20000) n`)
 	e.exec(`insert into taskrunner.action (task_id, trigger, params)
@@ -191,6 +222,7 @@ func TestKnownHostsAreLookedUp(t *testing.T) {
 func TestAHostWithoutRoomHidesNobody(t *testing.T) {
 	t.Parallel()
 	e := setup(t)
+	e.withoutAutovacuum()
 	e.replica("r")
 	const backlog = 100_000
 	e.calling("slow", 1, backlog)

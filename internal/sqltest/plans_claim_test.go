@@ -18,9 +18,7 @@ func TestClaimsBesideEndedTasks(t *testing.T) {
 		insert into taskrunner_private.ended_task (task_id, seq, created_at, ended_at, status, kind)
 			select id, seq, created_at, ended_at, status, kind from taskrunner.task;
 		commit`)
-	for _, table := range e.lines("select oid::regclass from pg_class where relnamespace::regnamespace::text ~ '^taskrunner' and relkind = 'r'") {
-		e.exec("alter table " + table + " set (autovacuum_enabled = off)")
-	}
+	e.withoutAutovacuum()
 	e.exec("vacuum analyze taskrunner.task")
 	e.counted("k", []string{})
 	e.exec(`with created as (

@@ -311,9 +311,7 @@ func TestPlans(t *testing.T) {
 	e := &engine{DB: testdb.New(t), t: t} // the history is made up, so the invariants are not asked for
 	t.Cleanup(func() { e.AssertNoDeadlocks(t) })
 	// Nothing throws plans away behind our back.
-	for _, table := range e.lines("select oid::regclass from pg_class where relnamespace::regnamespace::text ~ '^taskrunner' and relkind = 'r'") {
-		e.exec("alter table " + table + " set (autovacuum_enabled = off)")
-	}
+	e.withoutAutovacuum()
 	const warmUps = 7 // five plans for the very values come first, then one for all
 	// Parallel workers count for themselves, where nobody sees it.
 	measured := func(name string) *session {

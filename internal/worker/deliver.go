@@ -66,7 +66,7 @@ type deliveryCall struct {
 
 // NewDeliverLoop makes the loop.
 func NewDeliverLoop(c DeliverConfig, store DeliverStore, caller Caller) *DeliverLoop {
-	d := &DeliverLoop{config: c, store: store, caller: caller, hosts: newHosts(c.Slots, circuitsOf(c.Observer, "deliver"))}
+	d := &DeliverLoop{config: c, store: store, caller: caller, hosts: newHosts(c.Slots, false, circuitsOf(c.Observer, "deliver"))}
 	d.loop = newLoop(work[deliveryCall, task.DeliveryTry]{
 		name:     "deliver loop",
 		slots:    c.Slots,
@@ -113,7 +113,7 @@ func (d *DeliverLoop) claim(ctx context.Context, limit int, woken bool) (found[d
 		d.lookback.hint()
 	}
 	began := time.Now()
-	plan := d.hosts.plan(began, limit)
+	plan := d.hosts.plan(began, limit, false)
 	if plan.limit == 0 {
 		return found[deliveryCall]{held: true, again: plan.again}, nil
 	}

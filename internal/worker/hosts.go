@@ -27,7 +27,8 @@ const (
 	// they take long, as dead rows in the queue can make them: then it is as long as what they take beyond cheapLook.
 	lookEvery = 100 * time.Millisecond
 	cheapLook = 50 * time.Millisecond
-	// walkEvery is how often a look goes through hosts that are not known, while those that are have enough for all claims.
+	// walkEvery is how often a look goes through hosts that are not known, while those that are have enough for all claims. Claims that
+	// go past the calls of those in trouble need no look in between.
 	walkEvery = 20 * time.Millisecond
 	// A host that is idle for so long, and as many as are beyond the limit, are forgotten: they count as new then.
 	forgetAfter = 2 * time.Minute
@@ -53,6 +54,7 @@ const (
 // call finds out whether it is back.
 type hosts struct {
 	slots    int
+	passes   bool                      // claims in order go past the calls of hosts without room
 	changed  func(to string, open int) // told of each circuit that changes, and how many are not closed now
 	circuits atomic.Int32              // that are not closed
 
@@ -61,7 +63,8 @@ type hosts struct {
 	open   int           // calls
 	looked time.Time     // when the last look for the calls of others ended
 	took   time.Duration // that look
-	enough bool          // the last look found all that it wanted
+	enough bool          // the last claim that could look found all that it wanted
+	stuck  time.Time     // when one that went past the calls of hosts without room did not
 	walked time.Time     // when a look last went through the hosts that are not known
 	after  string        // where the next one begins to
 }
@@ -78,22 +81,23 @@ type host struct {
 	opened   atomic.Int32 // times in a row that the circuit has opened
 }
 
-func newHosts(slots int, changed func(to string, open int)) *hosts {
+func newHosts(slots int, passes bool, changed func(to string, open int)) *hosts {
 	if changed == nil {
 		changed = func(string, int) {}
 	}
-	return &hosts{slots: slots, changed: changed, byName: map[string]*host{}}
+	return &hosts{slots: slots, passes: passes, changed: changed, byName: map[string]*host{}}
 }
 
 // plan is what the next claim may get.
 type plan struct {
 	limit int // calls in all; 0: a claim would find nothing
 	rooms task.Rooms
+	past  bool      // it goes in order, past the calls of those in trouble
 	again time.Time // when a host has room that has none now, without any call ending; zero: then only
 }
 
-// plan shares out what is free now, at most limit.
-func (h *hosts) plan(now time.Time, limit int) plan {
+// plan shares out what is free now, at most limit. full: the queue is due to be looked at from its start.
+func (h *hosts) plan(now time.Time, limit int, full bool) plan {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	free := h.slots - h.open
@@ -124,7 +128,9 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 	if known && !trouble {
 		pause = max(pause, lookEvery)
 	}
-	if next := h.looked.Add(pause); known && now.Before(next) {
+	if h.passes && trouble && h.enough && !full && now.Sub(h.looked) < walkEvery && now.Sub(h.stuck) >= lookEvery {
+		p.past = true
+	} else if next := h.looked.Add(pause); known && now.Before(next) {
 		p.limit = min(p.limit, best)
 		if best < limit && (p.again.IsZero() || next.Before(p.again)) {
 			p.again = next
@@ -164,6 +170,10 @@ func (h *hosts) plan(now time.Time, limit int) plan {
 func (h *hosts) claimed(began, now time.Time, p plan, left task.Left, filled bool) (again time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if p.past && !filled {
+		h.enough, h.stuck = false, now
+		return now
+	}
 	if p.rooms.Look {
 		h.looked, h.took, h.enough = now, now.Sub(began), filled
 		if p.rooms.After == nil {

@@ -76,7 +76,7 @@ const (
 func NewStartLoop(c StartConfig, store StartStore, caller Caller) *StartLoop {
 	s := &StartLoop{
 		config: c, store: store, caller: caller,
-		refusals: refusals{log: c.Log}, hosts: newHosts(c.Slots, circuitsOf(c.Observer, "start")),
+		refusals: refusals{log: c.Log}, hosts: newHosts(c.Slots, true, circuitsOf(c.Observer, "start")),
 	}
 	s.loop = newLoop(work[startCall, task.StartTry]{
 		name:     "start loop",
@@ -130,11 +130,12 @@ func (s *StartLoop) claim(ctx context.Context, limit int, woken bool) (found[sta
 		s.lookback.hint()
 	}
 	began := time.Now()
-	plan := s.hosts.plan(began, limit)
+	full, rescan := s.lookback.plan(began)
+	plan := s.hosts.plan(began, limit, full)
 	if plan.limit == 0 {
 		return found[startCall]{held: true, again: plan.again}, nil
 	}
-	full, rescan := s.lookback.plan(began)
+	rescan = rescan && !plan.past // the next one looks by host
 	var ahead []task.Mark
 	if !full {
 		ahead = s.marks.list()
