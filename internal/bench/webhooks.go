@@ -79,6 +79,10 @@ func (r *webhookRun) all(ctx context.Context, dsn string) error {
 	if err := r.rate(ctx, n); err != nil {
 		return fmt.Errorf("rate: %w", err)
 	}
+	// As autovacuum leaves it within a minute: until then claims step over what the queue has left dead.
+	if _, err := r.pool.Exec(ctx, "vacuum analyze"); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
+	}
 	if err := r.pickUp(ctx); err != nil {
 		return fmt.Errorf("pick-up: %w", err)
 	}
@@ -134,9 +138,17 @@ func (r *webhookRun) complete(ctx context.Context, n int, hosts []string) (time.
 	if err := r.create(ctx, "webhook", n, hosts); err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	err := r.done(ctx)
-	return time.Since(began), err
+	var began time.Time
+	if err := r.pool.QueryRow(ctx, "select clock_timestamp()").Scan(&began); err != nil {
+		return 0, err
+	}
+	if err := r.done(ctx); err != nil {
+		return 0, err
+	}
+	// What is measured does not depend on how often one looks, which is seldom: a look goes over all that the queue has left dead.
+	var took float64
+	err := r.pool.QueryRow(ctx, `select extract(epoch from max(ended_at) - $1) from taskrunner.task where kind = 'webhook'`, began).Scan(&took)
+	return time.Duration(took * float64(time.Second)), err
 }
 
 // create makes n tasks of a kind, each of the next host.
@@ -151,7 +163,7 @@ func (r *webhookRun) create(ctx context.Context, kind string, n int, hosts []str
 
 // done waits until no task of kind webhook is left.
 func (r *webhookRun) done(ctx context.Context) error {
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		var left bool
 		if err := r.pool.QueryRow(ctx, `select exists (select from taskrunner_private.queued_task where kind = 'webhook')
 				or exists (select from taskrunner_private.active_task where kind = 'webhook')`).Scan(&left); err != nil || !left {
@@ -257,28 +269,39 @@ func (r *webhookRun) seen(ctx context.Context) (map[uuid.UUID]sighting, error) {
 
 // oneHangs has the tasks of nine hosts completed, without and with as many tasks of a tenth that never answers, in turn.
 func (r *webhookRun) oneHangs(ctx context.Context, n int) error {
-	var ratios []float64
 	good := r.hosts[:receivers-1]
-	for range rounds {
-		alone, err := r.measure(ctx, fmt.Sprintf("%d tasks of %d hosts", n, len(good)), n, good)
-		if err != nil {
-			return err
+	var ratios []float64
+	for round := range rounds + 1 { // an even number, so that each comes first as often as the other
+		rates := map[bool]float64{}
+		for _, hangs := range []bool{round%2 == 1, round%2 == 0} {
+			m, err := r.nineHosts(ctx, n, good, hangs)
+			if err != nil {
+				return err
+			}
+			rates[hangs] = m.Value
 		}
-		if err := r.create(ctx, "hangs", max(1, n/len(good)), r.hosts[len(good):]); err != nil {
-			return err
-		}
-		beside, err := r.measure(ctx, fmt.Sprintf("%d tasks of %d hosts, one more hangs", n, len(good)), n, good)
-		if err != nil {
-			return err
-		}
-		if _, err := r.pool.Exec(ctx, `select taskrunner.cancel_tasks(array(
-			select task_id from taskrunner_private.queued_task where kind = 'hangs' union all
-			select task_id from taskrunner_private.active_task where kind = 'hangs'))`); err != nil {
-			return err
-		}
-		ratios = append(ratios, beside.Value/alone.Value)
+		ratios = append(ratios, rates[true]/rates[false])
 	}
-	r.report(Measure{Name: "nine hosts, one more hangs / nine hosts", Value: median(ratios), Unit: "x", Target: ">= 0.9", Met: median(ratios) >= 0.9,
+	r.report(Measure{Name: "nine hosts, one more hangs / nine hosts", Value: middle(ratios), Unit: "x", Target: ">= 0.9", Met: middle(ratios) >= 0.9,
 		Others: unknownShare})
 	return nil
+}
+
+// nineHosts has n tasks of good hosts completed; hangs: while as many of the last host as of each of them wait.
+func (r *webhookRun) nineHosts(ctx context.Context, n int, good []string, hangs bool) (Measure, error) {
+	name := fmt.Sprintf("%d tasks of %d hosts", n, len(good))
+	if !hangs {
+		return r.measure(ctx, name, n, good)
+	}
+	if err := r.create(ctx, "hangs", max(1, n/len(good)), r.hosts[len(good):]); err != nil {
+		return Measure{}, err
+	}
+	m, err := r.measure(ctx, name+", one more hangs", n, good)
+	if err != nil {
+		return Measure{}, err
+	}
+	_, err = r.pool.Exec(ctx, `select taskrunner.cancel_tasks(array(
+		select task_id from taskrunner_private.queued_task where kind = 'hangs' union all
+		select task_id from taskrunner_private.active_task where kind = 'hangs'))`)
+	return m, err
 }
