@@ -584,7 +584,7 @@ func TestBatchMoments(t *testing.T) {
 // A list that takes too long is broken off, and says so.
 func TestSlowReads(t *testing.T) {
 	t.Parallel()
-	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.ReadTimeout = 1, 50*time.Millisecond })
+	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.ReadTimeout = 1, time.Second }) // less may be too little where nothing is locked
 	one := b.submit(t, entry("a"))[0]
 	paths := []string{"/task", "/task?name=x", "/batches", "/batch/" + one.BatchID.String(), "/dag/" + one.BatchID.String()}
 	for _, path := range paths { // the session knows the statements, so none waits before it begins

@@ -135,11 +135,8 @@ func (r *webhookRun) measure(ctx context.Context, name string, n int, hosts []st
 
 // complete creates n tasks, spread over hosts, and says how long it took from their commit until all were done.
 func (r *webhookRun) complete(ctx context.Context, n int, hosts []string) (time.Duration, error) {
-	if err := r.create(ctx, "webhook", n, hosts); err != nil {
-		return 0, err
-	}
-	var began time.Time
-	if err := r.pool.QueryRow(ctx, "select clock_timestamp()").Scan(&began); err != nil {
+	began, err := r.create(ctx, "webhook", n, hosts)
+	if err != nil {
 		return 0, err
 	}
 	if err := r.done(ctx); err != nil {
@@ -147,18 +144,23 @@ func (r *webhookRun) complete(ctx context.Context, n int, hosts []string) (time.
 	}
 	// What is measured does not depend on how often one looks, which is seldom: a look goes over all that the queue has left dead.
 	var took float64
-	err := r.pool.QueryRow(ctx, `select extract(epoch from max(ended_at) - $1) from taskrunner.task where kind = 'webhook'`, began).Scan(&took)
+	err = r.pool.QueryRow(ctx, `select extract(epoch from max(ended_at) - $1) from taskrunner.task where kind = 'webhook'`, began).Scan(&took)
 	return time.Duration(took * float64(time.Second)), err
 }
 
-// create makes n tasks of a kind, each of the next host.
-func (r *webhookRun) create(ctx context.Context, kind string, n int, hosts []string) error {
-	_, err := r.pool.Exec(ctx, `with created as (
-			insert into taskrunner.task (name, kind, timeout) select 'task ' || i, $1, 86400 from generate_series(1, $2::int) i returning id, seq)
-		insert into taskrunner.action (task_id, trigger, params)
-			select id, 'Start', jsonb_build_object('url', 'http://' || ($3::text[])[1 + seq % cardinality($3::text[])] || '/start', 'verb', 'Post')
-			from created order by seq`, kind, n, hosts)
-	return err
+// create makes n tasks of a kind, each of the next host, and says when it was about to commit, by the database's clock.
+func (r *webhookRun) create(ctx context.Context, kind string, n int, hosts []string) (commits time.Time, err error) {
+	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `with created as (
+				insert into taskrunner.task (name, kind, timeout) select 'task ' || i, $1, 86400 from generate_series(1, $2::int) i returning id, seq)
+			insert into taskrunner.action (task_id, trigger, params)
+				select id, 'Start', jsonb_build_object('url', 'http://' || ($3::text[])[1 + seq % cardinality($3::text[])] || '/start', 'verb', 'Post')
+				from created order by seq`, kind, n, hosts); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, "select clock_timestamp()").Scan(&commits)
+	})
+	return commits, err
 }
 
 // done waits until no task of kind webhook is left.
@@ -293,7 +295,7 @@ func (r *webhookRun) nineHosts(ctx context.Context, n int, good []string, hangs 
 	if !hangs {
 		return r.measure(ctx, name, n, good)
 	}
-	if err := r.create(ctx, "hangs", max(1, n/len(good)), r.hosts[len(good):]); err != nil {
+	if _, err := r.create(ctx, "hangs", max(1, n/len(good)), r.hosts[len(good):]); err != nil {
 		return Measure{}, err
 	}
 	m, err := r.measure(ctx, name+", one more hangs", n, good)
