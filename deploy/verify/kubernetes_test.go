@@ -190,6 +190,8 @@ func TestKubernetesSettings(t *testing.T) {
 	drain, err := strconv.ParseInt(settings["DRAIN_TIMEOUT_SECS"], 10, 64)
 	require.NoError(t, err)
 	require.Greater(t, *pod.TerminationGracePeriodSeconds, drain+container.Lifecycle.PreStop.Sleep.Seconds+5)
+	startup := container.StartupProbe
+	require.Greater(t, *m.deployment.Spec.ProgressDeadlineSeconds, startup.PeriodSeconds*startup.FailureThreshold)
 
 	cluster, pooler := m.custom["Cluster"], m.custom["Pooler"]
 	name := at(t, cluster, "metadata", "name").(string)
