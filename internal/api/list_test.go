@@ -587,7 +587,7 @@ func TestSlowReads(t *testing.T) {
 	b := setupStore(t, func(o *store.Options) { o.MaxConns, o.ReadTimeout = 1, time.Second }) // less may be too little where nothing is locked
 	one := b.submit(t, entry("a"))[0]
 	paths := []string{"/task", "/task?name=x", "/batches", "/batch/" + one.BatchID.String(), "/dag/" + one.BatchID.String()}
-	for _, path := range paths { // the session knows the statements, so none waits before it begins
+	for _, path := range paths {
 		b.ok(t, http.StatusOK, "GET", path, nil, nil)
 	}
 	tx, err := b.db.Pool.Begin(t.Context())
@@ -595,12 +595,20 @@ func TestSlowReads(t *testing.T) {
 	defer tx.Rollback(t.Context())
 	_, err = tx.Exec(t.Context(), "lock table taskrunner.task in access exclusive mode")
 	require.NoError(t, err)
-	for _, path := range paths {
+	slow := func(path string) {
 		a := b.do(t, "GET", path, nil)
 		f := a.failure(t, http.StatusServiceUnavailable)
 		require.Contains(t, f.Error, "took too long")
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 	}
+	for _, path := range paths {
+		slow(path)
+	}
+	// A new session waits already when it parses, before anything of the transaction is executed.
+	_, err = tx.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
+		where datname = current_database() and pid <> pg_backend_pid() and query !~* 'listen'`)
+	require.NoError(t, err)
+	slow("/task")
 	require.NoError(t, tx.Rollback(t.Context()))
 	b.ok(t, http.StatusOK, "GET", "/task", nil, nil)
 }

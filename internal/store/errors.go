@@ -58,7 +58,7 @@ func mapError(op string, err error) error {
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database is busy", Err: wrapped}
 	case connectionLost(err):
 		return &task.Error{Code: task.CodeUnavailable, Message: "the database connection was lost", Err: wrapped}
-	case isPg && pgErr.Code == "57014":
+	case isPg && pgErr.Code == "57014", errors.Is(err, errSlow):
 		return &task.Error{Code: task.CodeUnavailable, Err: wrapped,
 			Message: "the database took too long for this: ask for less, with other filters for instance, or try again later"}
 	case isPg && exhausted(pgErr):
