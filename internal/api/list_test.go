@@ -609,6 +609,7 @@ func TestSlowReads(t *testing.T) {
 		where datname = current_database() and pid <> pg_backend_pid() and query !~* 'listen'`)
 	require.NoError(t, err)
 	slow("/task")
+	slow("/task/" + one.ID.String()) // has no statement_timeout
 	require.NoError(t, tx.Rollback(t.Context()))
 	b.ok(t, http.StatusOK, "GET", "/task", nil, nil)
 }

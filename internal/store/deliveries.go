@@ -31,7 +31,7 @@ func (s *Store) TaskDeliveries(
 		batch := s.reading()
 		one(batch, &known, db.TaskExists, taskID)
 		many(batch, &rows, db.TaskDeliveries, args.TaskID, args.AfterAt, args.AfterID, args.Skip, args.Most)
-		if err := s.read(ctx, conn, batch); err != nil {
+		if err := send(ctx, conn, batch); err != nil {
 			return err
 		}
 		if !known.Exists {
@@ -84,7 +84,7 @@ func (s *Store) Deliveries(
 		batch := s.reading()
 		many(batch, &rows, db.ListDeliveries, args.Status, args.Trigger, args.TaskID, args.BatchID, args.Host, args.Since,
 			args.Until, args.AfterAt, args.AfterID, args.Skip, args.Most)
-		return s.read(ctx, conn, batch)
+		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -43,7 +43,7 @@ func (s *Store) Batch(ctx context.Context, id uuid.UUID) (task.Batch, error) {
 	err := s.do(ctx, call{op: "batch", reads: true, idempotent: true}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		batch := s.reading()
 		one(batch, &row, db.Batch, id)
-		return found(s.read(ctx, conn, batch), unknownBatch(id))
+		return found(send(ctx, conn, batch), unknownBatch(id))
 	})
 	if err != nil {
 		return task.Batch{}, err
@@ -85,7 +85,7 @@ func (s *Store) Graph(ctx context.Context, batchID uuid.UUID) (task.Graph, error
 		// Links before tasks: whatever is linked inside the batch by then is among the tasks read later.
 		many(batch, &links, db.BatchLinks, batchID)
 		many(batch, &tasks, db.BasicTasks, batchID)
-		if err := s.read(ctx, conn, batch); err != nil {
+		if err := send(ctx, conn, batch); err != nil {
 			return err
 		}
 		if !known.Exists {
@@ -118,7 +118,7 @@ type Violation struct{ Invariant, Detail string }
 // reads everything.
 func (s *Store) CheckInvariants(ctx context.Context) ([]Violation, error) {
 	var broken []Violation
-	err := s.do(ctx, call{op: "check invariants", reads: true, idempotent: true},
+	err := s.do(ctx, call{op: "check invariants", reads: true, long: true, idempotent: true},
 		func(ctx context.Context, conn *pgxpool.Conn) error {
 			rows, err := s.queries.CheckInvariants(ctx, conn)
 			broken = make([]Violation, 0, len(rows))

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -21,22 +20,6 @@ func (s *Store) reading() *pgx.Batch {
 	return batch
 }
 
-// errSlow is the error of a batch that reads and did not end in time.
-var errSlow = errors.New("the server did not answer in time")
-
-// read sends a batch of reading. Its statement_timeout holds for what is executed; before that a session that does not know the
-// statements yet has them parsed, which may wait for a table that somebody has locked. So all of it has an end here too, which
-// costs the connection.
-func (s *Store) read(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(batch.Len())*s.options.ReadTimeout, errSlow)
-	defer cancel()
-	err := send(ctx, conn, batch)
-	if err != nil && isNetwork(err) && errors.Is(context.Cause(ctx), errSlow) {
-		return errSlow
-	}
-	return err
-}
-
 // ListTasks returns a page of the tasks that pass a filter, newest first. next is the place of its last row if more
 // follow, else nil. Errors: CodeUnavailable.
 func (s *Store) ListTasks(ctx context.Context, f task.Filter, p task.Page) (page []task.Basic, next *task.Position, err error) {
@@ -46,7 +29,7 @@ func (s *Store) ListTasks(ctx context.Context, f task.Filter, p task.Page) (page
 		before, seq := after(p)
 		many(batch, &rows, db.ListTasks, f.Status, f.BatchID, part(f.Name), part(f.Kind), f.Timeout, []byte(f.Metadata),
 			before, seq, p.Skip, p.Size+1)
-		return s.read(ctx, conn, batch)
+		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -73,7 +56,7 @@ func (s *Store) ListBatches(ctx context.Context, f task.BatchFilter, p task.Page
 		before, seq := after(p)
 		many(batch, &rows, db.ListBatches, f.Status, part(f.Name), part(f.Kind), f.CreatedAfter, f.CreatedBefore,
 			before, seq, p.Skip, p.Size+1)
-		return s.read(ctx, conn, batch)
+		return send(ctx, conn, batch)
 	})
 	if err != nil {
 		return nil, nil, err

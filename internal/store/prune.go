@@ -45,7 +45,7 @@ func (s *Store) Prune(ctx context.Context, days, limit int, chunk []byte) (remov
 // PrunePreview returns what Prune would remove now, all chunks together. It writes and locks nothing.
 func (s *Store) PrunePreview(ctx context.Context, days int) (task.Pruned, error) {
 	var row db.PrunePreviewRow
-	err := s.do(ctx, call{op: "preview prune", reads: true, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err := s.do(ctx, call{op: "preview prune", reads: true, long: true, idempotent: true, pool: s.work}, func(ctx context.Context, conn *pgxpool.Conn) error {
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
 			row, err = s.queries.PrunePreview(ctx, tx, clampInt32(int64(days)))
 			return err

@@ -35,6 +35,9 @@ var ErrPoolExhausted = errors.New("connection pool exhausted")
 // ErrAway is wrapped by errors that say: no connection was tried, because the database was away a moment ago.
 var ErrAway = errors.New("the database was away a moment ago")
 
+// errSlow is the error of a call that reads and had no answer in time.
+var errSlow = errors.New("no answer in time")
+
 // acquireError says that a connection could not be had; nothing was sent.
 type acquireError struct{ err error }
 
@@ -45,6 +48,7 @@ func (e *acquireError) Unwrap() error { return e.err }
 type call struct {
 	op    string // for errors and logs
 	reads bool   // it writes nothing
+	long  bool   // it reads without an end of its own
 	// idempotent calls are repeated also when nobody knows whether they were carried out.
 	idempotent bool
 	pool       *pgxpool.Pool // nil: the common one
@@ -112,7 +116,7 @@ func (s *Store) repeat(ctx context.Context, c call, f func(context.Context, *pgx
 	}
 	began := time.Now()
 	for try := 1; ; try++ {
-		err := s.once(ctx, pool, f)
+		err := s.once(ctx, c, pool, f)
 		if err == nil {
 			return nil
 		}
@@ -137,7 +141,10 @@ func (s *Store) repeat(ctx context.Context, c call, f func(context.Context, *pgx
 	}
 }
 
-func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, f func(context.Context, *pgxpool.Conn) error) error {
+// once runs f on a connection. Reading ends after twice ReadTimeout, which costs the connection: the statement_timeout of
+// reading holds for what is executed, and a session that does not know a statement yet, or knows it no longer, has it parsed
+// before, which waits for a table that somebody has locked.
+func (s *Store) once(ctx context.Context, c call, pool *pgxpool.Pool, f func(context.Context, *pgxpool.Conn) error) error {
 	conn, err := s.acquire(ctx, pool)
 	if err != nil {
 		return err
@@ -145,7 +152,15 @@ func (s *Store) once(ctx context.Context, pool *pgxpool.Pool, f func(context.Con
 	defer conn.Release()
 	ctx, cancel := lingering(ctx)
 	defer cancel()
-	return f(ctx, conn)
+	if c.reads && !c.long {
+		ctx, cancel = context.WithTimeoutCause(ctx, 2*s.options.ReadTimeout, errSlow)
+		defer cancel()
+	}
+	err = f(ctx, conn)
+	if err != nil && isNetwork(err) && errors.Is(context.Cause(ctx), errSlow) {
+		return errSlow
+	}
+	return err
 }
 
 // sender is a connection or a transaction.

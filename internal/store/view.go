@@ -40,7 +40,7 @@ func (s *Store) ViewGraph(ctx context.Context, id uuid.UUID, most int) (task.Vie
 		// Links before tasks: whatever is linked inside the batch by then is among the tasks read later.
 		many(batch, &links, db.ViewLinks, mostLinks+1, id)
 		batch.Queue(db.ViewTasks, id, most+1).Query(tasks.read)
-		return found(s.read(ctx, conn, batch), unknownBatch(id))
+		return found(send(ctx, conn, batch), unknownBatch(id))
 	})
 	switch {
 	case err != nil:
@@ -86,7 +86,7 @@ func (s *Store) ViewStates(ctx context.Context, id uuid.UUID, most int, links bo
 			one(batch, &linked, db.CountViewLinks, id)
 		}
 		batch.Queue(db.ViewStates, id, most+1).Query(tasks.read)
-		return found(s.read(ctx, conn, batch), unknownBatch(id))
+		return found(send(ctx, conn, batch), unknownBatch(id))
 	})
 	switch {
 	case err != nil:
